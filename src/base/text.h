@@ -1,0 +1,23 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+char *hex_encode(struct arena *, struct bytes);                              /* lower case */
+int hex_decode(struct arena *, const char *, struct bytes *ret) NODISCARD;   /* -1 on odd length or a foreign character */
+char *b64_encode(struct arena *, struct bytes);                              /* RFC 4648 4, one line, padded */
+int b64_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; /* ignores CR, LF, space, tab; strict otherwise */
+
+bool utf8_valid(struct bytes);         /* no overlong forms, no surrogates, no NUL */
+size_t utf8_width(const char *);       /* terminal columns of valid UTF-8 */
+/* Printable on any terminal: control bytes, invalid UTF-8, and bidirectional controls become \xHH. */
+char *text_escape(struct arena *, struct bytes);
+
+/* The candidate closest to `got` if it is near enough to suggest, else NULL; candidates end with NULL. */
+const char *text_nearest(const char *got, const char *const *candidates);
+bool text_same_name(const char *a, const char *b); /* equal but for case, '_' and '-': "keyCompromise" = "key_compromise" */
+bool id_valid(const char *);                       /* [a-z0-9][a-z0-9._-]{0,63}, repository.md "Ids" */
+bool text_has_prefix(const char *s, const char *prefix);

@@ -1,0 +1,34 @@
+#pragma once
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+/* The one table of key types and the one table of signature algorithms. */
+struct keytype {
+	const char *name;      /* "ecdsa:256": --key-type, key_type fields */
+	const char *algorithm; /* "ECDSA": key records and documents */
+	int bits;
+	const char *ossl;      /* EVP name: "EC", "RSA", "ED25519", "ML-DSA-44" */
+	const char *group;     /* EC: "P-256" */
+};
+extern const struct keytype keytypes[]; /* ends with an empty row; RSA 2048/3072/4096, P-224…521, Ed25519, ML-DSA where OpenSSL has it */
+const struct keytype *keytype_parse(const char *, struct err *);             /* "rsa:4096", "ECDSA 256"; NULL with ERR_INVALID listing the known */
+const struct keytype *keytype_find(const char *algorithm, int64_t bits);     /* NULL if not in the table */
+const struct keytype *keytype_of(const EVP_PKEY *);                          /* NULL for other keys (RSA 1024, brainpool) */
+
+struct sigalg {
+	const char *name;   /* "ECDSA_SHA_256": kms key sign --algorithm */
+	const char *ossl;   /* EVP key type: "RSA", "EC", "ED25519" */
+	const char *md;     /* "SHA256"; NULL for Ed25519 and ML-DSA */
+	bool pss;           /* salt length = digest length */
+	struct bytes der;   /* AlgorithmIdentifier in certificates; empty for those that only `kms key sign` uses */
+};
+extern const struct sigalg sigalgs[]; /* ends with an empty row */
+const struct sigalg *sigalg_find(const char *name);
+const struct sigalg *sigalg_default(const EVP_PKEY *); /* what a CA with this key signs with: SHA-256 for RSA and P-224/256, SHA-384, SHA-512 */
+/* AlgorithmIdentifier bytes -> row; NULL when unknown. */
+const struct sigalg *sigalg_by_der(struct bytes);

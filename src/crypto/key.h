@@ -1,0 +1,54 @@
+#pragma once
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "crypto/algs.h"
+#include "crypto/ossl.h"
+
+/* Keys as EVP_PKEY: making, reading, writing, judging. */
+int key_generate(const struct keytype *, EVP_PKEY **ret, struct err *) NODISCARD;
+int key_spki(struct arena *, const EVP_PKEY *, struct bytes *ret, struct err *) NODISCARD; /* DER SubjectPublicKeyInfo */
+int key_from_spki(struct bytes der, EVP_PKEY **ret, struct err *) NODISCARD;
+char *key_id(struct arena *, struct bytes spki); /* lower-case hex SHA-256 */
+int key_public_pem(struct arena *, const EVP_PKEY *, char **ret, struct err *) NODISCARD;
+int key_from_public_pem(struct bytes pem, EVP_PKEY **ret, struct err *) NODISCARD;
+
+/* A private key from PEM or DER: PKCS#1, PKCS#8 (encrypted too), SEC1. `passphrase` may be NULL; a wrong or missing one is
+ * ERR_DENIED. What follows the first key is ignored only if it is PEM of another kind. */
+int key_load(struct bytes text, const char *passphrase, EVP_PKEY **ret, struct err *) NODISCARD;
+bool key_is_encrypted(struct bytes text); /* looks like an encrypted PEM or PKCS#8 */
+
+/* How PKCS#8 is protected at rest (K11): a typed passphrase through scrypt, a generated one through PBKDF2. */
+enum key_kdf { KDF_NONE, KDF_SCRYPT, KDF_PBKDF2 };
+struct key_seal {
+	int kdf; /* enum key_kdf */
+	int64_t n, r, p;      /* scrypt */
+	int64_t iterations;   /* PBKDF2 */
+	struct bytes salt;    /* one per engine, so that one derivation opens all its keys */
+};
+/* AES-256 key from a passphrase as PKCS#5 v2 does; 32 bytes in the arena (wiped with it). */
+int key_derive(struct arena *, const struct key_seal *, const char *passphrase, struct bytes *ret, struct err *) NODISCARD;
+/* EncryptedPrivateKeyInfo (PBES2, AES-256-CBC) that `openssl pkey -passin` opens, made with an already derived key. */
+int key_seal_pem(struct arena *, const struct key_seal *, struct bytes derived, const EVP_PKEY *, struct bytes *ret_pem, struct err *) NODISCARD;
+/* Opens one made with the same seal and derived key, without deriving again; ERR_DENIED when it does not open. */
+int key_unseal_pem(struct arena *, const struct key_seal *, struct bytes derived, struct bytes pem, EVP_PKEY **ret, struct err *) NODISCARD;
+int key_plain_pem(struct arena *, const EVP_PKEY *, struct bytes *ret_pem, struct err *) NODISCARD; /* PKCS#8, not encrypted */
+
+/* Why this public key must not be certified (P9), in one phrase, or NULL: RSA below 2048 or e = 1 or even or ROCA, explicit EC
+ * parameters, a curve below 224 bits, a point at infinity, an unsupported type. */
+const char *key_weakness(const EVP_PKEY *);
+const char *key_strength(const char *algorithm, int64_t bits); /* HIGH, MEDIUM, LOW: requirements K10 and the seeds */
+bool key_matches(const EVP_PKEY *priv, const EVP_PKEY *pub);   /* same public half */
+
+/* A key whose private half is elsewhere, as an EVP_PKEY that signs certificates, CRLs, CSRs, OCSP, CMS and TLS through
+ * `sign` (crypto/provider.c). `in` is the digest, or the message where md is NULL. `arg` must outlive the key. Every signature
+ * is verified with `pub` before it is returned (K12). The message of a failed `sign` is found again with key_remote_error. */
+typedef int key_sign_fn(void *arg, const struct sigalg *, struct bytes in, struct buf *sig, struct err *);
+int key_remote(EVP_PKEY *pub, key_sign_fn *, void *arg, EVP_PKEY **ret, struct err *) NODISCARD;
+bool key_remote_error(struct err *); /* moves this thread's last error of a remote signer into err; false if none */
+
+/* One signature; `msg` is hashed as alg says. Reuses nothing, fit for threads. */
+int key_sign(EVP_PKEY *, const struct sigalg *, struct bytes msg, struct buf *sig, struct err *) NODISCARD;
+/* `digest` is already hashed (kms key sign --message-type digest); its length must be the hash's. */
+int key_sign_digest(EVP_PKEY *, const struct sigalg *, struct bytes digest, struct buf *sig, struct err *) NODISCARD;
+int key_verify(EVP_PKEY *pub, const struct sigalg *, struct bytes msg, bool is_digest, struct bytes sig, bool *ret_valid, struct err *) NODISCARD;

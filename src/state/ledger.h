@@ -1,0 +1,60 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/ledger_records.h"
+#include "rec/query.h"
+#include "state/state.h"
+
+/* The ledger: immutable entries whose fold is the state of certificates. Adding goes to the transaction's overlay and
+ * becomes real with state_commit; reading goes through the cache, which is brought up to the tip first. */
+
+/* --- adding --- */
+int ledger_add_cert(struct state *, const struct certrec *, struct bytes pem, struct err *) NODISCARD;
+int ledger_add_revocation(struct state *, const struct revocation *, struct err *) NODISCARD;
+int ledger_add_crl(struct state *, const struct crlrec *, struct bytes der_or_empty, struct err *) NODISCARD;
+int ledger_add_meta(struct state *, const struct metachange *, struct err *) NODISCARD;
+
+/* --- reading certificates; the record's status fields are folded as of `now` of the state's env --- */
+
+/* By serial (any case, ':' '-' spaces; 8 digits or more may abbreviate), or SHA-256 fingerprint. `ca` narrows, may be NULL.
+ * ERR_NOT_FOUND; ERR_USAGE naming --ca when several match. */
+int ledger_cert(struct state *, const char *ca, const char *ref, struct certrec *ret, struct err *) NODISCARD;
+int ledger_cert_pem(struct state *, const struct certrec *, struct bytes *ret, struct err *) NODISCARD;
+int ledger_certs(struct state *, const struct query *, struct certrec **ret, size_t *ret_n, char **ret_next, struct err *) NODISCARD;
+/* A certificate issued by `ca` for a request with this SHA-256 under this operation (resumed batches, retried EST). */
+int ledger_cert_by_request(struct state *, const char *ca, const char *request_sha256, bool *ret_found, struct certrec *ret, struct err *) NODISCARD;
+
+/* Everything that `ca`'s next CRL must know, in order of serial; streamed, so a million rows need no memory. Rows whose
+ * certificate expired before `expired_before` are left out. */
+struct revoked_row {
+	unsigned char serial[20];
+	size_t serial_n;
+	int64_t time;      /* revocationDate */
+	int64_t invalidity; /* 0: none */
+	int reason;        /* RFC 5280 5.3.1 code; CRL_REASON_HOLD while held */
+	int64_t not_after;
+	int64_t changed;   /* when the entry that decides was recorded: for delta CRLs */
+	int partition;     /* -1: none */
+	bool removed;      /* released from hold since `since` (delta CRLs: removeFromCRL) */
+};
+int ledger_each_revoked(struct state *, const char *ca, int64_t expired_before, int64_t since,
+			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
+
+/* --- CRL records --- */
+/* The newest record of a scope ("full", "delta", "full/3"); *ret_found false when none. */
+int ledger_last_crl(struct state *, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *) NODISCARD;
+int ledger_crls(struct state *, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *) NODISCARD;
+int ledger_crl_der(struct state *, const struct crlrec *, struct bytes *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND: digest only */
+
+/* --- numbers --- */
+struct cert_count {
+	char *ca, *profile;
+	int status; /* enum cert_status */
+	int64_t n;
+};
+int ledger_count(struct state *, struct cert_count **ret, size_t *ret_n, struct err *) NODISCARD;
+/* Expiry histogram: how many live certificates of `ca` (NULL: all) end in each of n consecutive periods from `from`. */
+int ledger_expiry(struct state *, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts, struct err *) NODISCARD;
+const char *ledger_tip(struct state *); /* hex id of the ledger commit that this transaction started from */
+bool ledger_contains(struct state *, const char *commit_hex); /* is it the tip or an ancestor of it */

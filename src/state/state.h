@@ -1,0 +1,75 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "model/config.h"
+#include "rec/schema.h"
+
+/* The repository: two histories (policy branch and ledger) behind one transaction. Open, get/put/add on an overlay in memory,
+ * then commit: what is acknowledged is durable. Leaving without commit changes nothing. The law: repository.md. */
+struct state;
+
+enum state_flags {
+	STATE_WRITE = 1,   /* take the lock, recover what a killed process left, refuse states of git that forbid a change */
+	STATE_DRY_RUN = 2  /* commit shows a diff instead of writing */
+};
+
+struct state_env { /* what the caller knows; all may be NULL or 0 */
+	const char *actor;          /* "Name <mail>": LAMASSU_OPERATOR; else lamassu.operator, user.name + user.email */
+	int64_t now;
+	int64_t lock_timeout_ms;
+	const char *message;        /* -m: replaces the subject line of commits */
+	const char *op;             /* "ca.create": trailer Lamassu-Op */
+	void (*warn)(void *arg, const char *msg);
+	void *warn_arg;
+	void (*diff)(void *arg, const char *text); /* receives the diff of a dry run */
+	void *diff_arg;
+};
+
+/* The nearest parent of `start` with a lamassu.yaml at the top of a work tree, or a bare repository that has one. */
+int state_discover(struct arena *, const char *start, char **ret_dir, struct err *) NODISCARD;
+
+struct state_init_opts {
+	const char *name;          /* of the PKI; may be NULL */
+	const char *ledger_branch; /* default "ledger" */
+	const char *operator_;     /* stored as lamassu.operator in the repository's git config; may be NULL */
+};
+/* Makes (or adopts) a git repository in `dir`, writes the files given by the overlay that `fill` puts, and makes the first
+ * commit of both histories. */
+int state_init(struct arena *, const char *dir, const struct state_init_opts *, const struct state_env *,
+	       int (*fill)(void *arg, struct state *, struct err *), void *arg, struct err *) NODISCARD;
+
+int state_open(struct arena *, const char *dir, unsigned flags, const struct state_env *, struct state **ret, struct err *) NODISCARD;
+void state_close(struct state *); /* NULL is allowed; drops an uncommitted overlay and the lock */
+
+const struct config *state_config(const struct state *);
+const char *state_dir(const struct state *);     /* top of the work tree (or the bare repository) */
+const char *state_private(const struct state *); /* .git/lamassu: keys, cache, locks; mode 0700 */
+
+/* Batches and listeners: while a state opened with STATE_WRITE holds the lock all the time, state_pause gives it up between
+ * chunks and state_resume takes it again; *ret_moved tells that policy or ledger moved meanwhile (records read before must
+ * be read again). */
+int state_pause(struct state *, struct err *) NODISCARD;
+int state_resume(struct state *, bool *ret_moved, struct err *) NODISCARD;
+
+/* --- policy: records and files of the policy branch's tip, seen through the overlay --- */
+int state_get(struct state *, const struct schema *, const char *id, void *rec, struct err *) NODISCARD; /* ERR_NOT_FOUND names nearest */
+bool state_has(struct state *, const struct schema *, const char *id);
+int state_ids(struct state *, const struct schema *, struct strv *ret, struct err *) NODISCARD; /* sorted */
+int state_put(struct state *, const struct schema *, const char *id, const void *rec, struct err *) NODISCARD;
+/* In-place edit that keeps comments; validates the result. value NULL removes. */
+int state_set(struct state *, const struct schema *, const char *id, const char *path, const char *value, struct err *) NODISCARD;
+int state_del(struct state *, const struct schema *, const char *id, struct err *) NODISCARD;
+
+int state_read(struct state *, const char *path, struct bytes *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */
+int state_write(struct state *, const char *path, struct bytes, struct err *) NODISCARD;
+int state_remove(struct state *, const char *path, struct err *) NODISCARD; /* a folder too */
+/* Paths under a folder ("cas/root"), one level, sorted. */
+int state_names(struct state *, const char *dir, struct strv *ret, struct err *) NODISCARD;
+
+/* One commit per history that was touched, ledger first, both with the same Lamassu-Op-Id. subject: "ca: create root".
+ * On return the overlay is empty and the cache is current. ERR_CONFLICT when an uncommitted edit is in the way. */
+int state_commit(struct state *, const char *subject, struct err *) NODISCARD;

@@ -1,0 +1,40 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+/* Objects and refs of the git repository, for the files of this folder only. git.c is the only user of libgit2. */
+struct store;
+
+struct oid { /* SHA-1 */
+	unsigned char b[20];
+};
+enum obj_type { OBJ_COMMIT = 1, OBJ_TREE = 2, OBJ_BLOB = 3 };
+
+static inline bool oid_equal(const struct oid *a, const struct oid *b)
+{
+	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
+}
+char *oid_hex(struct arena *, const struct oid *);
+int oid_parse(const char *hex, struct oid *ret) NODISCARD;
+
+int store_open(struct arena *, const char *dir, struct store **ret, struct err *) NODISCARD;
+void store_close(struct store *);
+const char *store_git_dir(const struct store *);  /* the common dir */
+const char *store_workdir(const struct store *);  /* NULL: bare */
+
+/* The object's content (arena), at most `max` bytes; looks for new packs once when it is missing. */
+int store_read(struct store *, struct arena *, const struct oid *, enum obj_type, size_t max, struct bytes *ret, struct err *) NODISCARD;
+int store_ref(struct store *, const char *ref, bool *ret_found, struct oid *ret, struct err *) NODISCARD;
+int store_commit_tree(struct store *, const struct oid *commit, struct oid *ret, struct err *) NODISCARD;
+/* A blob or tree by path below a tree. */
+int store_lookup(struct store *, const struct oid *tree, const char *path, bool *ret_found, enum obj_type *ret_type, struct oid *ret, struct err *) NODISCARD;
+bool store_is_ancestor(struct store *, const struct oid *older, const struct oid *newer);
+
+/* Calls cb for each blob below new_tree (NULL: nothing) that old_tree (NULL: empty) lacks or has with other content, and, with
+ * gone = true, for each that only old_tree has. Equal subtrees are not read. Order: by path. */
+typedef int store_diff_fn(void *arg, const char *path, const struct oid *, bool gone, struct err *);
+int store_diff(struct store *, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *, void *arg, struct err *) NODISCARD;
