@@ -24,6 +24,7 @@ bool der_expect(struct der *, int tag, struct bytes *ret_value); /* next element
 bool der_peek(const struct der *, int *ret_tag);
 bool der_done(const struct der *);
 bool der_uint(struct bytes value, uint64_t *ret); /* content of a non-negative INTEGER that fits */
+bool der_oid(struct bytes value, char *out, size_t size); /* content -> dotted, with its NUL; false: malformed or too long */
 bool der_time(int tag, struct bytes value, int64_t *ret); /* UTCTime or GeneralizedTime as RFC 5280 4.1.2.5 wants them */
 
 /* Writer: fills a caller's buffer from its end towards its start, so lengths are known when headers are written.

@@ -27,3 +27,5 @@ DEFINE_AUTO(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free)
 
 /* ERR_CRYPTO "what: reason of the oldest queued error"; empties the queue; returns -1. */
 int err_ossl(struct err *, const char *what);
+/* SHA256, SHA384, SHA512 or SHA1, fetched once for the process; NULL for others. */
+const EVP_MD *ossl_md(const char *name);
