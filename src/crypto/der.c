@@ -110,11 +110,12 @@ bool der_time(int tag, struct bytes v, int64_t *ret)
 {
 	struct civil c = { 0 }, back;
 	size_t year = tag == DER_GENTIME ? 4 : 2;
-	const unsigned char *p = v.p + year;
+	const unsigned char *p;
 	int64_t t;
 
 	if ((tag != DER_GENTIME && tag != DER_UTCTIME) || v.n != year + 11 || v.p[v.n - 1] != 'Z')
 		return false;
+	p = v.p + year;
 	if (!digits(v.p, year, &c.year) || !digits(p, 2, &c.month) || !digits(p + 2, 2, &c.day) ||
 	    !digits(p + 4, 2, &c.hour) || !digits(p + 6, 2, &c.minute) || !digits(p + 8, 2, &c.second))
 		return false;
@@ -270,10 +271,9 @@ static size_t put_arc(unsigned char *out, uint64_t x)
 	do
 		tmp[k++] = (unsigned char)(x & 0x7f);
 	while (x >>= 7);
-	while (k) {
-		out[n] = (unsigned char)(tmp[--k] | (k ? 0x80 : 0));
-		n++;
-	}
+	for (; k > 1; k--)
+		out[n++] = tmp[k - 1] | 0x80;
+	out[n++] = tmp[0];
 	return n;
 }
 
