@@ -107,3 +107,5 @@ extern const struct schema validity_type;
 const char *eku_canonical(struct arena *, const char *);
 /* Its dotted OID; `name` must be canonical. */
 const char *eku_oid(const char *name);
+const char *eku_nearest(const char *text); /* the usage that was probably meant, or NULL */
+bool oid_valid(const char *dotted);        /* arcs of at most 18 digits, 127 characters in all */
