@@ -9,6 +9,8 @@ struct arena;
 
 struct arena *arena_new(void);
 void arena_free(struct arena *); /* wipes, then releases; NULL is allowed */
+void arena_adopt(struct arena *, struct arena *child); /* what `child` holds lives on in the first; child is gone */
+_Noreturn void out_of_memory(void); /* says so and ends the process with status 1 */
 
 void *arena_alloc(struct arena *, size_t count, size_t size); /* zeroed, aligned to 16; overflow ends the process */
 char *arena_strdup(struct arena *, const char *);             /* NULL gives NULL */

@@ -15,6 +15,7 @@ bool utf8_valid(struct bytes);         /* no overlong forms, no surrogates, no N
 size_t utf8_width(const char *);       /* terminal columns of valid UTF-8 */
 /* Printable on any terminal: control bytes, invalid UTF-8, and bidirectional controls become \xHH. */
 char *text_escape(struct arena *, struct bytes);
+void text_escape_into(char *to, size_t cap, struct bytes); /* the same into a buffer of cap >= 1; cut between characters */
 
 /* The candidate closest to `got` if it is near enough to suggest, else NULL; candidates end with NULL. */
 const char *text_nearest(const char *got, const char *const *candidates);

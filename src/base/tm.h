@@ -8,6 +8,8 @@
  * "absent". */
 #define TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z, RFC 5280 4.1.2.5 "no well-defined expiration" */
 
+#define DUR_MAX INT64_C(315360000000) /* 10000 y; dur_parse never gives more, so sums of times and durations are safe */
+
 /* A duration as written and what it means; "what was written is what is shown" (P2). */
 struct dur {
 	int64_t secs;
@@ -18,7 +20,8 @@ struct dur {
 int tm_parse(const char *, int64_t *ret, struct err *) NODISCARD;
 char *tm_format(struct arena *, int64_t); /* always with Z */
 
-/* "8760h", "1y2w3d4h5m6s", "1.5h"; units ns us ms s m h d w y, y = 365 d, no month. Fractions of a second round down. */
+/* "8760h", "1y2w3d4h5m6s", "1.5h"; units ns us ms s m h d w y, y = 365 d, no month. A leading sign is
+ * allowed. Fractions of a second are dropped. */
 int dur_parse(const char *, int64_t *ret_secs, struct err *) NODISCARD;
 char *dur_format(struct arena *, int64_t secs); /* largest units first: "1y", "12w6d" */
 
