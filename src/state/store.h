@@ -1,6 +1,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -13,6 +14,7 @@ struct oid { /* SHA-1 */
 	unsigned char b[20];
 };
 enum obj_type { OBJ_COMMIT = 1, OBJ_TREE = 2, OBJ_BLOB = 3 };
+enum { STORE_COMMIT_MAX = 1 << 20 };
 
 static inline bool oid_equal(const struct oid *a, const struct oid *b)
 {
@@ -24,17 +26,26 @@ int oid_parse(const char *hex, struct oid *ret) NODISCARD;
 int store_open(struct arena *, const char *dir, struct store **ret, struct err *) NODISCARD;
 void store_close(struct store *);
 const char *store_git_dir(const struct store *);  /* the common dir */
+const char *store_own_dir(const struct store *);  /* of this work tree: HEAD and index; the common dir but for linked work trees */
 const char *store_workdir(const struct store *);  /* NULL: bare */
+mode_t store_mode(const struct store *, mode_t usual); /* of a new file, by core.sharedRepository */
+bool store_is_shared(const struct store *);
 
 /* The object's content (arena), at most `max` bytes; looks for new packs once when it is missing. */
 int store_read(struct store *, struct arena *, const struct oid *, enum obj_type, size_t max, struct bytes *ret, struct err *) NODISCARD;
 int store_ref(struct store *, const char *ref, bool *ret_found, struct oid *ret, struct err *) NODISCARD;
 int store_commit_tree(struct store *, const struct oid *commit, struct oid *ret, struct err *) NODISCARD;
-/* A blob or tree by path below a tree. */
+/* A file or folder by path below a tree; symbolic links and submodules count as absent. */
 int store_lookup(struct store *, const struct oid *tree, const char *path, bool *ret_found, enum obj_type *ret_type, struct oid *ret, struct err *) NODISCARD;
-bool store_is_ancestor(struct store *, const struct oid *older, const struct oid *newer);
+bool store_is_ancestor(struct store *, const struct oid *older, const struct oid *newer); /* or the same */
+int store_head(struct store *, struct arena *, char **ret_branch, struct err *) NODISCARD; /* "refs/heads/…"; NULL: detached */
+const char *store_busy(struct store *); /* "merge", "rebase" … that the user is in the middle of; NULL: none */
+/* git's configuration as it was when the store was opened or last set; NULL when absent or empty. */
+const char *store_config(struct store *, const char *key);
+int store_config_set(struct store *, const char *key, const char *value, struct err *) NODISCARD; /* in the repository's own file */
 
 /* Calls cb for each blob below new_tree (NULL: nothing) that old_tree (NULL: empty) lacks or has with other content, and, with
- * gone = true, for each that only old_tree has. Equal subtrees are not read. Order: by path. */
+ * gone = true, for each that only old_tree has. Equal subtrees are not read; symbolic links and submodules are left out.
+ * Order: git's, folders as if they ended in '/'. */
 typedef int store_diff_fn(void *arg, const char *path, const struct oid *, bool gone, struct err *);
 int store_diff(struct store *, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *, void *arg, struct err *) NODISCARD;

@@ -1,0 +1,47 @@
+#pragma once
+#include <git2.h>
+
+#include "base/auto.h"
+#include "state/store.h"
+
+/* libgit2's side of a store, for the git*.c files of this folder only. */
+DEFINE_AUTO(git_config, git_config_free)
+DEFINE_AUTO(git_index, git_index_free)
+DEFINE_AUTO(git_odb, git_odb_free)
+DEFINE_AUTO(git_odb_object, git_odb_object_free)
+DEFINE_AUTO(git_patch, git_patch_free)
+DEFINE_AUTO(git_reference, git_reference_free)
+DEFINE_AUTO(git_reference_iterator, git_reference_iterator_free)
+DEFINE_AUTO(git_remote, git_remote_free)
+DEFINE_AUTO(git_repository, git_repository_free)
+
+struct store {
+	struct arena *arena;
+	git_repository *repo;
+	git_odb *odb;
+	git_config *config;  /* a snapshot, read on first use */
+	git_index *index;    /* of the work tree, read on first use */
+	char *git_dir;       /* common to all work trees */
+	char *own_dir;       /* of this work tree: HEAD and index */
+	char *workdir;       /* NULL: bare */
+	unsigned shared;     /* core.sharedRepository as permission bits; 0: the umask decides */
+};
+
+/* "what: libgit2's reason"; returns -1. */
+int err_git(struct err *, enum err_code, const char *what);
+
+static inline struct oid oid_of_git(const git_oid *from)
+{
+	struct oid to;
+
+	memcpy(to.b, from->id, sizeof(to.b));
+	return to;
+}
+
+static inline git_oid oid_to_git(const struct oid *from)
+{
+	git_oid to;
+
+	memcpy(to.id, from->b, sizeof(from->b));
+	return to;
+}
