@@ -14,6 +14,7 @@ static const struct field crl_fields[] = {
 	    .max = INT64_C(3153600000)),
 	INT(crl_policy, partitions, "How many partitions the CRLs of an authority have; 0 is one CRL for all.", .dflt = "0",
 	    .max = 4096),
+	BOOL(crl_policy, delta, "Whether full CRLs point to delta CRLs, made by `ca crl --delta`.", .dflt = "false"),
 	END
 };
 

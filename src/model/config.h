@@ -6,6 +6,7 @@ struct crl_policy {
 	char *sync;            /* required | try | off: sync with the remote before a CRL is made (C13) */
 	struct dur validity;   /* nextUpdate - thisUpdate */
 	int64_t partitions;    /* 0: one CRL for all */
+	bool delta;            /* full CRLs point to delta CRLs (freshestCRL) */
 };
 
 struct config {

@@ -1,0 +1,20 @@
+#pragma once
+#include "model/ledger_records.h"
+#include "pki/authority.h"
+
+/* Revocation, hold, release (C9, C11, C15). Entries are appended; nothing is ever un-revoked. */
+struct revoke_order {
+	int action;          /* enum revocation_action */
+	int reason;          /* code */
+	int64_t at;          /* takes effect; 0: now */
+	int64_t invalidity;  /* 0: none */
+	const char *note;
+};
+/* A certificate. ERR_CONFLICT when it is revoked already (or not on hold, to release). */
+int revoke_cert(struct ctx *, const struct certrec *, const struct revoke_order *, struct err *) NODISCARD;
+/* An authority: its certificates; with cascade its children and all that it and they issued. Counts what was revoked. */
+int revoke_authority(struct ctx *, struct authority *, const struct revoke_order *, bool cascade, size_t *ret_n, struct err *) NODISCARD;
+/* Everything that `ca` issued and that is still live. */
+int revoke_issued(struct ctx *, const char *ca, const struct revoke_order *, size_t *ret_n, struct err *) NODISCARD;
+/* Deletes the authority's record and files. ERR_CONFLICT while live certificates or children exist. The key stays. */
+int authority_delete(struct ctx *, struct authority *, bool cascade, struct err *) NODISCARD;
