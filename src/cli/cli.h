@@ -53,7 +53,7 @@ struct cmd {
 	const char *brief;           /* one line, no full stop */
 	const char *doc;             /* paragraphs for help and manual, separated by blank lines; may be NULL */
 	const char *example;         /* command lines, one a line, for the EXAMPLES section; may be NULL */
-	const struct cmd *sub;       /* a group: verbs, ends with an empty row; run is NULL */
+	const struct cmd *const *sub; /* a group: its verbs, ends with NULL; run is NULL. Each verb is defined beside its function */
 	const struct opt *opts;      /* ends with an empty row; may be NULL */
 	const struct operand *operands;
 	size_t argsize;              /* of the args struct that offsets refer to */
