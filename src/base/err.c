@@ -35,13 +35,10 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	char raw[MSG]; /* the arguments may point into e->msg */
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(raw, sizeof(raw), fmt, ap);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
-	if (n >= MSG)
-		memcpy(raw + MSG - 4, "...", 4);
 	e->code = code;
 	text_escape_into(e->msg, sizeof(e->msg), bytes_of(raw));
 	return -1;
