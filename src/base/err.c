@@ -35,10 +35,13 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	char raw[MSG]; /* the arguments may point into e->msg */
 	va_list ap;
+	int n;
 
 	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
+	n = vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
+	if (n >= MSG)
+		memcpy(raw + MSG - 4, "...", 4);
 	e->code = code;
 	text_escape_into(e->msg, sizeof(e->msg), bytes_of(raw));
 	return -1;

@@ -1,5 +1,5 @@
-/* Files. What fs_write reports as written is on the disk under its name, or nothing has changed; a crash at any moment
- * leaves at most a stray ".lamassu-*.tmp". Nothing is read beyond the limit that the caller gives. */
+/* Files. What fs_write reports as written is on the disk under its name; after a failure or a crash the old content is there
+ * or the new one, never a part, and at most a stray ".lamassu-*.tmp". Nothing is read beyond the limit that the caller gives. */
 #include "base/fs.h"
 
 #include <dirent.h>
@@ -221,7 +221,7 @@ int fs_write(const char *path, struct bytes b, mode_t mode, bool replace, struct
 		unlink(tmp);
 		return -1;
 	}
-	return fs_sync_dir(dir, e);
+	return fs_sync_dir(dir, e) == 0 ? 0 : err_ctx(e, "%s", path);
 }
 
 int fs_mkdirs(const char *path, mode_t mode, struct err *e)

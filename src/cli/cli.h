@@ -53,7 +53,7 @@ struct cmd {
 	const char *brief;           /* one line, no full stop */
 	const char *doc;             /* paragraphs for help and manual, separated by blank lines; may be NULL */
 	const char *example;         /* command lines, one a line, for the EXAMPLES section; may be NULL */
-	const struct cmd *sub;       /* a group: verbs, ends with an empty row; run is NULL */
+	const struct cmd *const *sub; /* a group: its verbs, ends with NULL; run is NULL. Each verb is defined beside its function */
 	const struct opt *opts;      /* ends with an empty row; may be NULL */
 	const struct operand *operands;
 	size_t argsize;              /* of the args struct that offsets refer to */
@@ -72,8 +72,9 @@ struct cmd {
 #define OLIST(st, m, l, a, ...) OPT(st, m, O_LIST, struct strv, l, a, __VA_ARGS__, )
 #define OENUM(st, m, l, nm, ...) OPT(st, m, O_ENUM, int, l, NULL, __VA_ARGS__, .names = nm)
 #define OEND { .name = NULL }
-#define PARAM(st, m, n, d, ...) { .name = n, .doc = d, .off = OOFF(st, m, const char *), __VA_ARGS__ }
-#define PARAMS(st, m, n, d, ...) { .name = n, .doc = d, .off = OOFF(st, m, struct strv), .flags = P_MANY, __VA_ARGS__ }
+#define PARAM(st, m, n, ...) { .name = n, .off = OOFF(st, m, const char *), .doc = __VA_ARGS__ }
+#define PARAMS(st, m, n, ...) { .name = n, .off = OOFF(st, m, struct strv), .flags = P_MANY, .doc = __VA_ARGS__ }
+#define PARAMS_OPT(st, m, n, ...) { .name = n, .off = OOFF(st, m, struct strv), .flags = P_MANY | P_OPTIONAL, .doc = __VA_ARGS__ }
 
 enum out_format { OUT_TABLE, OUT_JSON, OUT_YAML, OUT_ID };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -126,3 +127,5 @@ int out_bytes(struct ctx *, const char *path, struct bytes, bool private_, bool 
 int out_done(struct ctx *, struct err *, const char *fmt, ...) PRINTF(3, 4) NODISCARD;
 int out_flush(struct ctx *, struct err *) NODISCARD; /* ERR_IO if stdout could not take it; EPIPE is quiet success */
 bool out_is_table(const struct ctx *);
+/* The diff of a dry run: the only thing that a dry run prints on stdout. */
+void out_diff(struct ctx *, const char *text);

@@ -26,6 +26,8 @@ struct key_seal {
 	int64_t iterations;   /* PBKDF2 */
 	struct bytes salt;    /* one per engine, so that one derivation opens all its keys */
 };
+/* A new seal: fresh salt, and the parameters that suit the kind of passphrase. */
+int key_seal_new(struct arena *, int kdf, struct key_seal *ret, struct err *) NODISCARD;
 /* AES-256 key from a passphrase as PKCS#5 v2 does; 32 bytes in the arena (wiped with it). */
 int key_derive(struct arena *, const struct key_seal *, const char *passphrase, struct bytes *ret, struct err *) NODISCARD;
 /* EncryptedPrivateKeyInfo (PBES2, AES-256-CBC) that `openssl pkey -passin` opens, made with an already derived key. */
@@ -45,7 +47,7 @@ bool key_matches(const EVP_PKEY *priv, const EVP_PKEY *pub);   /* same public ha
  * is verified with `pub` before it is returned (K12). The message of a failed `sign` is found again with key_remote_error. */
 typedef int key_sign_fn(void *arg, const struct sigalg *, struct bytes in, struct buf *sig, struct err *);
 int key_remote(EVP_PKEY *pub, key_sign_fn *, void *arg, EVP_PKEY **ret, struct err *) NODISCARD;
-bool key_remote_error(struct err *); /* moves this thread's last error of a remote signer into err; false if none */
+bool key_remote_error(struct err *); /* moves this thread's last error of a remote signer into err (NULL: drops it); false if none */
 
 /* One signature; `msg` is hashed as alg says. Reuses nothing, fit for threads. */
 int key_sign(EVP_PKEY *, const struct sigalg *, struct bytes msg, struct buf *sig, struct err *) NODISCARD;

@@ -113,6 +113,9 @@ bool rec_equal(const struct schema *, const void *a, const void *b);
 void schema_json(const struct schema *, struct buf *out); /* JSON Schema 2020-12, indented */
 void schema_mdoc(const struct schema *, struct buf *out); /* the FIELDS part of a section 5 manual page, mdoc(7) */
 
+/* Where main keeps the record `id` of a type: "profiles/tls.yaml". The id must be valid. */
+char *schema_path(struct arena *, const struct schema *, const char *id);
+
 /* F_ANY text: small edits on a JSON object. `json` NULL means {}. value is JSON, or taken as a string when it is not. */
 int any_set(struct arena *, const char *json, const char *key, const char *value, char **ret, struct err *) NODISCARD;
 int any_unset(struct arena *, const char *json, const char *key, char **ret, struct err *) NODISCARD;

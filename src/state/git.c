@@ -198,14 +198,18 @@ const char *store_workdir(const struct store *s)
 	return s->workdir;
 }
 
-mode_t store_mode(const struct store *s, mode_t usual)
+void store_share(const struct store *s, int fd)
 {
-	/* git's rule: who may read may, by the setting, also be the group or everybody; write only where the owner writes. */
-	mode_t m = (mode_t)s->shared;
+	struct stat st;
 
-	if (!(usual & 0200))
-		m &= (mode_t)~0222U;
-	return usual | m;
+	/* git's rule: the setting adds readers, and writers only where the owner may write. */
+	if (!s->shared || fstat(fd, &st))
+		return;
+	mode_t more = (mode_t)(st.st_mode & 0200 ? s->shared : s->shared & ~0222U);
+	if (S_ISDIR(st.st_mode))
+		more = (mode_t)(s->shared | (s->shared & 0444) >> 2 | S_ISGID);
+	if (fchmod(fd, (st.st_mode & 07777) | more))
+		return; /* of another user: then they have given the rights */
 }
 
 bool store_is_shared(const struct store *s)

@@ -13,10 +13,11 @@ size_t pack_count(const struct pack *);
 int pack_end(struct pack *, struct err *) NODISCARD;
 void pack_unkeep(struct pack *);
 void pack_abort(struct pack *); /* NULL is allowed; after pack_end it only releases */
-static inline void auto_pack(struct pack **p)
+static inline void pack_abort_scoped(struct pack **p)
 {
 	pack_abort(*p);
 }
+#define SCOPED_PACK __attribute__((cleanup(pack_abort_scoped))) struct pack
 
 /* Joins small packs into one when there are `least` of them or more, by concatenation: nothing is compressed again. */
 int pack_merge(struct store *, const char *tmp_dir, size_t least, struct err *) NODISCARD;

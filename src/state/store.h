@@ -1,7 +1,6 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -28,7 +27,7 @@ void store_close(struct store *);
 const char *store_git_dir(const struct store *);  /* the common dir */
 const char *store_own_dir(const struct store *);  /* of this work tree: HEAD and index; the common dir but for linked work trees */
 const char *store_workdir(const struct store *);  /* NULL: bare */
-mode_t store_mode(const struct store *, mode_t usual); /* of a new file, by core.sharedRepository */
+void store_share(const struct store *, int fd); /* adds the rights that core.sharedRepository gives a new file or folder */
 bool store_is_shared(const struct store *);
 
 /* The object's content (arena), at most `max` bytes; looks for new packs once when it is missing. */

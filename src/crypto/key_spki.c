@@ -1,0 +1,134 @@
+/* SubjectPublicKeyInfo to EVP_PKEY. The common kinds are taken apart by hand, because OpenSSL's general decoder costs more
+ * than the signature check that follows; everything else goes to that decoder. Points are checked to lie on their curve. */
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "crypto/der.h"
+#include "crypto/key.h"
+
+DEFINE_AUTO(OSSL_PARAM, OSSL_PARAM_free)
+DEFINE_AUTO(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free)
+
+enum { SPKI_MAX = 8192, RSA_MAX_BYTES = 16384 / 8, RSA_MAX_EXPONENT = 32 };
+
+static const struct {
+	const char *group;
+	const char *alg; /* AlgorithmIdentifier content: id-ecPublicKey and the curve (RFC 5480 2.1) */
+	size_t alg_n, point_n;
+} curves[] = {
+#define EC_ALG(s) "\x06\x07\x2a\x86\x48\xce\x3d\x02\x01" s, sizeof("\x06\x07\x2a\x86\x48\xce\x3d\x02\x01" s) - 1
+	{ "P-256", EC_ALG("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"), 65 },
+	{ "P-384", EC_ALG("\x06\x05\x2b\x81\x04\x00\x22"), 97 },
+	{ "P-521", EC_ALG("\x06\x05\x2b\x81\x04\x00\x23"), 133 },
+	{ "P-224", EC_ALG("\x06\x05\x2b\x81\x04\x00\x21"), 57 },
+};
+/* Keys without a point: building a group by name costs more than copying one. Shared by all threads, never written. */
+static EVP_PKEY *templates[COUNT(curves)];
+
+static void make_templates(void)
+{
+	for (size_t i = 0; i < COUNT(curves); i++) {
+		AUTO(EVP_PKEY_CTX) *pc = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+
+		if (!pc || EVP_PKEY_paramgen_init(pc) <= 0 || EVP_PKEY_CTX_set_group_name(pc, curves[i].group) <= 0 ||
+		    EVP_PKEY_paramgen(pc, &templates[i]) <= 0)
+			templates[i] = NULL;
+	}
+}
+
+static EVP_PKEY *ec_key(struct bytes alg, struct bytes key)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	AUTO(EVP_PKEY) *k = NULL;
+	EVP_PKEY *made;
+	size_t i = 0;
+
+	while (i < COUNT(curves) && (alg.n != curves[i].alg_n || memcmp(alg.p, curves[i].alg, alg.n) != 0))
+		i++;
+	if (i == COUNT(curves) || key.n != curves[i].point_n || key.p[0] != 4)
+		return NULL;
+	pthread_once(&once, make_templates);
+	k = EVP_PKEY_new();
+	if (!k || !templates[i] || EVP_PKEY_copy_parameters(k, templates[i]) != 1 ||
+	    EVP_PKEY_set1_encoded_public_key(k, key.p, key.n) != 1)
+		return NULL;
+	made = k;
+	k = NULL;
+	return made;
+}
+
+static EVP_PKEY *rsa_key(struct bytes alg, struct bytes key)
+{
+	static const char id[] = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05";
+	AUTO(EVP_PKEY_CTX) *pc = NULL;
+	AUTO(OSSL_PARAM_BLD) *b = NULL;
+	AUTO(OSSL_PARAM) *params = NULL;
+	AUTO(BIGNUM) *n = NULL;
+	AUTO(BIGNUM) *exp = NULL;
+	struct der d = der_of(key), seq;
+	struct bytes body, vn, ve;
+	EVP_PKEY *made = NULL;
+
+	if (alg.n != sizeof(id) || memcmp(alg.p, id, sizeof(id)) != 0)
+		return NULL;
+	if (!der_expect(&d, DER_SEQUENCE, &body) || !der_done(&d))
+		return NULL;
+	seq = der_of(body);
+	if (!der_expect(&seq, DER_INTEGER, &vn) || !der_expect(&seq, DER_INTEGER, &ve) || !der_done(&seq))
+		return NULL;
+	if (vn.n == 0 || ve.n == 0 || vn.p[0] & 0x80 || ve.p[0] & 0x80 || vn.n > RSA_MAX_BYTES + 1 || ve.n > RSA_MAX_EXPONENT + 1)
+		return NULL;
+	n = BN_bin2bn(vn.p, (int)vn.n, NULL);
+	exp = BN_bin2bn(ve.p, (int)ve.n, NULL);
+	b = OSSL_PARAM_BLD_new();
+	pc = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	if (!n || !exp || !b || !pc || !OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) ||
+	    !OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, exp))
+		return NULL;
+	params = OSSL_PARAM_BLD_to_param(b);
+	if (!params || EVP_PKEY_fromdata_init(pc) <= 0 || EVP_PKEY_fromdata(pc, &made, EVP_PKEY_PUBLIC_KEY, params) <= 0)
+		return NULL;
+	return made;
+}
+
+static EVP_PKEY *ed25519_key(struct bytes alg, struct bytes key)
+{
+	if (alg.n != 5 || memcmp(alg.p, "\x06\x03\x2b\x65\x70", 5) != 0)
+		return NULL;
+	return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, key.p, key.n);
+}
+
+int key_from_spki(struct bytes der, EVP_PKEY **ret, struct err *e)
+{
+	const unsigned char *p = der.p;
+	struct der d = der_of(der), in;
+	struct bytes body, alg, key;
+	EVP_PKEY *k;
+
+	if (der.n > SPKI_MAX)
+		return err_set(e, ERR_INVALID, "public key: %zu octets, more than %d", der.n, SPKI_MAX);
+	if (!der_expect(&d, DER_SEQUENCE, &body) || !der_done(&d))
+		return err_set(e, ERR_INVALID, "public key: not a SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
+	in = der_of(body);
+	if (!der_expect(&in, DER_SEQUENCE, &alg) || !der_expect(&in, DER_BITSTRING, &key) || !der_done(&in) || key.n < 2 ||
+	    key.p[0] != 0)
+		return err_set(e, ERR_INVALID, "public key: not a SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
+	key.p++;
+	key.n--;
+	k = ec_key(alg, key);
+	if (!k)
+		k = rsa_key(alg, key);
+	if (!k)
+		k = ed25519_key(alg, key);
+	if (!k)
+		k = d2i_PUBKEY_ex(NULL, &p, (long)der.n, NULL, NULL);
+	if (!k) {
+		err_ossl(e, "public key");
+		e->code = ERR_INVALID;
+		return -1;
+	}
+	*ret = k;
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* Locks that survive kill -9: flock(2) for ourselves, git's <file>.lock for what git also writes. A lock file of ours is a hard
+ * link to a temporary file of ours, so a stale one is recognised by its inode; git's own are waited for and never removed. */
+#include "state/locks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/tm.h"
+
+enum { DEFAULT_WAIT_MS = 30000, NFS_MAGIC = 0x6969 };
+
+/* Waits a little, longer each time; false when the deadline has passed. */
+static bool wait_until(int64_t deadline, unsigned *round)
+{
+	int64_t left = deadline - tm_mono_ms();
+	long ns = 500000L << (*round < 4 ? (*round)++ : 4); /* 0.5 to 8 ms */
+
+	if (left <= 0)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
+	return true;
+}
+
+static int64_t deadline_of(int64_t timeout_ms)
+{
+	return tm_mono_ms() + (timeout_ms ? timeout_ms : DEFAULT_WAIT_MS);
+}
+
+char *tmp_path(struct arena *a, const char *dir, const char *what)
+{
+	static unsigned n; /* transactions run in one thread */
+
+	return arena_printf(a, "%s/tmp.%s.%ld.%u", dir, what, (long)getpid(), n++);
+}
+
+int tmp_write(const struct store *s, const char *path, struct bytes b, mode_t mode, bool durable, struct err *e)
+{
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, mode), r;
+
+	if (fd < 0)
+		return err_sys(e, path);
+	store_share(s, fd);
+	r = fs_write_fd(fd, b, e) ? err_ctx(e, "%s", path) : durable && fsync(fd) ? err_sys(e, path) : 0;
+	if (close(fd) && !r)
+		r = err_sys(e, path);
+	if (r)
+		unlink(path);
+	return r;
+}
+
+static int refuse_network(int fd, const char *path, struct err *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == NFS_MAGIC)
+		return err_set(e, ERR_UNSUPPORTED, "%s: is on NFS, where flock does not keep writers apart", path);
+	return 0;
+}
+
+static int say_busy(int fd, const char *path, struct err *e)
+{
+	char who[128];
+	ssize_t n = pread(fd, who, sizeof(who) - 1, 0);
+
+	who[n > 0 ? (size_t)n : 0] = '\0';
+	who[strcspn(who, "\n")] = '\0';
+	return err_set(e, ERR_CONFLICT, "%s: held by %s: try again, or wait longer with --lock-timeout", path, *who ? who : "another process");
+}
+
+static int flock_until(int fd, const char *path, int64_t timeout_ms, struct err *e)
+{
+	int64_t deadline = deadline_of(timeout_ms);
+	unsigned round = 0;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_sys(e, path);
+		if (!wait_until(deadline, &round))
+			return say_busy(fd, path, e);
+	}
+	return 0;
+}
+
+int repo_lock(struct arena *a, const struct store *s, const char *private_dir, const char *what, int64_t timeout_ms, int *ret_fd, struct err *e)
+{
+	char *path = fs_join(a, private_dir, "lock"), *who = arena_printf(a, "process %ld (%s)\n", (long)getpid(), what ? what : "lamassu");
+	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0)
+		return err_sys(e, path);
+	store_share(s, fd);
+	if (refuse_network(fd, path, e) || flock_until(fd, path, timeout_ms, e)) {
+		close(fd);
+		return -1;
+	}
+	/* For people only; a full disk must not keep readers of the lock from working. */
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, who, strlen(who), 0) < 0)
+		errno = 0;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* --- git's locks --- */
+
+static int link_until(const struct filelock *l, int64_t timeout_ms, struct err *e)
+{
+	int64_t deadline = deadline_of(timeout_ms);
+	unsigned round = 0;
+
+	while (link(l->tmp, l->path)) {
+		if (errno != EEXIST)
+			return err_sys(e, l->path);
+		if (!wait_until(deadline, &round))
+			return err_set(e, ERR_CONFLICT, "%s: git holds this lock: let it finish, or remove the file if no git runs", l->path);
+	}
+	return 0;
+}
+
+static int make_parent(struct arena *a, const char *target, struct err *e)
+{
+	return fs_mkdirs(arena_strndup(a, target, (size_t)(strrchr(target, '/') - target)), 0777, e);
+}
+
+int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, int64_t timeout_ms, struct filelock *ret,
+		  struct err *e)
+{
+	struct filelock l = { arena_strdup(a, target), arena_printf(a, "%s.lock", target), tmp_path(a, tmp_dir, "lock"), -1 };
+
+	if (make_parent(a, target, e))
+		return -1;
+	l.fd = open(l.tmp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+	if (l.fd < 0)
+		return err_sys(e, l.tmp);
+	store_share(s, l.fd);
+	if (link_until(&l, timeout_ms, e)) {
+		close(l.fd);
+		unlink(l.tmp);
+		return -1;
+	}
+	*ret = l;
+	return 0;
+}
+
+int filelock_commit(struct filelock *l, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	int fd = l->fd;
+
+	if (fsync(fd))
+		return err_sys(e, l->path);
+	if (rename(l->path, l->target))
+		return err_sys(e, l->target);
+	l->fd = -1;
+	close(fd);
+	unlink(l->tmp);
+	return fs_sync_dir(arena_strndup(a, l->target, (size_t)(strrchr(l->target, '/') - l->target)), e);
+}
+
+void filelock_drop(struct filelock *l)
+{
+	if (l->fd < 0)
+		return;
+	unlink(l->path);
+	unlink(l->tmp);
+	close(l->fd);
+	l->fd = -1;
+}
+
+static bool same_file(const char *path, const struct stat *st)
+{
+	struct stat other;
+
+	return lstat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+}
+
+int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	struct strv names;
+
+	if (fs_list(a, tmp_dir, SIZE_MAX, &names, e))
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		char *tmp = fs_join(a, tmp_dir, names.v[i]);
+		struct stat st;
+
+		if (strncmp(names.v[i], "tmp.", 4) != 0 || lstat(tmp, &st))
+			continue;
+		for (size_t k = 0; k < targets->n && st.st_nlink > 1; k++) {
+			char *lock = arena_printf(a, "%s.lock", targets->v[k]);
+
+			if (same_file(lock, &st) && unlink(lock))
+				return err_sys(e, lock);
+		}
+		if (S_ISREG(st.st_mode) && unlink(tmp))
+			return err_sys(e, tmp);
+	}
+	return 0;
+}
