@@ -10,6 +10,6 @@
 #define AUTO(T) __attribute__((cleanup(auto_##T))) T
 
 #define NODISCARD __attribute__((warn_unused_result))
-#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args), nonnull(fmt)))
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
