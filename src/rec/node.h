@@ -1,0 +1,52 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+/* A document as a tree, whatever its syntax: records are read from one and written through one. Private to rec/. */
+enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
+
+struct node {
+	enum node_kind kind;
+	bool plain;         /* scalar: read without quotes; to be written as it stands, being a JSON literal */
+	bool word;          /* scalar to be written: text that YAML may hold without quotes, whatever it looks like */
+	bool flow;          /* collection read in [] or {} */
+	bool block;         /* scalar read from a | or > block */
+	char *text;         /* scalar; never holds NUL */
+	struct node *items; /* NODE_MAP: key, value, key, value */
+	size_t n;           /* of items */
+	size_t line, column;
+	size_t at, end; /* the first character and the one past the last, counted in characters from the start */
+};
+
+struct doc {
+	struct bytes text; /* without a byte order mark */
+	struct node root;
+	bool json;
+};
+
+/* Reads a document: JSON where it is JSON, else YAML. Enforces every limit of schema.h but those of the schema. */
+int doc_parse(struct arena *, const char *file, struct bytes, struct doc *ret, struct err *) NODISCARD;
+/* The two readers behind it; both trust that the text is UTF-8 without NUL. json_parse takes any JSON value. */
+int yaml_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
+int json_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
+
+void yaml_print(const struct node *map, struct buf *); /* block style, canonical */
+void yaml_print_flow(const struct node *, struct buf *);
+void json_print(const struct node *, int indent, struct buf *);
+void json_print_text(const char *, struct buf *); /* one string, with its quotes */
+
+bool node_is_null(const struct node *);
+bool node_equal(const struct node *, const struct node *);
+struct node node_text(struct arena *, const char *);
+struct node *node_add(struct arena *, struct node *map, const char *key, struct node value); /* returns the value's place */
+struct node *node_find(const struct node *map, const char *key);                             /* NULL: absent */
+
+/* Gives the plain scalars of a tree the types of YAML's core schema, in place, so that json_print and yaml_print write
+ * them faithfully; refuses duplicate and overlong keys. On failure *ret_bad is the culprit and *ret_why says why. */
+int any_resolve(struct arena *, struct node *, const struct node **ret_bad, const char **ret_why) NODISCARD;
+enum { ANY_MAX_KEY = 200 }; /* libyaml reads keys of at most 1024 characters, after escapes */

@@ -1,0 +1,192 @@
+/* Documents in, records out, and back: each row is a document and either what it is written as or why it is refused. */
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "rec/schema.h"
+
+#include "sample.h"
+#include "tap.h"
+
+struct row {
+	const char *doc;
+	const char *want; /* canonical text, or the message without "doc:" when it starts with a digit */
+};
+
+static const struct row rows[] = {
+	/* the least, and the forms that a text may take */
+	{ "id: a", "id: a\nhonest: false\n" },
+	{ "---\nid: a\n...\n", "id: a\nhonest: false\n" },
+	{ "\xEF\xBB\xBFid: a\r\nnote: b\r\n", "id: a\nnote: b\nhonest: false\n" },
+	{ "{id: a, note: b}", "id: a\nnote: b\nhonest: false\n" },
+	{ "{\"id\":\"a\",\"honest\":true}", "id: a\nhonest: true\n" },
+	{ " \n{\"id\"\n:\"a\"\t,\t\"note\":\"\\/\\uD83D\\uDE00\\u00e9\\n\"}", "id: a\nnote: |\n  /😀é\nhonest: false\n" },
+	{ "id: a\ndescription: by its other name", "id: a\nnote: by its other name\nhonest: false\n" },
+	/* the schema types scalars */
+	{ "id: a\ncountry: no", "id: a\ncountry: \"no\"\nhonest: false\n" },
+	{ "id: a\nnote: 1e3", "id: a\nnote: \"1e3\"\nhonest: false\n" },
+	{ "id: a\nnote: 012", "id: a\nnote: \"012\"\nhonest: false\n" },
+	{ "id: a\nnote: 1:30", "id: a\nnote: \"1:30\"\nhonest: false\n" },
+	{ "id: a\nnote: 2026-01-01", "id: a\nnote: \"2026-01-01\"\nhonest: false\n" },
+	{ "id: a\nnote: 12af", "id: a\nnote: 12af\nhonest: false\n" },
+	{ "id: a\nnote: ''", "id: a\nnote: \"\"\nhonest: false\n" },
+	{ "id: a\nnote: 'null'", "id: a\nnote: \"null\"\nhonest: false\n" },
+	{ "id: a\nnote: '~'", "id: a\nnote: \"~\"\nhonest: false\n" },
+	{ "id: a\nnote: '  x'", "id: a\nnote: \"  x\"\nhonest: false\n" },
+	{ "id: a\nnote: 'x '", "id: a\nnote: \"x \"\nhonest: false\n" },
+	{ "id: a\nnote: 'x #y'", "id: a\nnote: \"x #y\"\nhonest: false\n" },
+	{ "id: a\nnote: 'x: y'", "id: a\nnote: \"x: y\"\nhonest: false\n" },
+	{ "id: a\nnote: 'x:'", "id: a\nnote: \"x:\"\nhonest: false\n" },
+	{ "id: a\nnote: '- x'", "id: a\nnote: \"- x\"\nhonest: false\n" },
+	{ "id: a\nnote: '*:*'", "id: a\nnote: \"*:*\"\nhonest: false\n" },
+	{ "id: a\nnote: '...'", "id: a\nnote: \"...\"\nhonest: false\n" },
+	{ "id: a\nnote: CN=Acme, O=Äcme", "id: a\nnote: CN=Acme, O=Äcme\nhonest: false\n" },
+	{ "id: a\nnote: http://x.example/?a=b&c", "id: a\nnote: http://x.example/?a=b&c\nhonest: false\n" },
+	{ "id: a\nnote: \"a\\tb\\e\\x7f\\N\\L\\uFEFF\\\"\\\\\"",
+	  "id: a\nnote: \"a\\tb\\x1B\\x7F\\x85\\u2028\\uFEFF\\\"\\\\\"\nhonest: false\n" },
+	{ "id: a\nnote: |\n  one\n   two\n\n  three\n", "id: a\nnote: |\n  one\n   two\n\n  three\nhonest: false\n" },
+	{ "id: a\nnote: |-\n  one\n  two\n", "id: a\nnote: |-\n  one\n  two\nhonest: false\n" },
+	{ "id: a\nnote: |+\n  one\n\n", "id: a\nnote: \"one\\n\\n\"\nhonest: false\n" },
+	{ "id: a\nnote: |2\n   one\n  two\n", "id: a\nnote: \" one\\ntwo\\n\"\nhonest: false\n" },
+	{ "id: a\nnote: \"\\n\"", "id: a\nnote: \"\\n\"\nhonest: false\n" },
+	/* every kind */
+	{ "id: a\nlevel: +7\npath_length: 0\nenabled: FALSE", "id: a\nlevel: 7\npath_length: 0\nenabled: false\nhonest: false\n" },
+	{ "id: a\nlevel: 0\npath_length: -1\nenabled: true\ncountry: DE\nbackdate: 1m", "id: a\nhonest: false\n" },
+	{ "id: a\nmode: TIME", "id: a\nhonest: false\nmode: Time\n" },
+	{ "id: a\nmode: off", "id: a\nhonest: false\nmode: \"off\"\n" },
+	{ "id: a\nusage: {digital_signature: true, cert_sign: false}",
+	  "id: a\nhonest: false\nusage:\n  digital_signature: true\n" },
+	{ "id: a\nusage: [CertSign, key-encipherment]",
+	  "id: a\nhonest: false\nusage:\n  key_encipherment: true\n  cert_sign: true\n" },
+	{ "id: a\nusage: DigitalSignature", "id: a\nhonest: false\nusage:\n  digital_signature: true\n" },
+	{ "id: a\nusage: []", "id: a\nhonest: false\n" },
+	{ "id: a\nbackdate: 60s", "id: a\nhonest: false\nbackdate: 60s\n" },
+	{ "id: a\nbackdate: 0s", "id: a\nhonest: false\nbackdate: 0s\n" },
+	{ "id: a\nuntil: 2030-01-31T13:00:00+01:00", "id: a\nhonest: false\nuntil: 2030-01-31T12:00:00Z\n" },
+	{ "id: a\nseed: AAEC/w==", "id: a\nhonest: false\nseed: AAEC/w==\n" },
+	{ "id: a\norganization: One", "id: a\nhonest: false\norganization: One\n" },
+	{ "id: a\norganization: [One]", "id: a\nhonest: false\norganization: One\n" },
+	{ "id: a\norganization: [One, 'T,wo']", "id: a\nhonest: false\norganization: [One, \"T,wo\"]\n" },
+	{ "id: a\norganization: []", "id: a\nhonest: false\norganization: []\n" },
+	{ "id: a\ntags:\n- x\n- yes\n", "id: a\nhonest: false\ntags: [x, \"yes\"]\n" },
+	{ "id: a\ntags: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]",
+	  "id: a\nhonest: false\ntags:\n  - aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n  - bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n" },
+	{ "id: a\nsizes: [2048, 384]", "id: a\nhonest: false\nsizes: [2048, 384]\n" },
+	{ "id: a\nsizes: []", "id: a\nhonest: false\nsizes: []\n" },
+	{ "id: a\nlimits: {mode: time, time: 2030-01-01}",
+	  "id: a\nhonest: false\nlimits:\n  mode: Time\n  time: 2030-01-01T00:00:00Z\n" },
+	{ "id: a\nlimits: {mode: duration, duration: 1y2w}", "id: a\nhonest: false\nlimits:\n  mode: Duration\n  duration: 1y2w\n" },
+	{ "id: a\nitems: [{oid: 1.2.3}, {text: b, oid: '4'}]",
+	  "id: a\nhonest: false\nitems:\n  - oid: \"1.2.3\"\n  - oid: \"4\"\n    text: b\n" },
+	{ "id: a\nparent: b\nfriends: c", "id: a\nhonest: false\nparent: b\nfriends: c\n" },
+	{ "id: a\npin: ${HSM_PIN}", "id: a\nhonest: false\npin: \"${HSM_PIN}\"\n" },
+	{ "id: a\npin: file:/run/pin", "id: a\nhonest: false\npin: file:/run/pin\n" },
+	{ "id: a\nmetadata: {}", "id: a\nhonest: false\nmetadata: {}\n" },
+	{ "id: a\nmetadata: text", "id: a\nhonest: false\nmetadata: text\n" },
+	{ "id: a\nmetadata: {b: null, a: [1, +2, 0x1F, 0o17, 1.50, .5, 5., 1E3, 007, '8'], c: {d: True, e: ~, f: no, 1: ''}}",
+	  "id: a\nhonest: false\nmetadata:\n  b: null\n  a: [1, 2, 31, 15, 1.50, 0.5, 5.0, 1e3, \"007\", \"8\"]\n  c:\n"
+	  "    d: true\n    e: null\n    f: \"no\"\n    \"1\": \"\"\n" },
+	{ "id: a\nmetadata: [[1], [], {}, [{a: b, c: [[x]]}], |\n  1\n  2\n]", "2:45: found character that cannot start any token" },
+	{ "id: a\nmetadata: [[1], [], {}, [{a: b, c: [[x]]}], 'x y']",
+	  "id: a\nhonest: false\nmetadata:\n  - [1]\n  - []\n  - {}\n  -\n    - a: b\n      c:\n        - [x]\n  - x y\n" },
+	/* refusals: place, path, reason, nearest name */
+	{ "", "1:1: the document is empty" },
+	{ "# nothing\n", "2:1: the document is empty" },
+	{ "- a", "1:1: must be a mapping" },
+	{ "a", "1:1: must be a mapping" },
+	{ "note: x", "1:1: id: is required" },
+	{ "id: A", "1:5: id: not a valid id" },
+	{ "id: ../x", "1:5: id: not a valid id" },
+	{ "id: a\nid: b", "2:1: id: given twice" },
+	{ "id: a\nnote: b\ndescription: c", "3:1: note: given twice" },
+	{ "id: a\nenabld: true", "2:1: enabld: unknown field; did you mean \"enabled\"?" },
+	{ "id: a\nlimits: {mode: Time, tme: x}", "2:22: limits.tme: unknown field; did you mean \"time\"?" },
+	{ "id: a\nitems: [{oid: x}, {oid: y, oid: z}]", "2:28: items.1.oid: given twice" },
+	{ "id: a\nitems: [{text: x}]", "2:9: items.0.oid: is required" },
+	{ "id: a\nlimits: {mode: Time}", "2:9: limits: time: must be given" },
+	{ "id: a\nnote:", "2:6: note: must not be empty or null" },
+	{ "id: a\nnote: ~", "2:7: note: must not be empty or null" },
+	{ "{\"id\": \"a\",\n \"note\": null}", "2:10: note: must not be empty or null" },
+	{ "id: a\nmetadata: null", "2:11: metadata: must not be empty or null" },
+	{ "id: a\nnote: [x]", "2:7: note: must be a text, not a list" },
+	{ "id: a\nlevel: x", "2:8: level: must be an integer, not \"x\"" },
+	{ "id: a\nlevel: '5'", "2:8: level: must be an integer, not \"5\"" },
+	{ "id: a\nlevel: 1.5", "2:8: level: must be an integer" },
+	{ "id: a\nlevel: 101", "2:8: level: must be from -5 to 100" },
+	{ "id: a\nlevel: 99999999999999999999", "2:8: level: must be from -5 to 100" },
+	{ "id: a\nenabled: yes", "2:10: enabled: must be true or false, not \"yes\"" },
+	{ "id: a\nenabled: 'true'", "2:10: enabled: must be true or false" },
+	{ "id: a\nmode: Tim", "2:7: mode: \"Tim\" is not one of Duration, Time, off; did you mean \"Time\"?" },
+	{ "id: a\nusage: {cert_sgn: true}", "2:9: usage: \"cert_sgn\" is not one of digital_signature, key_encipherment, "
+					    "cert_sign; did you mean \"cert_sign\"?" },
+	{ "id: a\nusage: [cert_sign, CertSign]", "2:20: usage.cert_sign: given twice" },
+	{ "id: a\nbackdate: soon", "2:11: backdate: " },
+	{ "id: a\nlimits: {mode: Duration, duration: 0s}", "2:36: limits.duration: must be from 1s to 100y" },
+	{ "id: a\nuntil: tomorrow", "2:8: until: " },
+	{ "id: a\nseed: '*'", "2:7: seed: must be base64" },
+	{ "id: a\ntags: x", "2:7: tags: must be a list" },
+	{ "id: a\ntags: [x, [y]]", "2:11: tags.1: must be a text, not a list" },
+	{ "id: a\nsizes: [1, x]", "2:12: sizes.1: must be an integer" },
+	{ "id: a\nparent: B/C", "2:9: parent: \"B/C\" is not a valid id" },
+	{ "id: a\npin: 123456", "2:6: pin: a secret may only be given by reference" },
+	{ "id: a\npin: ${}", "2:6: pin: a secret may only be given by reference" },
+	{ "id: a\npin: 'env:'", "2:6: pin: a secret may only be given by reference" },
+	{ "id: a\nstatus: ok", "2:1: status: is computed and cannot be given" },
+	{ "id: a\nmetadata: {a: 1, b: 2, a: 3}", "2:24: metadata: this key is given twice" },
+	{ "id: a\nmetadata: {a: .inf}", "2:15: metadata: infinity" },
+	{ "id: a\nmetadata: {a: 9223372036854775808}", "2:15: metadata: a number this large must be quoted" },
+	{ "id: a\nmetadata: {a: 1e999}", "2:15: metadata: a number this large must be quoted" },
+	{ "id: &x a\nnote: *x", "1:5: anchors are not accepted" },
+	{ "id: *x", "1:5: aliases are not accepted" },
+	{ "id: !!str a", "1:5: tags are not accepted" },
+	{ "id: ! a", "1:5: tags are not accepted" },
+	{ "? [a]\n: b", "1:3: a key must be a scalar" },
+	{ "id: a\n---\nid: b", "2:1: a second document is not accepted" },
+	{ "id: \"a\\0b\"", "1:5: a NUL character is not accepted" },
+	{ "{\"id\": \"a\\u0000b\"}", "1:16: a NUL character is not accepted" },
+	{ "{\"id\": \"a\", \"note\": \"\\uD83D\"}", "1:28: half of a surrogate pair" },
+	{ "{\"id\": \"a\", \"note\": \"\\uDE00\\uD83D\"}", "1:28: half of a surrogate pair" },
+	{ "{\"id\": \"a\"} x", "1:13: text after the end" },
+	{ "{\"id\": \"a\", \"b\"}", "1:13: b: unknown field" },
+	{ "id: a\nnote: \"\x01\"", "2:8: control characters are not allowed" },
+	{ "id: a\n\tnote: b", "2:1: found a tab character" },
+	{ "id: a\nnote: \xFF\n", "2:1: not UTF-8 text" },
+	{ "id: a\nnote: \xC3\n", "2:1: not UTF-8 text" },
+	{ "id: '\x1B[31mred'", "1:6: control characters" },
+};
+
+static void run_row(const struct row *r)
+{
+	SCOPED_ARENA *a = arena_new();
+	SCOPED_BUF first = buf_init(BUF_TEXT), second = buf_init(BUF_TEXT);
+	struct sample s = { .level = 42 }, again;
+	struct err e = { 0 };
+	bool good = strncmp(r->want, "id:", 3) == 0;
+
+	if (rec_load(a, &sample_type, "doc", bytes_of(r->doc), &s, &e) != 0) {
+		bool same = !good && strncmp(e.msg, "doc:", 4) == 0 && strncmp(e.msg + 4, r->want, strlen(r->want)) == 0;
+
+		ok(same, "refused: %s", text_escape(a, bytes_of(r->doc)));
+		if (!same)
+			printf("#   got: %s\n#  want: %s\n", e.msg, r->want);
+		ok(s.level == 42 && e.code == ERR_INVALID, "the record is untouched");
+		return;
+	}
+	rec_emit(&sample_type, &s, &first);
+	ok(strncmp(buf_str(&first), r->want, strlen(r->want)) == 0, "%s", text_escape(a, bytes_of(r->doc)));
+	if (strncmp(buf_str(&first), r->want, strlen(r->want)) != 0)
+		printf("#   got: %s\n#  want: %s\n", text_escape(a, buf_bytes(&first)), text_escape(a, bytes_of(r->want)));
+	if (rec_load(a, &sample_type, "again", buf_bytes(&first), &again, &e) != 0) {
+		ok(false, "reads its own output: %s", e.msg);
+		return;
+	}
+	rec_emit(&sample_type, &again, &second);
+	is_str(buf_str(&second), buf_str(&first), "the second writing equals the first");
+	ok(rec_equal(&sample_type, &s, &again), "the second record equals the first");
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < COUNT(rows); i++)
+		run_row(&rows[i]);
+	return done();
+}
