@@ -23,10 +23,10 @@ enum opt_kind {
 enum opt_flags { O_REQ = 1, O_SECRET_FILE = 2 };
 
 struct opt {
-	const char *name; /* without dashes, words joined by '-' */
+	const char *name; /* the member's: '_' is typed as '-', one at the end (for_) is dropped */
 	char letter;      /* or 0 */
 	enum opt_kind kind;
-	const char *arg;  /* metavariable in help, and completer: "ca" "profile" "engine" "key" "cert" "file" "dir" … */
+	const char *arg;  /* metavariable (shown in capitals) and completer: "ca" "profile" "engine" "key" "cert" "file" "dir" … */
 	const char *doc;
 	size_t off;
 	unsigned flags;
@@ -79,23 +79,29 @@ struct cmd {
 enum out_format { OUT_TABLE, OUT_JSON, OUT_YAML, OUT_ID };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
-/* The options that stand before or after any command (cli.md GLOBAL). */
+/* The options that stand before or after any command. */
 struct globals {
-	const char *repo;
+	const char *repo; /* --repo, else $LAMASSU_REPO, else NULL */
 	int output; /* enum out_format */
 	int color;
-	bool quiet, verbose, yes, dry_run, no_input;
+	bool quiet, verbose, yes, dry_run, no_input, help, version;
 	const char *message;
 	const char *passphrase_file;
 	int64_t passphrase_fd; /* -1: none */
-	struct dur lock_timeout;
-	const char *at; /* --at TIME: the clock to use */
+	struct dur lock_timeout; /* --lock-timeout, else $LAMASSU_LOCK_TIMEOUT, else text is NULL */
+	const char *at;          /* --at TIME: the clock to use, already in ctx->now */
+};
+
+struct env_doc {
+	const char *name, *doc; /* a variable of the environment, for the manual */
 };
 
 struct cli {
-	const struct cmd *root;
+	const struct cmd *root; /* names that begin with "__" are left out of help, manual and completion */
 	const char *version;
-	/* Opens what the command needs into ctx, before run; and closes it, after. */
+	const char *date;          /* of the manual pages: "November 21, 2026" */
+	const struct env_doc *env; /* ends with an empty row */
+	/* Opens what the command needs into ctx, before run; and closes it, after (also when prepare failed). */
 	int (*prepare)(struct ctx *, const struct globals *, const struct cmd *, struct err *);
 	void (*finish)(struct ctx *);
 	/* Emits live names of a kind ("ca", "profile", …) for completion; silent on any failure. */
@@ -106,26 +112,42 @@ struct cli {
 int cli_main(const struct cli *, int argc, char **argv);
 
 const struct globals *cli_globals(const struct ctx *);
+const char *cli_op(const struct ctx *); /* "ca.create": the command that runs */
 const struct query *cli_query(const struct ctx *); /* of a NEED_LIST command */
-/* Asks y/N on the terminal; --yes answers. ERR_CANCELLED when refused, ERR_USAGE naming --yes without a terminal. */
+/* Asks "TEXT? [y/N]" on the terminal; --yes answers, and a destructive verb asks nothing in a dry run. ERR_CANCELLED when
+ * refused, ERR_USAGE naming --yes without a terminal. */
 int cli_confirm(struct ctx *, struct err *, const char *fmt, ...) PRINTF(3, 4) NODISCARD;
 
+enum { CLI_DEPTH = 5 }; /* commands in a path, the program included */
+/* The path from the root to the command that `words` name; an unknown word gives ERR_USAGE with the nearest one. */
+int cli_find(const struct cli *, const struct strv *words, const struct cmd *path[CLI_DEPTH], size_t *ret_depth,
+	     struct err *) NODISCARD;
 void cli_help(const struct cli *, const struct cmd *const path[], size_t depth, struct buf *out);
-/* The manual page of the program (noun NULL) or of one noun, mdoc(7). */
-void cli_man(const struct cli *, const char *noun, struct buf *out);
+/* The manual page of the program (noun NULL) or of one noun, mdoc(7); and the names of all pages, one a line. */
+int cli_man(const struct cli *, const char *noun, struct buf *out, struct err *) NODISCARD;
+void cli_man_list(const struct cli *, struct buf *out);
+/* The completion script for a shell of cli_shells[]; it asks `lamassu __complete` for candidates. */
+extern const char *const cli_shells[];
+const char *cli_completion(size_t shell);
 
-/* --- results (out.c): everything on stdout passes here; muted in a dry run --- */
+/* --- results (out.c): everything on stdout passes here, is buffered and checked. A dry run is muted, except for commands
+ * that only read; what it would change is shown by out_diff. --- */
 
 /* One record: a two-column listing, or JSON, YAML, id. */
 int out_record(struct ctx *, const struct schema *, const void *rec, struct err *) NODISCARD;
 /* A list: a table that fits the terminal (--columns a,b,c chooses), or {"list": […], "next": …}, YAML, ids. */
 int out_list(struct ctx *, const struct schema *, const void *recs, size_t n, const char *next, struct err *) NODISCARD;
+/* The same in parts, for lists that are too long for memory; the first rows decide the widths of the columns. */
+int out_list_begin(struct ctx *, const struct schema *, struct err *) NODISCARD;
+int out_list_rows(struct ctx *, const void *recs, size_t n, struct err *) NODISCARD;
+int out_list_end(struct ctx *, const char *next, struct err *) NODISCARD;
 /* Plain bytes (PEM, a script): to stdout, or to `path` when it is not NULL or "-". Private material: mode 0600, and an
  * existing file is refused unless `force`. */
 int out_bytes(struct ctx *, const char *path, struct bytes, bool private_, bool force, struct err *) NODISCARD;
-/* "created ca root": what was done, on stdout in table format, suppressed by -q; `id` alone with -o id. */
+/* "created ca root": what was done, on stdout in table format, suppressed by -q; the command's first operand alone with
+ * -o id; both, as {"id", "done"}, in JSON and YAML. */
 int out_done(struct ctx *, struct err *, const char *fmt, ...) PRINTF(3, 4) NODISCARD;
 int out_flush(struct ctx *, struct err *) NODISCARD; /* ERR_IO if stdout could not take it; EPIPE is quiet success */
 bool out_is_table(const struct ctx *);
-/* The diff of a dry run: the only thing that a dry run prints on stdout. */
+/* The diff of a dry run, never muted; {"diff": "…"} with -o json. */
 void out_diff(struct ctx *, const char *text);

@@ -1,0 +1,135 @@
+/* The tree of commands, and the commands about the program itself: help, version, completion, manual pages. These open
+ * nothing and initialise no library. */
+#include "cmd/root.h"
+
+#include "base/text.h"
+
+struct help_args {
+	struct strv words;
+};
+struct completion_args {
+	const char *shell;
+};
+struct man_args {
+	bool list;
+	const char *noun;
+};
+
+static int print(struct ctx *ctx, const struct buf *text, struct err *e)
+{
+	return out_bytes(ctx, NULL, buf_bytes(text), false, false, e);
+}
+
+static int help_run(struct ctx *ctx, void *v, struct err *e)
+{
+	struct help_args *args = v;
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+	const struct cmd *path[CLI_DEPTH];
+	size_t depth;
+
+	if (cli_find(&lamassu_cli, &args->words, path, &depth, e) != 0)
+		return -1;
+	cli_help(&lamassu_cli, path, depth, &text);
+	return print(ctx, &text, e);
+}
+
+static int version_run(struct ctx *ctx, void *v, struct err *e)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+
+	(void)v;
+	buf_printf(&text, "%s %s\n", lamassu_cli.root->name, lamassu_cli.version);
+	return print(ctx, &text, e);
+}
+
+static int completion_run(struct ctx *ctx, void *v, struct err *e)
+{
+	struct completion_args *args = v;
+	const char *near = text_nearest(args->shell, cli_shells);
+
+	for (size_t i = 0; cli_shells[i]; i++)
+		if (strcmp(args->shell, cli_shells[i]) == 0)
+			return out_bytes(ctx, NULL, bytes_of(cli_completion(i)), false, false, e);
+	return err_set(e, ERR_USAGE, "unknown shell \"%s\"%s%s%s", args->shell, near ? " (did you mean \"" : ", must be bash, zsh or fish",
+		       near ? near : "", near ? "\"?)" : "");
+}
+
+static int man_run(struct ctx *ctx, void *v, struct err *e)
+{
+	struct man_args *args = v;
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+
+	if (args->list)
+		cli_man_list(&lamassu_cli, &text);
+	else if (cli_man(&lamassu_cli, args->noun, &text, e) != 0)
+		return -1;
+	return print(ctx, &text, e);
+}
+
+static const struct operand help_operands[] = {
+	PARAMS_OPT(help_args, words, "command", "A noun, and perhaps a verb of it."),
+	OEND
+};
+static const struct operand completion_operands[] = { PARAM(completion_args, shell, "shell", "bash, zsh or fish."), OEND };
+static const struct operand man_operands[] = {
+	PARAM(man_args, noun, "noun", "The page of this noun; the program's without it.", .flags = P_OPTIONAL),
+	OEND
+};
+static const struct opt man_opts[] = { OFLAG(man_args, list, 0, "Print the names of all pages."), OEND };
+
+static const struct cmd cmd_completion = {
+	.name = "completion",
+	.brief = "print the completion script for a shell",
+	.doc = "The script asks lamassu itself for candidates, so that names of authorities, profiles, keys and the like are always "
+	       "those of the repository.",
+	.example = "source <(lamassu completion bash)\nlamassu completion fish >~/.config/fish/completions/lamassu.fish",
+	.operands = completion_operands,
+	.argsize = sizeof(struct completion_args),
+	.run = completion_run,
+};
+static const struct cmd cmd_help = {
+	.name = "help",
+	.brief = "show help for a command",
+	.operands = help_operands,
+	.argsize = sizeof(struct help_args),
+	.run = help_run,
+};
+static const struct cmd cmd_version = { .name = "version", .brief = "show the version", .run = version_run };
+static const struct cmd cmd_man = {
+	.name = "__man",
+	.brief = "print a manual page",
+	.opts = man_opts,
+	.operands = man_operands,
+	.argsize = sizeof(struct man_args),
+	.run = man_run,
+};
+
+static const struct cmd *const nouns[] = { &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
+
+static const struct cmd root = {
+	.name = "lamassu",
+	.brief = "certificate authority over a git-versioned directory",
+	.doc = "lamassu runs a public key infrastructure from the command line: certificate authorities, issuance profiles, keys, "
+	       "certificates and their revocation. All of it lives in a git repository, as files that people can read, and "
+	       "every change is a commit.",
+	.sub = nouns,
+};
+
+static const struct env_doc env[] = {
+	{ "LAMASSU_REPO", "The repository, where --repo does not say." },
+	{ "LAMASSU_OPERATOR", "Who acts: Name <mail>." },
+	{ "LAMASSU_PASSPHRASE", "The passphrase of software keys; LAMASSU_PASSPHRASE_ENGINE is that of one engine." },
+	{ "LAMASSU_PIN_ENGINE", "The PIN of an engine's token." },
+	{ "LAMASSU_TOKEN", "The token of an operator or a remote engine." },
+	{ "LAMASSU_LOCK_TIMEOUT", "How long to wait for another writer, where --lock-timeout does not say." },
+	{ "NO_COLOR", "When set and not empty, no colour." },
+	{ "COLUMNS", "The width of the terminal." },
+	{ NULL, NULL },
+};
+
+const struct cli lamassu_cli = {
+	.root = &root,
+	.version = VERSION_TEXT,
+	.date = "November 21, 2026",
+	.env = env,
+};
