@@ -22,5 +22,5 @@ int csr_parse(struct arena *, struct bytes text, struct csr *ret, struct err *) 
 int csr_split(struct arena *, struct bytes text, struct bytes **ret_v, size_t *ret_n, struct err *) NODISCARD;
 /* The key, judged: weak or unsupported is ERR_DENIED; then the proof of possession: a wrong one is ERR_DENIED. */
 int csr_verify(const struct csr *, EVP_PKEY **ret_key, struct err *) NODISCARD;
-/* Makes one: PEM. */
+/* Makes one. */
 int csr_build(struct arena *, struct bytes subject_der, const struct exts *, EVP_PKEY *, const struct sigalg *, struct bytes *ret_der, struct err *) NODISCARD;
