@@ -22,6 +22,8 @@ struct key {
 	struct strv replicas;  /* "engine:handle" */
 	struct vec bound;      /* struct key_binding; printed as lamassu.io/kms/binded-resources */
 	int64_t created_at;
+	int64_t delete_after;  /* deletion was asked for and waits for the engine's retention; 0: no */
+	char *delete_reason;
 	/* computed */
 	char *strength;        /* HIGH, MEDIUM, LOW (K10) */
 	char *security_level;  /* SL0 … */

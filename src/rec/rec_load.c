@@ -346,8 +346,34 @@ static int unknown_field(struct load *l, const struct schema *s, const struct no
 	return bad(l, key, &here, "unknown field%s", hint(l, key->text, names));
 }
 
+static const struct field *rest_field(const struct schema *s)
+{
+	for (const struct field *f = s->fields; f->name; f++)
+		if (f->flags & F_REST)
+			return f;
+	return NULL;
+}
+
+/* What goes into the F_REST field: its own members, and every member that no row names; duplicates are found later. */
+static int take_rest(struct load *l, bool own, const struct node *key, const struct path *at, struct node *rest)
+{
+	const struct node *from = own ? key[1].items : key;
+	size_t n = own ? key[1].n : 2;
+
+	if (own && key[1].kind != NODE_MAP)
+		return bad(l, &key[1], at, "must be a mapping");
+	for (size_t i = 0; i < n; i++) {
+		rest->items = arena_grow(l->a, rest->items, rest->n, sizeof(*rest->items));
+		rest->items[rest->n++] = from[i];
+	}
+	return 0;
+}
+
 static int bind_map(struct load *l, const struct schema *s, const struct node *n, const struct path *at, void *rec)
 {
+	const struct field *rest = rest_field(s);
+	struct node others = { .kind = NODE_MAP, .line = n->line, .column = n->column };
+	struct path others_at = { at, rest ? rest->name : "", 0 };
 	uint64_t seen = 0;
 
 	if (n->kind != NODE_MAP)
@@ -357,8 +383,13 @@ static int bind_map(struct load *l, const struct schema *s, const struct node *n
 		const struct node *key = &n->items[i];
 		const struct field *f = field_find(s, key->text);
 
-		if (!f)
+		if (!f && !rest)
 			return unknown_field(l, s, key, at);
+		if (!f || f == rest) {
+			if (take_rest(l, f != NULL, key, &others_at, &others) != 0)
+				return -1;
+			continue;
+		}
 		struct path here = { at, f->name, 0 };
 		uint64_t bit = UINT64_C(1) << (f - s->fields);
 		if (seen & bit)
@@ -371,6 +402,8 @@ static int bind_map(struct load *l, const struct schema *s, const struct node *n
 		if (field_is_id(s, f) && !id_valid(*(char **)(void *)((char *)rec + f->off)))
 			return bad(l, &n->items[i + 1], &here, "not a valid id: [a-z0-9][a-z0-9._-]{0,63}");
 	}
+	if (others.n && bind_any(l, &others, &others_at, (void *)((char *)rec + rest->off)) != 0)
+		return -1;
 	for (const struct field *f = s->fields; f->name; f++) {
 		struct path here = { at, f->name, 0 };
 

@@ -42,7 +42,8 @@ enum field_flags {
 	F_LAX = 16,    /* F_STRV, F_REFV: a single string will do */
 	F_OUT = 32,    /* computed: shown in results, refused in documents, never stored */
 	F_HIDE = 64,   /* stored, but left out of tables and `show` text (long text such as a PEM); present in JSON */
-	F_SHOW0 = 128  /* written and shown even when it equals its default */
+	F_SHOW0 = 128, /* written and shown even when it equals its default */
+	F_REST = 256   /* F_ANY: members of the mapping that no row names are taken into this object, not refused */
 };
 
 struct schema;
