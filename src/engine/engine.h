@@ -9,9 +9,9 @@
 #include "model/key.h"
 #include "rec/schema.h"
 
-/* Engines: places where private keys live. Above this folder a key is an EVP_PKEY and nobody knows where it is. Two small
- * tables: signers (sign where the key is) and blob stores (keep an encrypted PKCS#8; sealed.c signs). A new engine is one
- * file and one row in engines[] of engine.c. */
+/* Engines: places where private keys live. Above this folder a key is an EVP_PKEY and nobody knows where it is. Two
+ * small tables: signers (sign where the key is) and blob stores (keep an encrypted PKCS#8; sealed.c signs). A new
+ * engine is one file and one row in engines[] of engine.c. */
 struct engine;
 
 enum engine_caps {
@@ -24,69 +24,108 @@ struct keyref {       /* how an engine names one of its keys */
 	const char *label;  /* for people, may be NULL */
 };
 
+struct store_ops;
+
 struct engine_ops { /* a place that signs */
 	const char *kind; /* "PKCS11": `type:` of the engine's document */
 	const char *const *aka; /* other names of the kind, NULL-terminated */
 	const char *provider;   /* for people: "Software", "PKCS#11" */
 	int security_level;     /* 0, 1, 2 */
 	const struct schema *config; /* fields of `config:`; validated, documented */
+	const struct store_ops *store; /* of a sealed engine: where its blobs are; NULL for those that sign
+	 * themselves */
 	unsigned caps;
 	unsigned inflight;      /* signatures that may run at once; 0 = one per core */
 	int (*open)(struct ctx *, struct engine *, const void *config, struct err *);
 	void (*close)(struct engine *);
 	/* Which of keytypes[] can be made or held: sets bits in *ret (index in keytypes[]). */
 	int (*keytypes)(struct engine *, uint32_t *ret, struct err *);
-	int (*generate)(struct ctx *, struct engine *, const struct keytype *, const char *label, struct keyref *ret, EVP_PKEY **ret_pub, struct err *);
-	int (*import)(struct ctx *, struct engine *, EVP_PKEY *priv, const char *label, struct keyref *ret, struct err *);
-	/* A key that OpenSSL itself can sign with (sealed engines), or NULL: then `sign` is wrapped by crypto/provider.c. */
+	int (*generate)(struct ctx *, struct engine *, const struct keytype *, const char *label, struct keyref *ret,
+			EVP_PKEY **ret_pub, struct err *);
+	int (*import)(struct ctx *, struct engine *, EVP_PKEY *priv, const char *label, struct keyref *ret,
+		      struct err *);
+	/* A key that OpenSSL itself can sign with (sealed engines), or NULL: then `sign` is wrapped by
+	 * crypto/provider.c. */
 	int (*load)(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *);
-	/* in: digest, or the whole message for Ed25519 and ML-DSA. ECDSA signatures are DER. Thread-safe up to `inflight`. */
-	int (*sign)(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig, struct err *);
+	/* in: digest, or the whole message for Ed25519 and ML-DSA. ECDSA signatures are DER. Thread-safe up to
+	 * `inflight`. */
+	int (*sign)(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig,
+		    struct err *);
 	int (*pubkey)(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *);
 	int (*destroy)(struct ctx *, struct engine *, const struct keyref *, struct err *);
-	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const struct keyref *, struct err *), void *arg, struct err *);
+	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const struct keyref *, struct err *), void *arg,
+		    struct err *);
 };
 
-struct store_ops { /* a place that keeps bytes */
+/* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND; `put` of
+ * one that is, without `replace`: ERR_EXISTS. What `put` has acknowledged is durable. */
+struct store_ops {
 	int (*open)(struct ctx *, struct engine *, const void *config, struct err *);
 	void (*close)(struct engine *);
 	int (*get)(struct ctx *, struct engine *, const char *name, struct bytes *ret, struct err *);
 	int (*put)(struct ctx *, struct engine *, const char *name, struct bytes, bool replace, struct err *);
 	int (*del)(struct ctx *, struct engine *, const char *name, struct err *);
-	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const char *name, struct err *), void *arg, struct err *);
+	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const char *name, struct err *), void *arg,
+		    struct err *);
 };
 
 struct engine {
 	const struct engine_ops *ops;
-	const struct store_ops *store; /* sealed engines only */
 	const struct engine_doc *doc;
-	void *priv;                    /* of the kind */
-	const char *dir;               /* software engine: where local files may be kept (.git/lamassu) */
+	void *priv;            /* of the kind, or of the store */
+	struct sealed *sealed; /* of sealed.c */
+	bool unencrypted;      /* set by a store's open: its config asks for plain PKCS#8 */
+	const char *dir;       /* where local files may be kept (.git/lamassu) */
+	struct arena *arena;   /* lives as long as the engine */
 };
 
 extern const struct engine_ops *const engine_kinds[]; /* NULL-terminated: every kind that this program has */
 const struct engine_ops *engine_kind(const char *name); /* by kind or other name, ignoring case; NULL */
 
-/* The open engines of a command. `docs` are the repository's; `private_dir` is state_private(). They are opened on first use. */
-struct engines *engines_new(struct ctx *, const struct engine_doc *docs, size_t n, const char *default_id, const char *private_dir);
+/* The open engines of a command. `docs` are the repository's; `private_dir` is state_private(). They are opened on
+ * first use. */
+struct engines *engines_new(struct ctx *, const struct engine_doc *docs, size_t n, const char *default_id,
+			    const char *private_dir);
 void engines_free(struct engines *);
 /* id NULL or "": the default. ERR_NOT_FOUND names the known ones. */
 int engine_get(struct ctx *, const char *id, struct engine **ret, struct err *) NODISCARD;
-const char *engine_default_id(struct ctx *);
+const char *engine_default_id(struct ctx *); /* NULL: there is none */
 int engine_security_level(const struct engine_doc *); /* kind's, or lower where the document says so */
 /* Checks a document against its kind: config fields, references instead of secrets, security level. */
 int engine_doc_check(struct arena *, struct engine_doc *, struct err *) NODISCARD;
+/* Key types that the engine can make or hold now, as it says itself: "ecdsa:256" … */
+int engine_keytypes(struct ctx *, const char *id, struct strv *ret, struct err *) NODISCARD;
 
-/* A signing key for a key record: native where the engine can give one, else wrapped; the public half is checked against
- * the record. The caller owns *ret. */
+/* A signing key for a key record: native where the engine can give one, else wrapped; the public half is checked
+ * against the record. The caller owns *ret. */
 int engine_key(struct ctx *, const struct key *, EVP_PKEY **ret, struct err *) NODISCARD;
 /* Generates or imports, and fills a new key record (id, handle, algorithm, size, public key …). */
-int engine_generate(struct ctx *, const char *engine_id, const struct keytype *, const char *name, struct key *ret, struct err *) NODISCARD;
-int engine_import(struct ctx *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret, struct err *) NODISCARD;
+int engine_generate(struct ctx *, const char *engine_id, const struct keytype *, const char *name, struct key *ret,
+		    struct err *) NODISCARD;
+int engine_import(struct ctx *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret,
+		  struct err *) NODISCARD;
 int engine_destroy(struct ctx *, const struct key *, struct err *) NODISCARD;
-/* Creates, signs with, verifies and deletes a throw-away key of every type that the engine supports; cb once per type. */
+/* Creates, signs with, verifies and deletes a throw-away key of every type that the engine supports; cb once per
+ * type. */
 struct engine_test_row {
 	const char *keytype, *algorithm, *result; /* result: "ok" or the reason */
 	int64_t micros;
 };
-int engine_test(struct ctx *, const char *id, int (*cb)(void *, const struct engine_test_row *), void *arg, struct err *) NODISCARD;
+int engine_test(struct ctx *, const char *id, int (*cb)(void *, const struct engine_test_row *), void *arg,
+		struct err *) NODISCARD;
+
+/* --- passphrases of sealed engines (K11); ERR_UNSUPPORTED for an engine that has none --- */
+char *engine_passphrase_random(struct arena *); /* 256 random bits as text */
+/* Encrypts all keys anew, or for the first time. `text` NULL asks for the new passphrase; `generated` says that it is
+ * random and needs no stretching. What an interrupted change left is finished or dropped by the next one, and does not
+ * hinder loading. */
+int engine_passphrase(struct ctx *, const char *id, const char *text, bool generated, struct err *) NODISCARD;
+int engine_unlock(struct ctx *, const char *id, int64_t secs,
+		  struct err *) NODISCARD; /* into the kernel's session keyring */
+int engine_lock(struct ctx *, const char *id, bool *ret_was_unlocked, struct err *) NODISCARD;
+bool engine_is_unlocked(struct ctx *, const char *id);
+
+/* --- references to secrets: ${NAME}, env:NAME, file:PATH, fd:N, command:ARGV --- */
+/* The secret itself, in the arena; one line end at its end is dropped. `what` names it in errors: "pin of engine
+ * hsm". */
+int secret_resolve(struct arena *, const char *what, const char *ref, char **ret, struct err *) NODISCARD;

@@ -1,0 +1,176 @@
+/* Between key records and engines: a record's private key as an EVP_PKEY, and records for keys that were just made.
+ * Guarantees: a key is handed out only when its public half is the record's; an engine is asked only for what it says
+ * it can do. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "crypto/key.h"
+#include "engine/engine.h"
+
+struct signer { /* what a wrapped key needs each time it signs */
+	struct engine *engine;
+	struct keyref ref;
+};
+
+static int sign_in_engine(void *arg, const struct sigalg *alg, struct bytes in, struct buf *sig, struct err *e)
+{
+	struct signer *s = arg;
+
+	if (s->engine->ops->sign(s->engine, &s->ref, alg, in, sig, e) != 0)
+		return err_ctx(e, "engine %s", s->engine->doc->id);
+	return 0;
+}
+
+static int key_in(struct ctx *ctx, const char *engine_id, const char *handle, const struct key *k, EVP_PKEY **ret,
+		  struct err *e)
+{
+	AUTO(EVP_PKEY) *pub = NULL;
+	AUTO(EVP_PKEY) *key = NULL;
+	struct keyref ref = { .handle = handle, .id = k->id, .label = k->name };
+	struct engine *en;
+	struct signer *s;
+
+	if (key_from_public_pem(bytes_of(k->public_key), &pub, e) != 0 || engine_get(ctx, engine_id, &en, e) != 0)
+		return -1;
+	if (!en->ops->load) { /* every signature is verified with the record's public key */
+		s = arena_new_array(ctx->arena, 1, struct signer);
+		*s = (struct signer){ en, ref };
+		return key_remote(pub, sign_in_engine, s, ret, e);
+	}
+	if (en->ops->load(ctx, en, &ref, &key, e) != 0)
+		return err_ctx(e, "engine %s", en->doc->id);
+	if (!key_matches(key, pub))
+		return err_set(e, ERR_CHECK, "engine %s: the private key does not match the public key of the record",
+			       en->doc->id);
+	*ret = key;
+	key = NULL;
+	return 0;
+}
+
+/* The same key in other engines, "engine:handle", when its own is out of reach. */
+static int key_in_replica(struct ctx *ctx, const struct key *k, EVP_PKEY **ret)
+{
+	struct err ignored = { 0 };
+
+	for (size_t i = 0; i < k->replicas.n; i++) {
+		const char *text = k->replicas.v[i], *colon = strchr(text, ':');
+		const char *id = colon ? arena_strndup(ctx->arena, text, (size_t)(colon - text)) : NULL;
+
+		if (id && key_in(ctx, id, colon + 1, k, ret, &ignored) == 0) {
+			ctx_warn(ctx, "key %s: engine %s is out of reach, %s signs", k->name ? k->name : k->id,
+				 k->engine_id, id);
+			return 0;
+		}
+	}
+	return -1;
+}
+
+int engine_key(struct ctx *ctx, const struct key *k, EVP_PKEY **ret, struct err *e)
+{
+	const char *name = k->name && k->name[0] ? k->name : k->id;
+
+	if (!k->has_private_key)
+		return err_set(e, ERR_DENIED, "key %s: only its public part is known here", name);
+	if (k->delete_after)
+		return err_set(e, ERR_DENIED, "key %s: it waits for its deletion", name);
+	if (key_in(ctx, k->engine_id, k->handle, k, ret, e) == 0)
+		return 0;
+	if (e->code == ERR_REMOTE && key_in_replica(ctx, k, ret) == 0) {
+		*e = (struct err){ 0 };
+		return 0;
+	}
+	return err_ctx(e, "key %s", name);
+}
+
+static bool holds(uint32_t bits, const struct keytype *type)
+{
+	return type && bits & UINT32_C(1) << (type - keytypes);
+}
+
+static int check_type(struct ctx *ctx, struct engine *en, const struct keytype *type, unsigned cap, const char *what,
+		      struct err *e)
+{
+	SCOPED_BUF list = buf_init(BUF_TEXT);
+	uint32_t bits;
+
+	if (!(en->ops->caps & cap))
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot %s keys", en->doc->id, what);
+	if (ctx->dry_run && !en->ops->store)
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: a dry run cannot %s keys", en->doc->id, what);
+	if (en->ops->keytypes(en, &bits, e) != 0)
+		return err_ctx(e, "engine %s", en->doc->id);
+	if (holds(bits, type))
+		return 0;
+	for (size_t i = 0; keytypes[i].name; i++)
+		if (holds(bits, &keytypes[i]))
+			buf_printf(&list, "%s%s", list.n ? ", " : "", keytypes[i].name);
+	return err_set(e, ERR_INVALID, "engine %s: cannot %s %s keys; it can: %s", en->doc->id, what,
+		       type ? type->name : "such", buf_str(&list));
+}
+
+static int fill(struct ctx *ctx, const struct engine *en, const struct keytype *type, const EVP_PKEY *pub,
+		const struct keyref *ref,
+		const char *name, struct key *ret, struct err *e)
+{
+	struct key k;
+	struct bytes spki;
+
+	rec_default(ctx->arena, &key_type, &k);
+	if (key_spki(ctx->arena, pub, &spki, e) != 0 || key_public_pem(ctx->arena, pub, &k.public_key, e) != 0)
+		return -1;
+	k.id = key_id(ctx->arena, spki);
+	k.name = arena_strdup(ctx->arena, name);
+	k.engine_id = arena_strdup(ctx->arena, en->doc->id);
+	k.handle = arena_strdup(ctx->arena, ref->handle);
+	k.algorithm = arena_strdup(ctx->arena, type->algorithm);
+	k.size = type->bits;
+	k.has_private_key = true;
+	k.created_at = ctx->now;
+	*ret = k;
+	return 0;
+}
+
+int engine_generate(struct ctx *ctx, const char *engine_id, const struct keytype *type, const char *name,
+		    struct key *ret, struct err *e)
+{
+	AUTO(EVP_PKEY) *pub = NULL;
+	struct engine *en;
+	struct keyref ref;
+
+	if (engine_get(ctx, engine_id, &en, e) != 0 || check_type(ctx, en, type, CAP_GENERATE, "make", e) != 0)
+		return -1;
+	if (en->ops->generate(ctx, en, type, name, &ref, &pub, e) != 0)
+		return err_ctx(e, "engine %s", en->doc->id);
+	return fill(ctx, en, type, pub, &ref, name, ret, e);
+}
+
+int engine_import(struct ctx *ctx, const char *engine_id, EVP_PKEY *key, const char *name, struct key *ret,
+		  struct err *e)
+{
+	const char *weak = key_weakness(key);
+	const struct keytype *type = keytype_of(key);
+	struct engine *en;
+	struct keyref ref;
+
+	if (weak)
+		return err_set(e, ERR_DENIED, "the key is not safe to use: %s", weak);
+	if (engine_get(ctx, engine_id, &en, e) != 0 || check_type(ctx, en, type, CAP_IMPORT, "import", e) != 0)
+		return -1;
+	if (en->ops->import(ctx, en, key, name, &ref, e) != 0)
+		return err_ctx(e, "engine %s", en->doc->id);
+	return fill(ctx, en, type, key, &ref, name, ret, e);
+}
+
+int engine_destroy(struct ctx *ctx, const struct key *k, struct err *e)
+{
+	struct keyref ref = { .handle = k->handle, .id = k->id, .label = k->name };
+	struct engine *en;
+
+	if (engine_get(ctx, k->engine_id, &en, e) != 0)
+		return -1;
+	if (!(en->ops->caps & CAP_DELETE))
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot delete keys", en->doc->id);
+	if (en->ops->destroy(ctx, en, &ref, e) != 0)
+		return err_ctx(e, "engine %s", en->doc->id);
+	return 0;
+}
