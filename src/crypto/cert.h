@@ -41,7 +41,8 @@ int serial_normalise(struct arena *, const char *text, char **ret, struct err *)
 char *cert_fingerprint(struct arena *, const struct cert *);   /* SHA-256, hex */
 struct bytes cert_pem(struct arena *, struct bytes der);
 struct bytes pem_encode(struct arena *, const char *label, struct bytes der);
-/* The next PEM block with this label (NULL: any); *ret_label when not NULL. Advances *text. false: no more. */
+/* The next PEM block with this label (NULL: any); *ret_label when not NULL. Advances *text. false: no more. A damaged block
+ * comes without bytes: *ret_der.n == 0. */
 bool pem_next(struct arena *, struct bytes *text, const char *label, char **ret_label, struct bytes *ret_der);
 bool cert_issued_by(const struct cert *, const struct cert *issuer); /* names, key ids and signature */
 bool cert_self_issued(const struct cert *);

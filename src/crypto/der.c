@@ -330,3 +330,17 @@ void derw_gentime(struct derw *w, int64_t t)
 {
 	put_time(w, tm_civil(t), false);
 }
+
+struct bytes der_join(struct arena *a, int tag, const struct bytes *parts, size_t n)
+{
+	size_t room = 16;
+	struct derw w;
+
+	for (size_t i = 0; i < n; i++)
+		room += parts[i].n;
+	w = derw_init(arena_alloc(a, room, 1), room);
+	for (size_t i = n; i-- > 0;)
+		derw_raw(&w, parts[i].p, parts[i].n);
+	derw_head(&w, tag, 0);
+	return derw_bytes(&w);
+}

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/err.h"
 
@@ -54,3 +55,8 @@ static inline struct bytes derw_bytes(const struct derw *w)
 {
 	return (struct bytes){ w->p, derw_mark(w) };
 }
+
+/* Elements made one after the other, for what is not made in masses: parts in a row under one header, in the arena. */
+struct bytes der_join(struct arena *, int tag, const struct bytes *parts, size_t n);
+#define DER_JOIN(a, tag, ...) \
+	der_join((a), (tag), (const struct bytes[]){ __VA_ARGS__ }, sizeof((struct bytes[]){ __VA_ARGS__ }) / sizeof(struct bytes))

@@ -20,7 +20,9 @@ struct exts {
 
 const struct ext *exts_find(const struct exts *, const char *oid);
 void exts_add(struct arena *, struct exts *, const char *oid, bool critical, struct bytes value); /* replaces one of the same OID */
-int exts_parse(struct arena *, struct bytes seq, struct exts *ret, struct err *) NODISCARD; /* Extensions; duplicates are refused */
+/* `seq` is a whole Extensions element. Duplicates are refused (RFC 5280 4.2), and more than EXTS_MAX. */
+int exts_parse(struct arena *, struct bytes seq, struct exts *ret, struct err *) NODISCARD;
+enum { EXTS_MAX = 64 };
 void exts_write(struct derw *, const struct exts *); /* the SEQUENCE OF Extension */
 
 #define OID_SKI "2.5.29.14"

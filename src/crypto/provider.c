@@ -10,6 +10,7 @@
 #include <openssl/rsa.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/key.h"
@@ -272,7 +273,7 @@ static int check_salt(const struct signing *s, const OSSL_PARAM *p)
 	if (p->data_type == OSSL_PARAM_UTF8_STRING) {
 		if (strcmp(p->data, OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST) == 0)
 			return 1;
-		n = strspn(p->data, "0123456789") == strlen(p->data) ? atoi(p->data) : 0;
+		n = (int)strtol(p->data, NULL, 10);
 	} else if (!OSSL_PARAM_get_int(p, &n)) {
 		return 0;
 	}

@@ -155,7 +155,7 @@ static int check_uris(struct arena *a, const char *field, const struct strv *uri
 
 static int check_templates(struct arena *a, const char *field, const struct strv *list, struct err *e)
 {
-	static const char *const known[] = { "cn", "device_id", "serial_number" };
+	static const char *const known[] = { "cn", "device_id", "serial_number", "email" };
 
 	for (size_t i = 0; i < list->n; i++) {
 		if (!list->v[i][0])
@@ -168,7 +168,7 @@ static int check_templates(struct arena *a, const char *field, const struct strv
 			if (k == COUNT(known) || p[2 + n] != '}')
 				return err_set(e, ERR_INVALID,
 					       "subject_alternative_names.%s: unknown template in \"%s\"; known are ${cn}, "
-					       "${device_id} and ${serial_number}",
+					       "${device_id}, ${serial_number} and ${email}",
 					       field, text_escape(a, bytes_of(list->v[i])));
 		}
 	}
@@ -359,8 +359,8 @@ static const struct field san_fields_fields[] = {
 };
 static const struct schema san_type =
 	PART(san_fields, "subject_alternative_names", NULL,
-	     "Alternative names put into each certificate: fixed values, or templates with ${cn}, ${device_id} and "
-	     "${serial_number}.");
+	     "Alternative names put into each certificate: fixed values, or templates with ${cn}, ${device_id}, "
+	     "${serial_number} and ${email}.");
 
 static const struct field authority_info_fields[] = {
 	STRV(authority_info, ocsp_server, "URIs of OCSP responders.", .flags = F_LAX),
