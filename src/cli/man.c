@@ -108,11 +108,17 @@ static void macro(struct man *m, const char *name, const char *p)
 	buf_putc(m->out, '\n');
 }
 
+/* Text that may lack its full stop. */
 static void sentence(struct man *m, const char *p)
 {
 	size_t n = strlen(p);
 
-	text(m, arena_printf(m->arena, "%c%s%s", toupper((unsigned char)*p), p + 1, n && strchr(".?!", p[n - 1]) ? "" : "."));
+	text(m, arena_printf(m->arena, "%s%s", p, n && strchr(".?!", p[n - 1]) ? "" : "."));
+}
+
+static void brief(struct man *m, const char *p)
+{
+	sentence(m, arena_printf(m->arena, "%c%s", toupper((unsigned char)*p), p + 1));
 }
 
 static void option(struct man *m, const struct opt *o)
@@ -191,8 +197,9 @@ static void synopsis(struct man *m, const struct cmd *c, const char *words)
 
 static void details(struct man *m, const struct cmd *c, const char *words)
 {
-	macro(m, "Ss", words);
-	sentence(m, c->brief);
+	if (strchr(words, ' ')) /* a noun that is its own verb needs no heading */
+		macro(m, "Ss", words);
+	brief(m, c->brief);
 	if (c->doc) {
 		buf_puts(m->out, ".Pp\n");
 		text(m, c->doc);
@@ -224,14 +231,15 @@ static void example_of(struct man *m, const struct cmd *c, const char *words)
 {
 	if (c->example == NULL)
 		return;
-	sentence(m, arena_printf(m->arena, "%s: %s", words, c->brief));
+	if (strchr(words, ' '))
+		brief(m, c->brief);
 	example(m, c->example);
 }
 
-static void head(struct man *m, const char *name, const char *brief)
+static void head(struct man *m, const char *name, const char *what)
 {
 	buf_printf(m->out, ".Dd %s\n.Dt %s 1\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n.Sh SYNOPSIS\n", m->cli->date,
-		   metavar(m->arena, name), name, brief);
+		   metavar(m->arena, name), name, what);
 }
 
 static void exit_status(struct man *m)
@@ -274,7 +282,7 @@ static void program_page(struct man *m)
 	for (const struct cmd *const *c = root->sub; *c; c++)
 		if (!cmd_hidden(*c)) {
 			macro(m, "It Cm", (*c)->name);
-			sentence(m, (*c)->brief);
+			brief(m, (*c)->brief);
 		}
 	buf_puts(m->out, ".El\n.Ss Global options\nThey may stand anywhere on the command line.\n");
 	options(m, NULL, global_opts);
@@ -313,10 +321,10 @@ static void noun_page(struct man *m, const struct cmd *c)
 	head(m, arena_printf(m->arena, "%s-%s", root, c->name), c->brief);
 	walk(m, c, c->name, synopsis);
 	buf_puts(m->out, ".Sh DESCRIPTION\n");
-	if (c->sub)
-		text(m, c->doc ? c->doc : arena_printf(m->arena, "%c%s.", toupper((unsigned char)*c->brief), c->brief + 1));
-	else
-		buf_puts(m->out, "The command in full:\n");
+	if (c->sub && c->doc)
+		text(m, c->doc);
+	else if (c->sub)
+		brief(m, c->brief);
 	walk(m, c, c->name, details);
 	buf_puts(m->out, ".Ss Global options\n");
 	text(m, arena_printf(m->arena, "The global options of %s(1) are accepted too.", root));

@@ -105,8 +105,8 @@ void json_text(struct arena *a, struct buf *out, const char *text)
 
 		if (c == '"' || c == '\\')
 			buf_printf(out, "\\%c", c);
-		else if (c == '\n')
-			buf_puts(out, "\\n");
+		else if (c == '\n' || c == '\t')
+			buf_puts(out, c == '\n' ? "\\n" : "\\t");
 		else if (c < 0x20 || c == 0x7f)
 			buf_printf(out, "\\u%04x", c);
 		else

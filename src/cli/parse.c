@@ -285,7 +285,7 @@ int parser_end(struct parser *p, struct err *e)
 	if (p->globals.help || p->globals.version || p->path[p->depth - 1]->sub)
 		return 0;
 	if (operand_missing(p))
-		return err_set(e, ERR_USAGE, "missing operand %s: %s", metavar(p->arena, p->operand->name), p->operand->doc);
+		return err_set(e, ERR_USAGE, "operand %s is missing; see --help", metavar(p->arena, p->operand->name));
 	for (const struct opt *o = t->opts; o && o->name; o++)
 		if (o->flags & O_REQ && !(t->seen & UINT64_C(1) << (o - t->opts)))
 			return err_set(e, ERR_USAGE, "--%s is required", opt_name(p->arena, o));

@@ -7,6 +7,9 @@
 struct help_args {
 	struct strv words;
 };
+struct version_view {
+	char *version;
+};
 struct completion_args {
 	const char *shell;
 };
@@ -33,11 +36,19 @@ static int help_run(struct ctx *ctx, void *v, struct err *e)
 	return print(ctx, &text, e);
 }
 
+static const struct field version_fields[] = { STR(version_view, version, "The version of the program.", .flags = F_KEY), END };
+static const struct schema version_type = {
+	.name = "version", .plural = "versions", .size = sizeof(struct version_view), .fields = version_fields,
+};
+
 static int version_run(struct ctx *ctx, void *v, struct err *e)
 {
+	struct version_view view = { .version = arena_strdup(ctx->arena, lamassu_cli.version) };
 	SCOPED_BUF text = buf_init(BUF_TEXT);
 
 	(void)v;
+	if (!out_is_table(ctx))
+		return out_record(ctx, &version_type, &view, e);
 	buf_printf(&text, "%s %s\n", lamassu_cli.root->name, lamassu_cli.version);
 	return print(ctx, &text, e);
 }
@@ -79,7 +90,7 @@ static const struct opt man_opts[] = { OFLAG(man_args, list, 0, "Print the names
 
 static const struct cmd cmd_completion = {
 	.name = "completion",
-	.brief = "print the completion script for a shell",
+	.brief = "Print the completion script for a shell",
 	.doc = "The script asks lamassu itself for candidates, so that names of authorities, profiles, keys and the like are always "
 	       "those of the repository.",
 	.example = "source <(lamassu completion bash)\nlamassu completion fish >~/.config/fish/completions/lamassu.fish",
@@ -89,15 +100,15 @@ static const struct cmd cmd_completion = {
 };
 static const struct cmd cmd_help = {
 	.name = "help",
-	.brief = "show help for a command",
+	.brief = "Show help for a command",
 	.operands = help_operands,
 	.argsize = sizeof(struct help_args),
 	.run = help_run,
 };
-static const struct cmd cmd_version = { .name = "version", .brief = "show the version", .run = version_run };
+static const struct cmd cmd_version = { .name = "version", .brief = "Show the version", .run = version_run };
 static const struct cmd cmd_man = {
 	.name = "__man",
-	.brief = "print a manual page",
+	.brief = "Print a manual page",
 	.opts = man_opts,
 	.operands = man_operands,
 	.argsize = sizeof(struct man_args),
@@ -108,7 +119,7 @@ static const struct cmd *const nouns[] = { &cmd_completion, &cmd_help, &cmd_vers
 
 static const struct cmd root = {
 	.name = "lamassu",
-	.brief = "certificate authority over a git-versioned directory",
+	.brief = "Certificate authority over a git-versioned directory",
 	.doc = "lamassu runs a public key infrastructure from the command line: certificate authorities, issuance profiles, keys, "
 	       "certificates and their revocation. All of it lives in a git repository, as files that people can read, and "
 	       "every change is a commit.",
