@@ -48,12 +48,36 @@ static int read_validity(struct bytes v, struct cert *c, struct err *e)
 /* A name; *ret is the whole element. */
 static int read_name(struct arena *a, struct der *d, struct bytes *ret, struct err *e)
 {
-	struct dn ignored;
+	struct dn dn;
 	int tag;
 
 	if (!der_next(d, &tag, NULL, ret) || tag != DER_SEQUENCE)
 		return bad(e, "malformed name");
-	return dn_read(a, *ret, &ignored, e) < 0 ? err_ctx(e, "certificate") : 0;
+	if (dn_read(a, *ret, &dn, e) < 0)
+		return err_ctx(e, "certificate");
+	for (size_t i = 0; i < dn.n; i++)
+		if (!ava_readable(a, &dn.v[i]))
+			return bad(e, "a name has a value that is not a valid string of its type");
+	return 0;
+}
+
+static bool is_spki(struct bytes spki)
+{
+	struct der d = der_of(spki), inner;
+	struct bytes v, bits, oid;
+	char dotted[128];
+
+	if (!der_expect(&d, DER_SEQUENCE, &v))
+		return false;
+	inner = der_of(v);
+	if (!der_expect(&inner, DER_SEQUENCE, &v) || !der_expect(&inner, DER_BITSTRING, &bits) || !der_done(&inner))
+		return false;
+	inner = der_of(v);
+	if (bits.n < 2 || bits.p[0] != 0 || !der_expect(&inner, DER_OID, &oid) || !der_oid(oid, dotted, sizeof(dotted)))
+		return false;
+	if (der_expect(&inner, DER_OID, &oid)) /* the parameters, if any */
+		return der_done(&inner) && der_oid(oid, dotted, sizeof(dotted));
+	return der_done(&inner) || ((der_expect(&inner, DER_NULL, NULL) || der_expect(&inner, DER_SEQUENCE, NULL)) && der_done(&inner));
 }
 
 static int decode_exts(struct cert *c, struct err *e)
@@ -104,7 +128,7 @@ static int read_tbs(struct arena *a, struct bytes tbs, struct cert *c, struct by
 		return bad(e, "malformed validity (RFC 5280 4.1.2.5)");
 	if (read_validity(v, c, e) < 0 || read_name(a, &d, &c->subject, e) < 0)
 		return -1;
-	if (!der_next(&d, &tag, NULL, &c->spki) || tag != DER_SEQUENCE)
+	if (!der_next(&d, &tag, NULL, &c->spki) || !is_spki(c->spki))
 		return bad(e, "malformed public key");
 	if (version >= 1) { /* unique identifiers of X.509v2 are passed over */
 		der_expect(&d, DER_CTX + 1, &v);

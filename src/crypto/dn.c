@@ -58,16 +58,18 @@ const struct attr *attr_find(const char *name)
 	return NULL;
 }
 
-static const struct attr *attr_by_der(struct bytes oid)
+/* false: no OID; *ret is NULL for types that we do not know. */
+static bool attr_by_der(struct bytes oid, const struct attr **ret)
 {
 	char dotted[128];
 
 	if (!der_oid(oid, dotted, sizeof(dotted)))
-		return NULL;
-	for (const struct attr *t = attrs; t->name; t++)
+		return false;
+	*ret = NULL;
+	for (const struct attr *t = attrs; t->name && !*ret; t++)
 		if (strcmp(t->oid, dotted) == 0)
-			return t;
-	return NULL;
+			*ret = t;
+	return true;
 }
 
 int dn_oid(struct arena *a, const char *dotted, struct bytes *ret)
@@ -105,11 +107,11 @@ int dn_read(struct arena *a, struct bytes der, struct dn *ret, struct err *e)
 			if (!der_expect(&set, DER_SEQUENCE, &value))
 				return err_set(e, ERR_INVALID, "a name holds a malformed attribute (RFC 5280 4.1.2.4)");
 			seq = der_of(value);
-			if (!der_expect(&seq, DER_OID, &v.oid) || !der_next(&seq, &v.tag, &v.value, NULL) || !der_done(&seq))
+			if (!der_expect(&seq, DER_OID, &v.oid) || !attr_by_der(v.oid, &v.attr) ||
+			    !der_next(&seq, &v.tag, &v.value, NULL) || !der_done(&seq))
 				return err_set(e, ERR_INVALID, "a name holds a malformed attribute (RFC 5280 4.1.2.4)");
 			if (dn.n == NAME_MAX_AVAS)
 				return err_set(e, ERR_INVALID, "a name has more than %d attributes", NAME_MAX_AVAS);
-			v.attr = attr_by_der(v.oid);
 			dn_add(a, &dn, v);
 		}
 	}
@@ -222,6 +224,20 @@ char *ava_text(struct arena *a, const struct ava *v)
 		put_utf8(&b, c);
 	}
 	return arena_strdup(a, buf_str(&b));
+}
+
+bool ava_readable(struct arena *a, const struct ava *v)
+{
+	switch (char_width(v->tag)) {
+	case 1:
+		return true;
+	case 0:
+		if (v->tag == DER_BITSTRING || v->tag == DER_SEQUENCE)
+			return true;
+		/* fall through */
+	default:
+		return ava_text(a, v) != NULL;
+	}
 }
 
 static bool printable(const char *s) /* X.680 41.4 */

@@ -44,5 +44,7 @@ void dn_add(struct arena *, struct dn *, struct ava);
 char *ava_text(struct arena *, const struct ava *);
 /* A text value in the string type of its attribute; refuses what does not fit there. */
 int ava_encode(struct arena *, const struct attr *, const char *text, struct ava *ret, struct err *) NODISCARD;
+/* Lenient, for certificates of others: a value that OpenSSL reads, so that all that is built on it does. */
+bool ava_readable(struct arena *, const struct ava *);
 /* Strict: a valid string of a type that RFC 5280 A.1 allows, within its bound, without control characters. */
 int ava_check(struct arena *, const struct ava *, struct err *) NODISCARD;
