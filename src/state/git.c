@@ -1,6 +1,6 @@
-/* The repository through libgit2: opening (with every refusal that has a name), objects, refs, configuration. Objects and refs
- * are only read here; writing is done by pack.c and locks.c. libgit2 checks the SHA-1 of each object that it reads, and refuses
- * repositories of other users; that check is never switched off. */
+/* The repository through libgit2: opening (with every refusal that has a name), objects, refs, configuration.
+ * Objects and refs are only read here; writing is done by pack.c and locks.c. libgit2 checks the SHA-1 of each
+ * object that it reads, and refuses repositories of other users; that check is never switched off. */
 #include "state/git.h"
 
 #include <git2/sys/repository.h>
@@ -23,7 +23,7 @@ int err_git(struct err *e, enum err_code code, const char *what)
 	return err_set(e, code, "%s: %s", what, g && g->message ? g->message : "unknown reason");
 }
 
-static int start_library(struct err *e)
+int git_start(struct err *e)
 {
 	/* Written by newer gits beside sparse checkouts; neither changes what objects or refs mean. */
 	const char *known[] = { "worktreeconfig", "preciousobjects" };
@@ -56,7 +56,8 @@ static int refuse_kind(git_config *c, const char *dir, struct err *e)
 	const char *v;
 
 	if (git_config_get_string(&v, c, "extensions.objectformat") == 0 && strcmp(v, "sha1") != 0)
-		return err_set(e, ERR_UNSUPPORTED, "%s: object format %s is not supported, only SHA-1 repositories are", dir, v);
+		return err_set(e, ERR_UNSUPPORTED, "%s: object format %s is not supported, only SHA-1 repositories are",
+			       dir, v);
 	if (git_config_get_string(&v, c, "extensions.refstorage") == 0 && strcmp(v, "files") != 0)
 		return err_set(e, ERR_UNSUPPORTED, "%s: ref storage %s is not supported, only files", dir, v);
 	if (git_config_get_string(&v, c, "extensions.partialclone") == 0)
@@ -71,8 +72,8 @@ static int explain(struct arena *a, const char *dir, int code, struct err *e)
 	char *file = arena_printf(a, "%s/.git/config", dir);
 
 	if (code == GIT_EOWNER)
-		return err_set(e, ERR_DENIED, "%s belongs to another user: if you trust it, run git config --global --add safe.directory %s",
-			       dir, dir);
+		return err_set(e, ERR_DENIED, "%s belongs to another user: if you trust it, run git config --global "
+			       "--add safe.directory %s", dir, dir);
 	if (code == GIT_ENOTFOUND)
 		return err_set(e, ERR_NOT_FOUND, "%s is not a git repository", dir);
 	if (!fs_exists(file))
@@ -162,7 +163,7 @@ int store_open(struct arena *a, const char *dir, struct store **ret, struct err 
 	s->arena = a;
 	if (!realpath(dir, full))
 		return err_sys(e, dir);
-	if (start_library(e))
+	if (git_start(e))
 		return -1;
 	if (open_checked(s, full, e)) {
 		store_close(s);
@@ -227,7 +228,8 @@ static int read_once(struct store *s, const git_oid *id, size_t max, bool *ret_b
 	return r || *ret_big ? r : git_odb_read(ret, s->odb, id);
 }
 
-int store_read(struct store *s, struct arena *a, const struct oid *o, enum obj_type type, size_t max, struct bytes *ret, struct err *e)
+int store_read(struct store *s, struct arena *a, const struct oid *o, enum obj_type type, size_t max, struct bytes *ret,
+	       struct err *e)
 {
 	AUTO(git_odb_object) *obj = NULL;
 	git_oid id = oid_to_git(o);
@@ -274,7 +276,8 @@ int store_commit_tree(struct store *s, const struct oid *commit, struct oid *ret
 
 	if (store_read(s, a, commit, OBJ_COMMIT, STORE_COMMIT_MAX, &text, e))
 		return -1;
-	if (text.n < 46 || memcmp(text.p, "tree ", 5) != 0 || oid_parse(arena_strndup(a, (const char *)text.p + 5, 40), ret))
+	if (text.n < 46 || memcmp(text.p, "tree ", 5) != 0 || oid_parse(arena_strndup(a, (const char *)text.p + 5, 40),
+									ret))
 		return err_set(e, ERR_INVALID, "commit %s is damaged", oid_hex(a, commit));
 	return 0;
 }
@@ -293,6 +296,40 @@ int store_head(struct store *s, struct arena *a, char **ret_branch, struct err *
 	if (git_reference_lookup(&head, s->repo, "HEAD"))
 		return err_git(e, ERR_IO, "HEAD");
 	*ret_branch = arena_strdup(a, git_reference_symbolic_target(head));
+	return 0;
+}
+
+static const char *followed_remote(struct store *s)
+{
+	AUTO(git_reference) *head = NULL;
+	SCOPED_ARENA *a = arena_new();
+
+	if (git_reference_lookup(&head, s->repo, "HEAD") || !git_reference_symbolic_target(head))
+		return NULL;
+	return store_config(s, arena_printf(a, "branch.%s.remote",
+					    git_reference_symbolic_target(head) + strlen("refs/heads/")));
+}
+
+int store_remote_branch(struct store *s, struct arena *a, const char *branch, char **ret_ref, struct err *e)
+{
+	const char *remotes[] = { followed_remote(s), "origin" }, *name;
+	AUTO(git_reference_iterator) *all = NULL;
+	struct oid o;
+	bool found;
+
+	for (size_t i = 0; i < COUNT(remotes); i++) {
+		char *ref = remotes[i] ? arena_printf(a, "refs/remotes/%s/%s", remotes[i], branch) : NULL;
+
+		if (ref && store_ref(s, ref, &found, &o, e))
+			return -1;
+		if (ref && found) {
+			*ret_ref = ref;
+			return 0;
+		}
+	}
+	if (git_reference_iterator_glob_new(&all, s->repo, arena_printf(a, "refs/remotes/*/%s", branch)))
+		return err_git(e, ERR_IO, "refs");
+	*ret_ref = git_reference_next_name(&name, all) == 0 ? arena_strdup(a, name) : NULL;
 	return 0;
 }
 

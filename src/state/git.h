@@ -6,6 +6,7 @@
 
 /* libgit2's side of a store, for the git*.c files of this folder only. */
 DEFINE_AUTO(git_config, git_config_free)
+DEFINE_AUTO(git_config_iterator, git_config_iterator_free)
 DEFINE_AUTO(git_index, git_index_free)
 DEFINE_AUTO(git_odb, git_odb_free)
 DEFINE_AUTO(git_odb_object, git_odb_object_free)
@@ -27,6 +28,8 @@ struct store {
 	unsigned shared;     /* core.sharedRepository as permission bits; 0: the umask decides */
 };
 
+/* Starts libgit2 with our settings; each call is paired with git_libgit2_shutdown. */
+int git_start(struct err *) NODISCARD;
 /* "what: libgit2's reason"; returns -1. */
 int err_git(struct err *, enum err_code, const char *what);
 

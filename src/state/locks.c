@@ -1,5 +1,6 @@
-/* Locks that survive kill -9: flock(2) for ourselves, git's <file>.lock for what git also writes. A lock file of ours is a hard
- * link to a temporary file of ours, so a stale one is recognised by its inode; git's own are waited for and never removed. */
+/* Locks that survive kill -9: flock(2) for ourselves, git's <file>.lock for what git also writes. A lock file of
+ * ours is a hard link to a temporary file of ours, so a stale one is recognised by its inode; git's own are waited
+ * for and never removed. */
 #include "state/locks.h"
 
 #include <errno.h>
@@ -72,7 +73,8 @@ static int say_busy(int fd, const char *path, struct err *e)
 
 	who[n > 0 ? (size_t)n : 0] = '\0';
 	who[strcspn(who, "\n")] = '\0';
-	return err_set(e, ERR_CONFLICT, "%s: held by %s: try again, or wait longer with --lock-timeout", path, *who ? who : "another process");
+	return err_set(e, ERR_CONFLICT, "%s: held by %s: try again, or wait longer with --lock-timeout", path, *who ?
+		       who : "another process");
 }
 
 static int flock_until(int fd, const char *path, int64_t timeout_ms, struct err *e)
@@ -89,9 +91,11 @@ static int flock_until(int fd, const char *path, int64_t timeout_ms, struct err 
 	return 0;
 }
 
-int repo_lock(struct arena *a, const struct store *s, const char *private_dir, const char *what, int64_t timeout_ms, int *ret_fd, struct err *e)
+int repo_lock(struct arena *a, const struct store *s, const char *private_dir, const char *what, int64_t timeout_ms,
+	      int *ret_fd, struct err *e)
 {
-	char *path = fs_join(a, private_dir, "lock"), *who = arena_printf(a, "process %ld (%s)\n", (long)getpid(), what ? what : "lamassu");
+	char *path = fs_join(a, private_dir, "lock"), *who = arena_printf(a, "process %ld (%s)\n", (long)getpid(),
+									  what ? what : "lamassu");
 	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0644);
 
 	if (fd < 0)
@@ -119,20 +123,27 @@ static int link_until(const struct filelock *l, int64_t timeout_ms, struct err *
 		if (errno != EEXIST)
 			return err_sys(e, l->path);
 		if (!wait_until(deadline, &round))
-			return err_set(e, ERR_CONFLICT, "%s: git holds this lock: let it finish, or remove the file if no git runs", l->path);
+			return err_set(e, ERR_CONFLICT,
+				       "%s: git holds this lock: let it finish, or remove the file if no git runs",
+						l->path);
 	}
 	return 0;
 }
 
+/* `git pack-refs` removes folders that it has emptied. */
 static int make_parent(struct arena *a, const char *target, struct err *e)
 {
-	return fs_mkdirs(arena_strndup(a, target, (size_t)(strrchr(target, '/') - target)), 0777, e);
+	char *dir = arena_strndup(a, target, (size_t)(strrchr(target, '/') - target));
+
+	return fs_is_dir(dir) ? 0 : fs_mkdirs(dir, 0777, e);
 }
 
-int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, int64_t timeout_ms, struct filelock *ret,
+int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, int64_t timeout_ms,
+		  struct filelock *ret,
 		  struct err *e)
 {
-	struct filelock l = { arena_strdup(a, target), arena_printf(a, "%s.lock", target), tmp_path(a, tmp_dir, "lock"), -1 };
+	struct filelock l = { arena_strdup(a, target), arena_printf(a, "%s.lock", target), tmp_path(a, tmp_dir, "lock"),
+			-1 };
 
 	if (make_parent(a, target, e))
 		return -1;
@@ -164,21 +175,24 @@ int filelock_commit(struct filelock *l, struct err *e)
 	return fs_sync_dir(arena_strndup(a, l->target, (size_t)(strrchr(l->target, '/') - l->target)), e);
 }
 
-void filelock_drop(struct filelock *l)
-{
-	if (l->fd < 0)
-		return;
-	unlink(l->path);
-	unlink(l->tmp);
-	close(l->fd);
-	l->fd = -1;
-}
-
 static bool same_file(const char *path, const struct stat *st)
 {
 	struct stat other;
 
 	return lstat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+}
+
+void filelock_drop(struct filelock *l)
+{
+	struct stat st;
+
+	if (l->fd < 0)
+		return;
+	if (fstat(l->fd, &st) == 0 && same_file(l->path, &st)) /* a sweep may have given it to somebody else */
+		unlink(l->path);
+	unlink(l->tmp);
+	close(l->fd);
+	l->fd = -1;
 }
 
 int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *e)
@@ -203,5 +217,31 @@ int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *
 		if (S_ISREG(st.st_mode) && unlink(tmp))
 			return err_sys(e, tmp);
 	}
+	return 0;
+}
+
+int ref_prepare(struct arena *a, struct store *s, const char *tmp_dir, const char *ref, const struct oid *old,
+		const struct oid *new,
+		int64_t timeout_ms, struct filelock *ret, struct err *e)
+{
+	struct filelock l;
+	struct oid now;
+	bool found;
+
+	if (filelock_take(a, s, tmp_dir, fs_join(a, store_git_dir(s), ref), timeout_ms, &l, e))
+		return -1;
+	if (store_ref(s, ref, &found, &now, e)) {
+		filelock_drop(&l);
+		return -1;
+	}
+	if (found != (old != NULL) || (old && !oid_equal(old, &now))) {
+		filelock_drop(&l);
+		return err_set(e, ERR_CONFLICT, "%s moved while this command ran: try again", ref);
+	}
+	if (fs_write_fd(l.fd, bytes_of(arena_printf(a, "%s\n", oid_hex(a, new))), e)) {
+		filelock_drop(&l);
+		return err_ctx(e, "%s", ref);
+	}
+	*ret = l;
 	return 0;
 }

@@ -3,26 +3,34 @@
 
 #include "state/store.h"
 
-/* Locks that survive kill -9, and temporary files. All temporary files of ours are named <dir>/tmp.<what>.<pid>.<n>; whoever
- * holds the repository's lock knows that each such file in .git/lamassu is stale. */
+/* Locks that survive kill -9, and temporary files. All temporary files of ours are named <dir>/tmp.<what>.<pid>.<n>;
+ * whoever holds the repository's lock knows that each such file in .git/lamassu is stale. */
 char *tmp_path(struct arena *, const char *dir, const char *what);
 /* Creates a file that must not exist; `durable` adds fsync. Removed again on failure. */
 int tmp_write(const struct store *, const char *path, struct bytes, mode_t, bool durable, struct err *) NODISCARD;
 
-/* The repository's lock: .git/lamassu/lock, flock(2). Waits timeout_ms (0: the default, negative: not at all), then ERR_CONFLICT
- * names the holder. The file says which process holds it and what for. */
-int repo_lock(struct arena *, const struct store *, const char *private_dir, const char *what, int64_t timeout_ms, int *ret_fd, struct err *) NODISCARD;
+/* The repository's lock: .git/lamassu/lock, flock(2). Waits timeout_ms (0: the default, negative: not at all), then
+ * ERR_CONFLICT names the holder. The file says which process holds it and what for. */
+int repo_lock(struct arena *, const struct store *, const char *private_dir, const char *what, int64_t timeout_ms,
+	      int *ret_fd, struct err *) NODISCARD;
 
-/* git's own lock of one file, <target>.lock. It is a hard link to a temporary file of ours, so that one left by a killed
- * process can be told from git's by its inode. */
+/* git's own lock of one file, <target>.lock. It is a hard link to a temporary file of ours, so that one left by a
+ * killed process can be told from git's by its inode. */
 struct filelock {
 	char *target, *path, *tmp;
 	int fd; /* open on the lock, for the new content; -1: not held */
 };
-int filelock_take(struct arena *, const struct store *, const char *tmp_dir, const char *target, int64_t timeout_ms, struct filelock *ret,
+int filelock_take(struct arena *, const struct store *, const char *tmp_dir, const char *target, int64_t timeout_ms,
+		  struct filelock *ret,
 		  struct err *) NODISCARD;
 /* fsync and rename over the target; the folder is made durable too. */
 int filelock_commit(struct filelock *, struct err *) NODISCARD;
 void filelock_drop(struct filelock *); /* gives it up; nothing when it is not held */
 /* Removes all temporary files in tmp_dir, and each <target>.lock that is a hard link to one. */
 int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *) NODISCARD;
+
+/* Locks a ref, checks that it still is `old` (NULL: that it does not exist) and writes the new value;
+ * filelock_commit then moves it. ERR_CONFLICT when somebody else has moved it. */
+int ref_prepare(struct arena *, struct store *, const char *tmp_dir, const char *ref, const struct oid *old,
+		const struct oid *new,
+		int64_t timeout_ms, struct filelock *ret, struct err *) NODISCARD;

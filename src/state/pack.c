@@ -1,6 +1,6 @@
-/* The pack writer: objects go to a temporary file as they come; pack_end writes the index (version 2), makes both durable and
- * renames them, the pack before its index, because git sees a pack only once its index is there. Nothing is deltified:
- * `repo gc` does that. Only this file uses zlib. */
+/* The pack writer: objects go to a temporary file as they come; pack_end writes the index (version 2), makes both
+ * durable and renames them, the pack before its index, because git sees a pack only once its index is there. Nothing
+ * is deltified: `repo gc` does that. Only this file uses zlib. */
 #include "state/pack.h"
 
 #include <fcntl.h>
@@ -154,7 +154,8 @@ static int compress_into(struct pack *p, struct bytes b, struct bytes *ret, stru
 		p->z = arena_alloc(p->arena, p->zcap, 1);
 	}
 	deflateReset(&p->deflate);
-	p->deflate.next_in = b.n ? (Bytef *)(uintptr_t)b.p : nothing; /* zlib reads only, but its pointer is not const */
+	/* zlib reads only, but its pointer is not const */
+	p->deflate.next_in = b.n ? (Bytef *)(uintptr_t)b.p : nothing;
 	p->deflate.avail_in = (uInt)b.n;
 	p->deflate.next_out = p->z;
 	p->deflate.avail_out = (uInt)most;
@@ -162,6 +163,11 @@ static int compress_into(struct pack *p, struct bytes b, struct bytes *ret, stru
 		return err_set(e, ERR_IO, "zlib does not compress");
 	*ret = (struct bytes){ p->z, most - p->deflate.avail_out };
 	return 0;
+}
+
+void pack_name(struct pack *p, enum obj_type type, struct bytes b, struct oid *ret)
+{
+	hash_object(p->hash, type, b, ret);
 }
 
 int pack_add(struct pack *p, enum obj_type type, struct bytes b, struct oid *ret, struct err *e)
@@ -262,11 +268,12 @@ static int publish(struct pack *p, struct err *e)
 	const char *dir = arena_printf(p->arena, "%s/objects/pack", store_git_dir(p->store));
 	const char *base = p->final;
 
-	if (fs_mkdirs(dir, 0777, e))
+	if (!fs_is_dir(dir) && fs_mkdirs(dir, 0777, e))
 		return -1;
 	if (tmp_write(p->store, arena_printf(p->arena, "%s.keep", base), bytes_of(PACK_KEEP), 0644, false, e))
 		return -1;
-	if (rename(p->tmp, arena_printf(p->arena, "%s.pack", base)) || rename(p->tmp_idx, arena_printf(p->arena, "%s.idx", base)))
+	if (rename(p->tmp, arena_printf(p->arena, "%s.pack", base)) ||
+	    rename(p->tmp_idx, arena_printf(p->arena, "%s.idx", base)))
 		return err_sys(e, base);
 	return fs_sync_dir(dir, e);
 }

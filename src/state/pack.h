@@ -1,12 +1,15 @@
 #pragma once
 #include "state/store.h"
 
-/* Writes objects into one new pack with its index: nothing is visible before pack_end, everything is durable after it. */
+/* Writes objects into one new pack with its index: nothing is visible before pack_end, everything is durable after
+ * it. */
 struct pack;
 
 /* tmp_dir is on the same file system as objects/. */
 int pack_begin(struct arena *, struct store *, const char *tmp_dir, struct pack **ret, struct err *) NODISCARD;
-int pack_add(struct pack *, enum obj_type, struct bytes, struct oid *ret, struct err *) NODISCARD; /* an object twice is stored once */
+/* an object twice is stored once */
+int pack_add(struct pack *, enum obj_type, struct bytes, struct oid *ret, struct err *) NODISCARD;
+void pack_name(struct pack *, enum obj_type, struct bytes, struct oid *ret); /* the id only */
 bool pack_has(const struct pack *, const struct oid *);
 size_t pack_count(const struct pack *);
 /* Publishes the pack with a .keep file, so that no `git gc` takes it before a ref names it; pack_unkeep drops that. */

@@ -1,6 +1,6 @@
-/* Housekeeping of packs: joins small ones by concatenating their bodies (nothing is decompressed; offsets to delta bases are
- * relative and stay right) and sweeps .keep files of killed processes. A pack that is anything but an ordinary small one is left
- * alone; old packs go only after the new one is durable. */
+/* Housekeeping of packs: joins small ones by concatenating their bodies (nothing is decompressed; offsets to delta
+ * bases are relative and stay right) and sweeps .keep files of killed processes. A pack that is anything but an
+ * ordinary small one is left alone; old packs go only after the new one is durable. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,8 @@ struct smalls {
 
 static bool is_pack_name(const char *name, const char *suffix)
 {
-	return strlen(name) == NAME_LEN + strlen(suffix) && strncmp(name, "pack-", 5) == 0 && strcmp(name + NAME_LEN, suffix) == 0;
+	return strlen(name) == NAME_LEN + strlen(suffix) && strncmp(name, "pack-", 5) == 0 &&
+			strcmp(name + NAME_LEN, suffix) == 0;
 }
 
 static char *pack_dir(struct arena *a, struct store *s)
@@ -57,7 +58,8 @@ static int list_small(struct arena *a, const char *dir, struct smalls *ret, stru
 		if (!is_pack_name(names.v[i], ".idx"))
 			continue;
 		char *base = arena_printf(a, "%s/%.*s", dir, NAME_LEN, names.v[i]);
-		if (stat(arena_printf(a, "%s.pack", base), &st) || st.st_size < 32 || st.st_size > SMALL || !is_ordinary(a, base))
+		if (stat(arena_printf(a, "%s.pack", base), &st) || st.st_size < 32 || st.st_size > SMALL ||
+		    !is_ordinary(a, base))
 			continue;
 		ret->v = arena_grow(a, ret->v, ret->n, sizeof(*ret->v));
 		ret->v[ret->n++] = (struct small){ base, (size_t)st.st_size, false };
@@ -86,14 +88,15 @@ static size_t index_count(struct bytes idx)
 	return n <= (idx.n - 8 - 1024 - 40) / 28 ? n : 0;
 }
 
-/* Appends one pack, unless it holds an object that is already there or does not look as it must: then git's repack deals
- * with it. */
+/* Appends one pack, unless it holds an object that is already there or does not look as it must: then git's repack
+ * deals with it. */
 static int join(struct pack *into, struct small *from, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct bytes idx, body;
 
-	if (fs_read(a, arena_printf(a, "%s.idx", from->base), SMALL, &idx, e) || fs_read(a, arena_printf(a, "%s.pack", from->base), SMALL, &body, e))
+	if (fs_read(a, arena_printf(a, "%s.idx", from->base), SMALL, &idx, e) ||
+	    fs_read(a, arena_printf(a, "%s.pack", from->base), SMALL, &body, e))
 		return -1;
 	size_t n = index_count(idx);
 	const unsigned char *names = idx.p + 8 + 1024, *crcs = names + n * 20, *offs = crcs + n * 4;
@@ -122,7 +125,8 @@ static int join(struct pack *into, struct small *from, struct err *e)
 
 static void remove_joined(struct arena *a, const char *dir, const struct smalls *v, const char *made)
 {
-	static const char *const parts[] = { ".idx", ".rev", ".pack" }; /* the index first: without it git ignores the rest */
+	/* the index first: without it git ignores the rest */
+	static const char *const parts[] = { ".idx", ".rev", ".pack" };
 
 	unlink(fs_join(a, dir, "multi-pack-index")); /* a cache that would name packs that are gone */
 	for (size_t i = 0; i < v->n; i++)
@@ -145,8 +149,8 @@ int pack_merge(struct store *s, const char *tmp_dir, size_t least, struct err *e
 	qsort(v.v, v.n, sizeof(*v.v), by_size);
 	if (pack_begin(a, s, tmp_dir, &p, e))
 		return -1;
-	/* Geometric: a pack is taken along only when the smaller ones are at least half as large together, so that each byte is
-	 * copied a number of times that grows with the logarithm of the whole. */
+	/* Geometric: a pack is taken along only when the smaller ones are at least half as large together, so that
+	 * each byte is copied a number of times that grows with the logarithm of the whole. */
 	for (size_t i = 0; i < v.n && (i < 2 || v.v[i].size <= 2 * sum); i++) {
 		if (join(p, &v.v[i], e))
 			return -1;

@@ -49,6 +49,10 @@ const struct config *state_config(const struct state *);
 const char *state_dir(const struct state *);     /* top of the work tree (or the bare repository) */
 const char *state_private(const struct state *); /* .git/lamassu: keys, cache, locks; mode 0700 */
 
+/* Refuses (ERR_DENIED) when env.now is before the newest ledger commit or the day this program was built; whoever signs calls it,
+ * unless the operator gave the time. */
+int state_clock_check(struct state *, struct err *) NODISCARD;
+
 /* Batches and listeners: while a state opened with STATE_WRITE holds the lock all the time, state_pause gives it up between
  * chunks and state_resume takes it again; *ret_moved tells that policy or ledger moved meanwhile (records read before must
  * be read again). */
@@ -67,7 +71,7 @@ int state_del(struct state *, const struct schema *, const char *id, struct err 
 int state_read(struct state *, const char *path, struct bytes *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */
 int state_write(struct state *, const char *path, struct bytes, struct err *) NODISCARD;
 int state_remove(struct state *, const char *path, struct err *) NODISCARD; /* a folder too */
-/* Paths under a folder ("cas/root"), one level, sorted. */
+/* Whole paths of what is directly in a folder ("cas/root": cas/root/ca.yaml …; "" is the top), files and folders, sorted. */
 int state_names(struct state *, const char *dir, struct strv *ret, struct err *) NODISCARD;
 
 /* One commit per history that was touched, ledger first, both with the same Lamassu-Op-Id. subject: "ca: create root".

@@ -24,27 +24,53 @@ int oid_parse(const char *hex, struct oid *ret) NODISCARD;
 
 int store_open(struct arena *, const char *dir, struct store **ret, struct err *) NODISCARD;
 void store_close(struct store *);
+/* --- before there is a repository --- */
+/* an empty one with a work tree; its branch is git's init.defaultBranch, or main */
+int store_make(const char *dir, struct err *) NODISCARD;
+char *store_above(struct arena *, const char *dir); /* the repository that an existing folder lies in, or NULL */
+char *store_user_config(struct arena *, const char *key); /* of the user and the system; NULL when absent */
+
+int store_remotes(struct store *, struct arena *, struct strv *ret, struct err *) NODISCARD; /* their names */
+/* Makes a plain `git push` send the ledger beside the current branch, for every remote that has no push setting of
+ * its own. */
+int store_set_push(struct store *, const char *ledger_branch, struct err *) NODISCARD;
 const char *store_git_dir(const struct store *);  /* the common dir */
-const char *store_own_dir(const struct store *);  /* of this work tree: HEAD and index; the common dir but for linked work trees */
+/* of this work tree: HEAD and index; the common dir but for linked work trees */
+const char *store_own_dir(const struct store *);
 const char *store_workdir(const struct store *);  /* NULL: bare */
-void store_share(const struct store *, int fd); /* adds the rights that core.sharedRepository gives a new file or folder */
+/* adds the rights that core.sharedRepository gives a new file or folder */
+void store_share(const struct store *, int fd);
 bool store_is_shared(const struct store *);
 
 /* The object's content (arena), at most `max` bytes; looks for new packs once when it is missing. */
-int store_read(struct store *, struct arena *, const struct oid *, enum obj_type, size_t max, struct bytes *ret, struct err *) NODISCARD;
+int store_read(struct store *, struct arena *, const struct oid *, enum obj_type, size_t max, struct bytes *ret,
+	       struct err *) NODISCARD;
 int store_ref(struct store *, const char *ref, bool *ret_found, struct oid *ret, struct err *) NODISCARD;
 int store_commit_tree(struct store *, const struct oid *commit, struct oid *ret, struct err *) NODISCARD;
+/* of the committer */
+int store_commit_time(struct store *, const struct oid *commit, int64_t *ret, struct err *) NODISCARD;
 /* A file or folder by path below a tree; symbolic links and submodules count as absent. */
-int store_lookup(struct store *, const struct oid *tree, const char *path, bool *ret_found, enum obj_type *ret_type, struct oid *ret, struct err *) NODISCARD;
+int store_lookup(struct store *, const struct oid *tree, const char *path, bool *ret_found, enum obj_type *ret_type,
+		 struct oid *ret, struct err *) NODISCARD;
 bool store_is_ancestor(struct store *, const struct oid *older, const struct oid *newer); /* or the same */
-int store_head(struct store *, struct arena *, char **ret_branch, struct err *) NODISCARD; /* "refs/heads/…"; NULL: detached */
+/* "refs/heads/…"; NULL: detached */
+int store_head(struct store *, struct arena *, char **ret_branch, struct err *) NODISCARD;
+/* The tracking ref of a remote's branch ("refs/remotes/origin/ledger"): of the remote that the current branch
+ * follows, of origin, or of any; NULL when none was fetched. */
+int store_remote_branch(struct store *, struct arena *, const char *branch, char **ret_ref, struct err *) NODISCARD;
 const char *store_busy(struct store *); /* "merge", "rebase" … that the user is in the middle of; NULL: none */
 /* git's configuration as it was when the store was opened or last set; NULL when absent or empty. */
 const char *store_config(struct store *, const char *key);
-int store_config_set(struct store *, const char *key, const char *value, struct err *) NODISCARD; /* in the repository's own file */
+/* in the repository's own file */
+int store_config_set(struct store *, const char *key, const char *value, struct err *) NODISCARD;
 
-/* Calls cb for each blob below new_tree (NULL: nothing) that old_tree (NULL: empty) lacks or has with other content, and, with
- * gone = true, for each that only old_tree has. Equal subtrees are not read; symbolic links and submodules are left out.
- * Order: git's, folders as if they ended in '/'. */
+/* Calls cb for each blob below new_tree (NULL: nothing) that old_tree (NULL: empty) lacks or has with other content,
+ * and, with gone = true, for each that only old_tree has. Equal subtrees are not read; symbolic links and submodules
+ * are left out. Order: git's, folders as if they ended in '/'. */
 typedef int store_diff_fn(void *arg, const char *path, const struct oid *, bool gone, struct err *);
-int store_diff(struct store *, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *, void *arg, struct err *) NODISCARD;
+int store_diff(struct store *, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *, void *arg,
+	       struct err *) NODISCARD;
+
+/* The change of one file as `git diff` prints it; old or new is NULL when the file is made or removed. */
+int store_patch(struct arena *, const char *path, const struct bytes *old, const struct bytes *new, char **ret,
+		struct err *) NODISCARD;

@@ -1,5 +1,5 @@
-/* Trees on raw bytes: reading, finding a path, comparing, and splicing changed files into the trees above them. Content comes
- * from outside, so every length is checked, depth is bounded, and symbolic links are never followed. */
+/* Trees on raw bytes: reading, finding a path, comparing, and splicing changed files into the trees above them.
+ * Content comes from outside, so every length is checked, depth is bounded, and symbolic links are never followed. */
 #include "state/tree.h"
 
 #include <stdlib.h>
@@ -41,7 +41,8 @@ int tree_read(struct store *s, struct arena *a, const struct oid *o, struct byte
 	return store_read(s, a, o, OBJ_TREE, TREE_MAX, ret, e);
 }
 
-static int entry_named(struct bytes tree, const char *name, size_t n, bool *ret_found, struct tree_entry *ret, struct err *e)
+static int entry_named(struct bytes tree, const char *name, size_t n, bool *ret_found, struct tree_entry *ret,
+		       struct err *e)
 {
 	struct tree_entry t;
 	bool more;
@@ -58,7 +59,8 @@ static int entry_named(struct bytes tree, const char *name, size_t n, bool *ret_
 	return 0;
 }
 
-int tree_find(struct store *s, const struct oid *tree, const char *path, bool *ret_found, struct tree_entry *ret, struct err *e)
+int tree_find(struct store *s, const struct oid *tree, const char *path, bool *ret_found, struct tree_entry *ret,
+	      struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct tree_entry t = { .mode = MODE_DIR, .oid = *tree };
@@ -83,7 +85,8 @@ int tree_find(struct store *s, const struct oid *tree, const char *path, bool *r
 	return 0;
 }
 
-int store_lookup(struct store *s, const struct oid *tree, const char *path, bool *ret_found, enum obj_type *ret_type, struct oid *ret,
+int store_lookup(struct store *s, const struct oid *tree, const char *path, bool *ret_found, enum obj_type *ret_type,
+		 struct oid *ret,
 		 struct err *e)
 {
 	struct tree_entry t;
@@ -147,7 +150,8 @@ static int diff_entry(struct diff *d, struct arena *a, const char *prefix, int d
 	if (old && new && oid_equal(&old->oid, &new->oid))
 		return 0;
 	if (t->mode == MODE_DIR)
-		return diff_trees(d, arena_printf(a, "%s/", path), depth + 1, old ? &old->oid : NULL, new ? &new->oid : NULL);
+		return diff_trees(d, arena_printf(a, "%s/", path), depth + 1, old ? &old->oid : NULL, new ? &new->oid :
+				  NULL);
 	if (new && mode_is_file(new->mode))
 		return d->cb(d->arg, path, &new->oid, false, d->e);
 	if (old && mode_is_file(old->mode))
@@ -177,7 +181,8 @@ static int diff_trees(struct diff *d, const char *prefix, int depth, const struc
 	return 0;
 }
 
-int store_diff(struct store *s, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *cb, void *arg, struct err *e)
+int store_diff(struct store *s, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *cb, void *arg,
+	       struct err *e)
 {
 	struct diff d = { s, cb, arg, e };
 
@@ -244,7 +249,8 @@ static int table_save(struct splicer *s, struct table *t, bool *ret_empty, struc
 {
 	SCOPED_BUF out = buf_init(TREE_MAX);
 
-	if (t->n > t->sorted) /* removed entries have lost their mode; the order of the others does not depend on them */
+	/* removed entries have lost their mode; the order of the others does not depend on them */
+	if (t->n > t->sorted)
 		qsort(t->v, t->n, sizeof(*t->v), by_order);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct tree_entry *x = &t->v[i];
@@ -261,11 +267,13 @@ static int table_save(struct splicer *s, struct table *t, bool *ret_empty, struc
 	return *ret_empty ? 0 : pack_add(s->pack, OBJ_TREE, buf_bytes(&out), ret, s->e);
 }
 
-static int splice_trees(struct splicer *s, const struct oid *base, const struct splice *u, size_t n, size_t skip, int depth,
+static int splice_trees(struct splicer *s, const struct oid *base, const struct splice *u, size_t n, size_t skip,
+			int depth,
 			bool *ret_empty, struct oid *ret);
 
 /* The changes u[0..n) all lie in or at the same name of this folder. */
-static int splice_name(struct splicer *s, struct arena *a, struct table *t, const struct splice *u, size_t n, size_t skip, int depth)
+static int splice_name(struct splicer *s, struct arena *a, struct table *t, const struct splice *u, size_t n,
+		       size_t skip, int depth)
 {
 	const char *name = u->path + skip, *slash = strchr(name, '/');
 	size_t len = slash ? (size_t)(slash - name) : strlen(name);
@@ -287,14 +295,16 @@ static int splice_name(struct splicer *s, struct arena *a, struct table *t, cons
 		const struct tree_entry *other = table_find(t, &twin);
 
 		if (other && other->mode)
-			return err_set(s->e, ERR_EXISTS, "\"%.*s\" is a %s", (int)(skip + len), u->path, slash ? "file" : "folder");
+			return err_set(s->e, ERR_EXISTS, "\"%.*s\" is a %s", (int)(skip + len), u->path, slash ?
+				       "file" : "folder");
 		t->v = arena_grow(a, t->v, t->n, sizeof(*t->v));
 		t->v[t->n++] = key;
 	}
 	return 0;
 }
 
-static int splice_trees(struct splicer *s, const struct oid *base, const struct splice *u, size_t n, size_t skip, int depth,
+static int splice_trees(struct splicer *s, const struct oid *base, const struct splice *u, size_t n, size_t skip,
+			int depth,
 			bool *ret_empty, struct oid *ret)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -308,7 +318,8 @@ static int splice_trees(struct splicer *s, const struct oid *base, const struct 
 		const char *name = u[i].path + skip;
 		size_t len = strcspn(name, "/");
 
-		for (j = i + 1; j < n && strncmp(u[j].path + skip, name, len) == 0 && u[j].path[skip + len] == name[len]; j++)
+		for (j = i + 1; j < n && strncmp(u[j].path + skip, name, len) == 0 &&
+		     u[j].path[skip + len] == name[len]; j++)
 			;
 		if (splice_name(s, a, &t, u + i, j - i, skip, depth))
 			return -1;
@@ -316,7 +327,8 @@ static int splice_trees(struct splicer *s, const struct oid *base, const struct 
 	return table_save(s, &t, ret_empty, ret);
 }
 
-int tree_splice(struct store *store, struct pack *pack, const struct oid *base, struct splice *u, size_t n, bool *ret_empty,
+int tree_splice(struct store *store, struct pack *pack, const struct oid *base, struct splice *u, size_t n,
+		bool *ret_empty,
 		struct oid *ret, struct err *e)
 {
 	struct splicer s = { store, pack, e };

@@ -19,14 +19,16 @@ static inline bool mode_is_file(unsigned mode)
 }
 int tree_read(struct store *, struct arena *, const struct oid *, struct bytes *ret, struct err *) NODISCARD;
 /* The entry at a path of any kind, symbolic links and submodules too. */
-int tree_find(struct store *, const struct oid *tree, const char *path, bool *ret_found, struct tree_entry *ret, struct err *) NODISCARD;
+int tree_find(struct store *, const struct oid *tree, const char *path, bool *ret_found, struct tree_entry *ret,
+	      struct err *) NODISCARD;
 
 struct splice { /* one file that changes */
 	const char *path;
 	struct oid oid;
 	bool gone;
 };
-/* Writes the trees that change into the pack. `base` may be NULL; the list is sorted in place. *ret_empty tells that nothing
- * is left. Modes of files that were there stay. */
-int tree_splice(struct store *, struct pack *, const struct oid *base, struct splice *, size_t n, bool *ret_empty, struct oid *ret,
+/* Writes the trees that change into the pack. `base` may be NULL; the list is sorted in place. *ret_empty tells that
+ * nothing is left. Modes of files that were there stay. */
+int tree_splice(struct store *, struct pack *, const struct oid *base, struct splice *, size_t n, bool *ret_empty,
+		struct oid *ret,
 		struct err *) NODISCARD;

@@ -1,0 +1,15 @@
+/* The cache of a transaction: opened on first use, always brought up to the ledger commit that the transaction reads. */
+#include "base/fs.h"
+#include "state/internal.h"
+
+int state_index(struct state *st, struct index **ret, struct err *e)
+{
+	char *path = fs_join(st->arena, st->private_dir, "index.db");
+
+	if (!st->index && index_open(st->arena, path, &st->index, e))
+		return -1;
+	if (index_sync(st->index, st->store, &st->ledger.commit, NULL, NULL, e))
+		return -1;
+	*ret = st->index;
+	return 0;
+}

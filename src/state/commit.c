@@ -1,0 +1,329 @@
+/* The commit of a transaction: objects of both histories in one pack, then git's locks, then the intent, then the
+ * branches move, the ledger first. The move of a branch is the commit point; what comes after it (work tree, index,
+ * cache, packs) is finished by the next command if it fails here. Before that point every failure leaves the
+ * repository as it was. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "state/folders.h"
+#include "state/internal.h"
+#include "state/locks.h"
+#include "state/pack.h"
+#include "state/tree.h"
+#include "state/worktree.h"
+
+enum { MERGE_PACKS = 32 };
+
+struct txn {
+	struct state *st;
+	struct arena *arena;
+	const char *subject;
+	int64_t time;
+	struct pack *pack;
+	struct worktree *worktree;
+	struct filelock ledger_lock, policy_lock;
+	struct tip ledger, policy;  /* as they will be */
+	bool ledger_moves, policy_moves;
+	struct entry *entries;      /* with their final paths and ids */
+};
+
+static int add_commit(struct txn *t, const struct tip *old, struct tip *new, bool name_policy, struct err *e)
+{
+	SCOPED_BUF text = buf_init(STORE_COMMIT_MAX);
+	struct state *st = t->st;
+	struct commit_text c = {
+		.tree = new->tree,
+		.parents = &old->commit,
+		.nparents = old->exists,
+		.who = st->operator_,
+		.time = t->time,
+		.subject = t->subject,
+		.op = st->env.op,
+		.op_id = st->op_id,
+		.policy = name_policy ? &st->policy.commit : NULL,
+	};
+
+	commit_text_build(&c, &text);
+	if (text.over)
+		return err_set(e, ERR_INVALID, "the message is too long");
+	new->exists = true;
+	return pack_add(t->pack, OBJ_COMMIT, buf_bytes(&text), &new->commit, e);
+}
+
+/* --- the ledger's side --- */
+
+static int assign_entries(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+	char **paths = arena_new_array(t->arena, st->nentries + 1, char *);
+
+	t->entries = arena_new_array(t->arena, st->nentries + 1, struct entry);
+	if (folders_assign(st->store, t->arena, st->ledger.exists ? &st->ledger.tree : NULL, st->entries, st->nentries,
+			   paths, e))
+		return -1;
+	for (size_t i = 0; i < st->nentries; i++) {
+		t->entries[i] = st->entries[i];
+		t->entries[i].path = paths[i];
+	}
+	return 0;
+}
+
+static int build_ledger(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+	struct splice *u = arena_new_array(t->arena, st->nentries + 1, struct splice);
+	bool empty;
+
+	for (size_t i = 0; i < st->nentries; i++) {
+		struct entry *x = &t->entries[i];
+
+		if (pack_add(t->pack, OBJ_BLOB, x->text, &x->oid, e))
+			return -1;
+		u[i] = (struct splice){ x->path, x->oid, false };
+	}
+	if (tree_splice(st->store, t->pack, st->ledger.exists ? &st->ledger.tree : NULL, u, st->nentries, &empty,
+			&t->ledger.tree, e))
+		return -1;
+	t->ledger_moves = true;
+	return add_commit(t, &st->ledger, &t->ledger, st->policy.exists, e);
+}
+
+/* --- the policy's side --- */
+
+static int build_policy(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+	struct splice *u = arena_new_array(t->arena, st->nchanges + 1, struct splice);
+	bool empty;
+
+	for (size_t i = 0; i < st->nchanges; i++) {
+		u[i] = (struct splice){ .path = st->changes[i].path, .gone = st->changes[i].gone };
+		if (!u[i].gone && pack_add(t->pack, OBJ_BLOB, st->changes[i].text, &u[i].oid, e))
+			return -1;
+	}
+	if (tree_splice(st->store, t->pack, st->policy.exists ? &st->policy.tree : NULL, u, st->nchanges, &empty,
+			&t->policy.tree, e))
+		return -1;
+	if (empty)
+		return err_set(e, ERR_INVALID, "the policy branch would be empty");
+	t->policy_moves = !st->policy.exists || !oid_equal(&t->policy.tree, &st->policy.tree);
+	return t->policy_moves ? add_commit(t, &st->policy, &t->policy, false, e) : 0;
+}
+
+/* The user's uncommitted edits are looked for before anything moves, under git's index.lock. */
+static int hold_worktree(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+
+	if (!store_workdir(st->store))
+		return 0;
+	if (worktree_open(t->arena, st->store, st->private_dir, st->op_id, st->env.lock_timeout_ms, &t->worktree, e))
+		return -1;
+	for (size_t i = 0; i < st->nchanges; i++) {
+		const struct change *c = &st->changes[i];
+		struct wt_file f = { .path = c->path, .gone = c->gone };
+		enum obj_type type;
+
+		if (st->policy.exists && store_lookup(st->store, &st->policy.tree, c->path, &f.had, &type, &f.old, e))
+			return -1;
+		f.had = f.had && type == OBJ_BLOB;
+		if (!f.gone)
+			pack_name(t->pack, OBJ_BLOB, c->text, &f.new);
+		if ((f.gone && !f.had) || (f.had && !f.gone && oid_equal(&f.old, &f.new)))
+			continue;
+		if (worktree_add(t->worktree, &f, true, e))
+			return -1;
+	}
+	return 0;
+}
+
+/* --- both --- */
+
+static int build(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+
+	if (pack_begin(t->arena, st->store, st->private_dir, &t->pack, e) || assign_entries(t, e))
+		return -1;
+	if (st->nchanges && build_policy(t, e))
+		return -1;
+	if (st->nentries && build_ledger(t, e))
+		return -1;
+	if (t->policy_moves && hold_worktree(t, e))
+		return -1;
+	return t->policy_moves || t->ledger_moves ? pack_end(t->pack, e) : 0;
+}
+
+static int lock_ref(struct txn *t, const struct tip *old, const struct tip *new, struct filelock *l, struct err *e)
+{
+	struct state *st = t->st;
+
+	return ref_prepare(t->arena, st->store, st->private_dir, new->ref, old->exists ? &old->commit : NULL,
+			   &new->commit, st->env.lock_timeout_ms, l, e);
+}
+
+static int publish(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+	struct intent in = { st->op_id, store_workdir(st->store), st->ledger, t->ledger, st->policy, t->policy };
+
+	if ((t->ledger_moves && lock_ref(t, &st->ledger, &t->ledger, &t->ledger_lock, e)) ||
+	    (t->policy_moves && lock_ref(t, &st->policy, &t->policy, &t->policy_lock, e)))
+		return -1;
+	if (t->policy_moves && intent_write(st, &in, e))
+		return -1;
+	if (t->ledger_moves) {
+		if (filelock_commit(&t->ledger_lock, e)) {
+			intent_drop(st);
+			return -1;
+		}
+		st->ledger = t->ledger;
+		seen_save(st);
+	}
+	if (t->policy_moves && filelock_commit(&t->policy_lock, e))
+		return t->ledger_moves ? err_ctx(e, "the ledger has moved, and the next command moves %s",
+						 t->policy.ref) : -1;
+	return 0;
+}
+
+/* git's own record of where a branch was: only kept up where git keeps one. */
+static void put_reflog(struct txn *t, const char *dir, const char *ref)
+{
+	static const char none[] = "0000000000000000000000000000000000000000";
+	struct state *st = t->st;
+	struct err ignored = { 0 };
+	const char *old = st->policy.exists ? oid_hex(t->arena, &st->policy.commit) : none;
+	char *line = arena_printf(t->arena, "%s %s %s %lld +0000\tcommit: %.*s\n", old,
+				  oid_hex(t->arena, &t->policy.commit), st->operator_, (long long)t->time,
+				  (int)strcspn(t->subject, "\n"), t->subject);
+	int fd = open(arena_printf(t->arena, "%s/logs/%s", dir, ref), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (fs_write_fd(fd, bytes_of(line), &ignored))
+		state_warn(st, "the reflog of %s is not up to date: %s", ref, ignored.msg);
+	close(fd);
+}
+
+static void finish_policy(struct txn *t)
+{
+	struct state *st = t->st;
+	struct err why = { 0 };
+
+	put_reflog(t, store_git_dir(st->store), t->policy.ref);
+	if (store_workdir(st->store))
+		put_reflog(t, store_own_dir(st->store), "HEAD");
+	st->policy = t->policy;
+	if (t->worktree && worktree_apply(t->worktree, &why))
+		state_warn(st, "the change is recorded, but the work tree is not up to date yet: %s; the next command "
+			   "tries again", why.msg);
+	else
+		intent_drop(st);
+}
+
+static void finish_ledger(struct txn *t, const struct oid *before)
+{
+	struct state *st = t->st;
+	struct err why = { 0 };
+
+	if (!st->index || index_apply(st->index, before, &st->ledger.commit, t->entries, st->nentries, &why) == 0)
+		return;
+	state_warn(st, "the cache is not up to date and will be caught up: %s", why.msg);
+	index_close(st->index);
+	st->index = NULL;
+}
+
+static int run(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+	struct oid before = st->ledger.commit;
+	struct err why = { 0 };
+
+	if (build(t, e))
+		return -1;
+	if (!t->policy_moves && !t->ledger_moves)
+		return 0;
+	if (publish(t, e))
+		return -1;
+	pack_unkeep(t->pack);
+	if (t->policy_moves)
+		finish_policy(t);
+	if (t->ledger_moves)
+		finish_ledger(t, &before);
+	if (++st->packs >= MERGE_PACKS && pack_merge(st->store, st->private_dir, MERGE_PACKS, &why))
+		state_warn(st, "packs could not be joined: %s", why.msg);
+	return 0;
+}
+
+/* --- dry run --- */
+
+static int show(struct txn *t, const char *path, const struct oid *tree, const struct bytes *new, struct err *e)
+{
+	struct bytes old;
+	enum obj_type type;
+	struct oid o;
+	bool found = false;
+	char *text;
+
+	if (tree && store_lookup(t->st->store, tree, path, &found, &type, &o, e))
+		return -1;
+	if (found && store_read(t->st->store, t->arena, &o, OBJ_BLOB, FS_LIMIT_DOC, &old, e))
+		return -1;
+	if (!found && !new)
+		return 0;
+	if (store_patch(t->arena, path, found ? &old : NULL, new, &text, e))
+		return -1;
+	t->st->env.diff(t->st->env.diff_arg, text);
+	return 0;
+}
+
+static int show_all(struct txn *t, struct err *e)
+{
+	struct state *st = t->st;
+
+	if (!st->env.diff)
+		return 0;
+	if (assign_entries(t, e))
+		return -1;
+	for (size_t i = 0; i < st->nentries; i++)
+		if (show(t, t->entries[i].path, NULL, &t->entries[i].text, e))
+			return -1;
+	for (size_t i = 0; i < st->nchanges; i++)
+		if (show(t, st->changes[i].path, st->policy.exists ? &st->policy.tree : NULL, st->changes[i].gone ?
+			 NULL : &st->changes[i].text, e))
+			return -1;
+	return 0;
+}
+
+int state_commit(struct state *st, const char *subject, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	struct txn t = {
+		.st = st,
+		.arena = a,
+		.subject = st->env.message && *st->env.message ? st->env.message : subject,
+		.time = tm_now(),
+		.ledger_lock = { .fd = -1 },
+		.policy_lock = { .fd = -1 },
+		.ledger = st->ledger,
+		.policy = st->policy,
+	};
+	int r;
+
+	if (!st->nchanges && !st->nentries)
+		return 0;
+	if (!(st->flags & STATE_DRY_RUN) && st->lock_fd < 0)
+		return err_set(e, ERR_USAGE, "the repository is not open for writing");
+	r = st->flags & STATE_DRY_RUN ? show_all(&t, e) : run(&t, e);
+	filelock_drop(&t.ledger_lock);
+	filelock_drop(&t.policy_lock);
+	worktree_close(t.worktree);
+	pack_abort(t.pack);
+	if (r)
+		return -1;
+	state_clear(st);
+	return state_new_op(st, e);
+}
