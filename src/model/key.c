@@ -13,7 +13,7 @@ static const struct field binding_fields[] = {
 	END
 };
 
-static const struct schema binding_type = {
+const struct schema key_binding_type = {
 	.name = "binding", .doc = "An object that uses the key", .size = sizeof(struct key_binding),
 		.fields = binding_fields
 };
@@ -36,7 +36,7 @@ static const struct field key_fields[] = {
 	ANY(key, metadata, "Free key-value data."),
 	STRV(key, replicas,
 	     "The same key in other engines, as engine:handle; the next one is used when one is out of reach."),
-	OBJV(key, bound, &binding_type, "Objects that use the key; it is not deleted while there are any.",
+	OBJV(key, bound, &key_binding_type, "Objects that use the key; it is not deleted while there are any.",
 	     .aka = bound_aka),
 	TIME(key, created_at, "When the record was made."),
 	TIME(key, delete_after, "The earliest time of its deletion, which was asked for."),

@@ -29,4 +29,4 @@ struct key {
 	char *security_level;  /* SL0 … */
 	char *pkcs11_uri;      /* RFC 7512 */
 };
-extern const struct schema key_type;
+extern const struct schema key_type, key_binding_type;
