@@ -123,8 +123,8 @@ enum { CLI_DEPTH = 5 }; /* commands in a path, the program included */
 int cli_find(const struct cli *, const struct strv *words, const struct cmd *path[CLI_DEPTH], size_t *ret_depth,
 	     struct err *) NODISCARD;
 void cli_help(const struct cli *, const struct cmd *const path[], size_t depth, struct buf *out);
-/* The manual page of the program (noun NULL) or of one noun, mdoc(7); and the names of all pages, one a line. */
-int cli_man(const struct cli *, const char *noun, struct buf *out, struct err *) NODISCARD;
+/* A manual page in mdoc(7): of the program (NULL), or of a noun ("ca" or "lamassu-ca"); and the names of all, one a line. */
+int cli_man(const struct cli *, const char *page, struct buf *out, struct err *) NODISCARD;
 void cli_man_list(const struct cli *, struct buf *out);
 /* The completion script for a shell of cli_shells[]; it asks `lamassu __complete` for candidates. */
 extern const char *const cli_shells[];

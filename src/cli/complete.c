@@ -11,7 +11,7 @@ const char *const cli_shells[] = { "bash", "zsh", "fish", NULL };
 static const char bash_script[] =
 	"# bash completion for lamassu\n"
 	"_lamassu() {\n"
-	"	local cur=${COMP_WORDS[COMP_CWORD]} line= words=()\n"
+	"	local cur=${COMP_WORDS[COMP_CWORD]} line words=()\n"
 	"	# bash splits words at '=' and ':'; join the line up to the cursor again\n"
 	"	read -ra words <<<\"${COMP_LINE:0:COMP_POINT}\"\n"
 	"	[[ ${COMP_LINE:0:COMP_POINT} == *[[:space:]] ]] && words+=('')\n"

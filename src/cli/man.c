@@ -337,18 +337,19 @@ static void noun_page(struct man *m, const struct cmd *c)
 	buf_printf(m->out, ".Sh SEE ALSO\n.Xr %s 1\n", root);
 }
 
-int cli_man(const struct cli *cli, const char *noun, struct buf *out, struct err *e)
+int cli_man(const struct cli *cli, const char *page, struct buf *out, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct man m = { a, out, cli };
 	const struct cmd *path[CLI_DEPTH];
-	char *word = arena_strdup(a, noun);
-	size_t depth;
+	size_t depth, n = strlen(cli->root->name);
+	char *word;
 
-	if (noun == NULL) {
+	if (page == NULL || strcmp(page, cli->root->name) == 0) {
 		program_page(&m);
 		return 0;
 	}
+	word = arena_strdup(a, strncmp(page, cli->root->name, n) == 0 && page[n] == '-' ? page + n + 1 : page);
 	if (cli_find(cli, &(struct strv){ &word, 1, true }, path, &depth, e) != 0)
 		return -1;
 	noun_page(&m, path[1]);

@@ -15,7 +15,7 @@ struct completion_args {
 };
 struct man_args {
 	bool list;
-	const char *noun;
+	const char *page;
 };
 
 static int print(struct ctx *ctx, const struct buf *text, struct err *e)
@@ -72,7 +72,7 @@ static int man_run(struct ctx *ctx, void *v, struct err *e)
 
 	if (args->list)
 		cli_man_list(&lamassu_cli, &text);
-	else if (cli_man(&lamassu_cli, args->noun, &text, e) != 0)
+	else if (cli_man(&lamassu_cli, args->page, &text, e) != 0)
 		return -1;
 	return print(ctx, &text, e);
 }
@@ -83,7 +83,7 @@ static const struct operand help_operands[] = {
 };
 static const struct operand completion_operands[] = { PARAM(completion_args, shell, "shell", "bash, zsh or fish."), OEND };
 static const struct operand man_operands[] = {
-	PARAM(man_args, noun, "noun", "The page of this noun; the program's without it.", .flags = P_OPTIONAL),
+	PARAM(man_args, page, "page", "A name from --list, or a noun; the program's page without it.", .flags = P_OPTIONAL),
 	OEND
 };
 static const struct opt man_opts[] = { OFLAG(man_args, list, 0, "Print the names of all pages."), OEND };
