@@ -94,6 +94,15 @@ static void resolve_scalar(struct arena *a, struct node *n, const char **ret_why
 		n->plain = false;
 }
 
+bool any_is_text(struct arena *a, const struct node *scalar)
+{
+	struct node n = *scalar;
+	const char *why = NULL;
+
+	resolve_scalar(a, &n, &why);
+	return !n.plain;
+}
+
 static int by_text(const void *x, const void *y)
 {
 	const struct node *const *l = x, *const *r = y;

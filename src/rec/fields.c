@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/text.h"
+
 const struct field *field_find(const struct schema *s, const char *name)
 {
 	for (const struct field *f = s->fields; f->name; f++) {
@@ -24,6 +26,42 @@ const char **field_names(struct arena *a, const struct schema *s, bool all)
 		if (all || !(f->flags & F_OUT))
 			names[n++] = f->name;
 	return names;
+}
+
+const struct field *field_find_like(const struct schema *s, const char *name)
+{
+	const struct field *f = field_find(s, name);
+
+	if (f)
+		return f;
+	for (f = s->fields; f->name; f++)
+		if (text_same_name(f->name, name))
+			return f;
+	return NULL;
+}
+
+int field_unknown(struct arena *a, const struct schema *s, const char *name, struct err *e)
+{
+	const char *near = text_nearest(name, field_names(a, s, true));
+
+	return err_set(e, ERR_INVALID, "unknown field \"%s\"%s%s%s", name, near ? "; did you mean \"" : "", near ? near : "",
+		       near ? "\"?" : "");
+}
+
+const struct field *field_rest(const struct schema *s)
+{
+	for (const struct field *f = s->fields; f->name; f++)
+		if (f->flags & F_REST)
+			return f;
+	return NULL;
+}
+
+int field_bit(const struct field *f, const char *name)
+{
+	for (int i = 0; f->names[i]; i++)
+		if (*f->names[i] && text_same_name(f->names[i], name))
+			return i;
+	return -1;
 }
 
 bool field_is_id(const struct schema *s, const struct field *f)

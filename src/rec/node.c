@@ -72,14 +72,14 @@ bool node_is_null(const struct node *n)
 	return false;
 }
 
-bool node_equal(const struct node *x, const struct node *y)
+bool node_equal(struct arena *a, const struct node *x, const struct node *y)
 {
 	if (x->kind != y->kind || x->n != y->n)
 		return false;
 	if (x->kind == NODE_SCALAR)
-		return strcmp(x->text, y->text) == 0 && node_is_null(x) == node_is_null(y);
+		return strcmp(x->text, y->text) == 0 && any_is_text(a, x) == any_is_text(a, y);
 	for (size_t i = 0; i < x->n; i++)
-		if (!node_equal(&x->items[i], &y->items[i]))
+		if (!node_equal(a, &x->items[i], &y->items[i]))
 			return false;
 	return true;
 }

@@ -36,12 +36,13 @@ int yaml_parse(struct arena *, const char *file, struct bytes, struct node *ret,
 int json_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
 
 void yaml_print(const struct node *map, struct buf *); /* block style, canonical */
-void yaml_print_flow(const struct node *, struct buf *);
+void yaml_print_at(const struct node *, int indent, struct buf *);   /* a map or a list as whole lines */
+void yaml_print_inline(const struct node *, bool flow, struct buf *); /* on one line; flow: within [] or {} */
 void json_print(const struct node *, int indent, struct buf *);
 void json_print_text(const char *, struct buf *); /* one string, with its quotes */
 
 bool node_is_null(const struct node *);
-bool node_equal(const struct node *, const struct node *);
+bool node_equal(struct arena *, const struct node *, const struct node *); /* same text and same types, by the core schema */
 struct node node_text(struct arena *, const char *);
 struct node *node_add(struct arena *, struct node *map, const char *key, struct node value); /* returns the value's place */
 struct node *node_find(const struct node *map, const char *key);                             /* NULL: absent */
@@ -49,4 +50,13 @@ struct node *node_find(const struct node *map, const char *key);                
 /* Gives the plain scalars of a tree the types of YAML's core schema, in place, so that json_print and yaml_print write
  * them faithfully; refuses duplicate and overlong keys. On failure *ret_bad is the culprit and *ret_why says why. */
 int any_resolve(struct arena *, struct node *, const struct node **ret_bad, const char **ret_why) NODISCARD;
+bool any_is_text(struct arena *, const struct node *scalar);
 enum { ANY_MAX_KEY = 200 }; /* libyaml reads keys of at most 1024 characters, after escapes */
+
+/* Surgery on the text of a document, by the places of its nodes: all bytes outside of what changes stay. `i` is the place of
+ * a value in parent->items; parent NULL is the root. The result is a proposal, to be parsed and compared. */
+void edit_replace(struct arena *, const struct doc *, const struct node *parent, size_t i, const struct node *value,
+		  struct buf *out);
+void edit_add(struct arena *, const struct doc *, const struct node *parent, const char *key, const struct node *value,
+	      struct buf *out); /* key NULL: at the end of a list */
+void edit_remove(struct arena *, const struct doc *, const struct node *parent, size_t i, struct buf *out);

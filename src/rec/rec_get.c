@@ -65,26 +65,6 @@ static struct node *descend(const struct node *n, const char *path)
 	return found;
 }
 
-static int no_such(struct arena *a, const struct schema *s, const char *name, struct err *e)
-{
-	const char *near = text_nearest(name, field_names(a, s, true));
-
-	return err_set(e, ERR_INVALID, "unknown field \"%s\"%s%s%s", name, near ? "; did you mean \"" : "", near ? near : "",
-		       near ? "\"?" : "");
-}
-
-const struct field *field_find_like(const struct schema *s, const char *name)
-{
-	const struct field *f = field_find(s, name);
-
-	if (f)
-		return f;
-	for (f = s->fields; f->name; f++)
-		if (text_same_name(f->name, name))
-			return f;
-	return NULL;
-}
-
 static struct node *keep(struct arena *a, struct node n)
 {
 	return arena_memdup(a, &n, sizeof(n));
@@ -93,17 +73,16 @@ static struct node *keep(struct arena *a, struct node n)
 static int one_flag(struct arena *a, const struct field *f, unsigned bits, const char *name, struct node **ret, struct err *e)
 {
 	const char *near = text_nearest(name, f->names);
+	int bit = field_bit(f, name);
 	struct node n;
 
-	for (int i = 0; i < 32 && f->names[i]; i++)
-		if (text_same_name(f->names[i], name)) {
-			n = node_text(a, bits & 1U << i ? "true" : "false");
-			n.plain = true;
-			*ret = keep(a, n);
-			return 0;
-		}
-	return err_set(e, ERR_INVALID, "%s has no \"%s\"%s%s%s", f->name, name, near ? "; did you mean \"" : "", near ? near : "",
-		       near ? "\"?" : "");
+	if (bit < 0)
+		return err_set(e, ERR_INVALID, "%s has no \"%s\"%s%s%s", f->name, name, near ? "; did you mean \"" : "",
+			       near ? near : "", near ? "\"?" : "");
+	n = node_text(a, bits & 1U << bit ? "true" : "false");
+	n.plain = true;
+	*ret = keep(a, n);
+	return 0;
 }
 
 /* The names of the bits that are set, as a list. */
@@ -158,7 +137,7 @@ int rec_get_node(struct arena *a, const struct schema *s, const void *rec, const
 	const struct field *f = field_find_like(s, name);
 
 	if (!f)
-		return no_such(a, s, name, e);
+		return field_unknown(a, s, name, e);
 	const char *p = (const char *)rec + f->off;
 	if (path[len])
 		return get_part(a, f, p, path + len + 1, ret, ret_field, e);

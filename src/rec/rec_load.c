@@ -139,14 +139,6 @@ static int bind_bool(struct load *l, const struct node *n, const struct path *at
 	return 0;
 }
 
-static int find_name(const char *const *names, const char *text)
-{
-	for (int i = 0; names[i]; i++)
-		if (*names[i] && text_same_name(names[i], text))
-			return i;
-	return -1;
-}
-
 static const char *name_list(struct load *l, const char *const *names)
 {
 	SCOPED_BUF b = buf_init(300);
@@ -161,7 +153,7 @@ static int bind_name(struct load *l, const struct field *f, const struct node *n
 {
 	if (need_scalar(l, n, at, "a name") != 0)
 		return -1;
-	int i = find_name(f->names, n->text);
+	int i = field_bit(f, n->text);
 	if (i < 0) {
 		const char *near = hint(l, n->text, f->names);
 
@@ -346,77 +338,85 @@ static int unknown_field(struct load *l, const struct schema *s, const struct no
 	return bad(l, key, &here, "unknown field%s", hint(l, key->text, names));
 }
 
-static const struct field *rest_field(const struct schema *s)
+/* What is gathered while the members of one mapping are bound. */
+struct members {
+	const struct schema *s;
+	const struct path *at;
+	void *rec;
+	uint64_t seen;
+	const struct field *rest; /* F_REST: its own members and those that no row names; NULL: they are refused */
+	struct node others;
+};
+
+static int take_rest(struct load *l, struct members *m, const struct node *first, size_t n)
 {
-	for (const struct field *f = s->fields; f->name; f++)
-		if (f->flags & F_REST)
-			return f;
-	return NULL;
+	for (size_t i = 0; i < n; i++) {
+		m->others.items = arena_grow(l->a, m->others.items, m->others.n, sizeof(*first));
+		m->others.items[m->others.n++] = first[i];
+	}
+	return 0;
 }
 
-/* What goes into the F_REST field: its own members, and every member that no row names; duplicates are found later. */
-static int take_rest(struct load *l, bool own, const struct node *key, const struct path *at, struct node *rest)
+static int bind_member(struct load *l, struct members *m, const struct node *key, const struct node *value)
 {
-	const struct node *from = own ? key[1].items : key;
-	size_t n = own ? key[1].n : 2;
+	const struct field *f = field_find(m->s, key->text);
 
-	if (own && key[1].kind != NODE_MAP)
-		return bad(l, &key[1], at, "must be a mapping");
-	for (size_t i = 0; i < n; i++) {
-		rest->items = arena_grow(l->a, rest->items, rest->n, sizeof(*rest->items));
-		rest->items[rest->n++] = from[i];
+	if (!f)
+		return m->rest ? take_rest(l, m, key, 2) : unknown_field(l, m->s, key, m->at);
+	struct path here = { m->at, f->name, 0 };
+	uint64_t bit = UINT64_C(1) << (f - m->s->fields);
+	void *p = (char *)m->rec + f->off;
+	if (m->seen & bit)
+		return bad(l, key, &here, "given twice");
+	if (f->flags & F_OUT)
+		return bad(l, key, &here, "is computed and cannot be given");
+	m->seen |= bit;
+	if (f == m->rest)
+		return value->kind == NODE_MAP ? take_rest(l, m, value->items, value->n) : bad(l, value, &here, "must be a mapping");
+	if (bind_field(l, f, value, &here, p) != 0)
+		return -1;
+	if (field_is_id(m->s, f) && !id_valid(*(char **)p))
+		return bad(l, value, &here, "not a valid id: [a-z0-9][a-z0-9._-]{0,63}");
+	return 0;
+}
+
+/* After the last member: what is missing, and the rules between fields. */
+static int finish_map(struct load *l, struct members *m, const struct node *n)
+{
+	if (m->others.n) {
+		struct path here = { m->at, m->rest->name, 0 };
+
+		m->others.line = n->line;
+		m->others.column = n->column;
+		if (bind_any(l, &m->others, &here, (void *)((char *)m->rec + m->rest->off)) != 0)
+			return -1;
+	}
+	for (const struct field *f = m->s->fields; f->name; f++) {
+		struct path here = { m->at, f->name, 0 };
+
+		if ((f->flags & F_REQ) && !(m->seen & UINT64_C(1) << (f - m->s->fields)))
+			return bad(l, n, &here, "is required");
+	}
+	if (m->s->check && m->s->check(l->a, m->rec, l->e) != 0) {
+		SCOPED_BUF where = buf_init(256);
+
+		put_path(m->at, &where);
+		return err_ctx(l->e, "%s:%zu:%zu%s%s", l->file, n->line, n->column, where.n ? ": " : "", buf_str(&where));
 	}
 	return 0;
 }
 
 static int bind_map(struct load *l, const struct schema *s, const struct node *n, const struct path *at, void *rec)
 {
-	const struct field *rest = rest_field(s);
-	struct node others = { .kind = NODE_MAP, .line = n->line, .column = n->column };
-	struct path others_at = { at, rest ? rest->name : "", 0 };
-	uint64_t seen = 0;
+	struct members m = { .s = s, .at = at, .rec = rec, .rest = field_rest(s), .others = { .kind = NODE_MAP } };
 
 	if (n->kind != NODE_MAP)
 		return bad(l, n, at, "must be a mapping");
 	rec_default(l->a, s, rec);
-	for (size_t i = 0; i < n->n; i += 2) {
-		const struct node *key = &n->items[i];
-		const struct field *f = field_find(s, key->text);
-
-		if (!f && !rest)
-			return unknown_field(l, s, key, at);
-		if (!f || f == rest) {
-			if (take_rest(l, f != NULL, key, &others_at, &others) != 0)
-				return -1;
-			continue;
-		}
-		struct path here = { at, f->name, 0 };
-		uint64_t bit = UINT64_C(1) << (f - s->fields);
-		if (seen & bit)
-			return bad(l, key, &here, "given twice");
-		if (f->flags & F_OUT)
-			return bad(l, key, &here, "is computed and cannot be given");
-		seen |= bit;
-		if (bind_field(l, f, &n->items[i + 1], &here, (char *)rec + f->off) != 0)
+	for (size_t i = 0; i < n->n; i += 2)
+		if (bind_member(l, &m, &n->items[i], &n->items[i + 1]) != 0)
 			return -1;
-		if (field_is_id(s, f) && !id_valid(*(char **)(void *)((char *)rec + f->off)))
-			return bad(l, &n->items[i + 1], &here, "not a valid id: [a-z0-9][a-z0-9._-]{0,63}");
-	}
-	if (others.n && bind_any(l, &others, &others_at, (void *)((char *)rec + rest->off)) != 0)
-		return -1;
-	for (const struct field *f = s->fields; f->name; f++) {
-		struct path here = { at, f->name, 0 };
-
-		if ((f->flags & F_REQ) && !(seen & UINT64_C(1) << (f - s->fields)))
-			return bad(l, n, &here, "is required");
-	}
-	if (s->check && s->check(l->a, rec, l->e) != 0) {
-		SCOPED_BUF where = buf_init(256);
-
-		put_path(at, &where);
-		return err_ctx(l->e, "%s:%zu:%zu%s%s", l->file, n->line, n->column, where.n ? ": " : "", buf_str(&where));
-	}
-	return 0;
+	return finish_map(l, &m, n);
 }
 
 int rec_load(struct arena *a, const struct schema *s, const char *file, struct bytes text, void *rec, struct err *e)

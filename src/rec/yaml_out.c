@@ -139,18 +139,18 @@ static void print_literal(const char *s, int indent, struct buf *out)
 	}
 }
 
-void yaml_print_flow(const struct node *n, struct buf *out)
+void yaml_print_inline(const struct node *n, bool flow, struct buf *out)
 {
 	bool map = n->kind == NODE_MAP;
 
 	if (n->kind == NODE_SCALAR) {
-		print_scalar(n, true, out);
+		print_scalar(n, flow, out);
 		return;
 	}
 	buf_putc(out, map ? '{' : '[');
 	for (size_t i = 0; i < n->n; i++) {
 		buf_puts(out, i == 0 ? "" : map && i % 2 ? ": " : ", ");
-		yaml_print_flow(&n->items[i], out);
+		yaml_print_inline(&n->items[i], true, out);
 	}
 	buf_putc(out, map ? '}' : ']');
 }
@@ -162,7 +162,7 @@ static bool fits_line(const struct node *list, size_t column)
 	for (size_t i = 0; i < list->n; i++)
 		if (list->items[i].kind != NODE_SCALAR)
 			return false;
-	yaml_print_flow(list, &line);
+	yaml_print_inline(list, true, &line);
 	return !line.over && column + line.n <= LINE_MAX_FLOW;
 }
 
@@ -183,7 +183,7 @@ static void print_value(const struct node *n, int indent, size_t column, struct 
 		buf_putc(out, '\n');
 	} else if (n->n == 0 || (n->kind == NODE_LIST && fits_line(n, column))) {
 		buf_putc(out, ' ');
-		yaml_print_flow(n, out);
+		yaml_print_inline(n, true, out);
 		buf_putc(out, '\n');
 	} else {
 		buf_putc(out, '\n');
@@ -219,6 +219,14 @@ static void print_map(const struct node *map, int indent, bool hanging, struct b
 		buf_putc(out, ':');
 		print_value(&map->items[i + 1], indent + 2, (size_t)indent + out->n - before + 1, out);
 	}
+}
+
+void yaml_print_at(const struct node *n, int indent, struct buf *out)
+{
+	if (n->kind == NODE_MAP)
+		print_map(n, indent, false, out);
+	else
+		print_list(n, indent, out);
 }
 
 void yaml_print(const struct node *map, struct buf *out)
