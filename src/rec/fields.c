@@ -91,9 +91,10 @@ bool field_absent(const struct field *f, const void *p)
 		return ((const struct vec *)p)->n == 0;
 	case F_INT: /* a default below zero stands for "none" */
 		return f->dflt && *f->dflt == '-' && *(const int64_t *)p == strtoll(f->dflt, NULL, 10);
+	case F_ENUM: /* below zero: none of the names */
+		return *(const int *)p < 0;
 	case F_FLAGS:
 	case F_BOOL:
-	case F_ENUM:
 	case F_OBJ:
 		return false;
 	}
