@@ -166,7 +166,7 @@ static int add_row(void *arg, const struct revoked_row *r, struct err *e)
 static int fill_and_sign(struct making *m, const struct crl_head *head, EVP_PKEY *key, struct bytes *ret, struct err *e)
 {
 	AUTO(crl_builder) *b = crl_new(head);
-	int64_t since = m->order->delta ? m->base.this_update : 0;
+	const char *since = m->order->delta ? m->base.ledger_commit : NULL;
 	int64_t expired = m->have_base ? m->base.this_update : 0;
 
 	m->builder = b;

@@ -4,9 +4,7 @@
 
 int state_index(struct state *st, struct index **ret, struct err *e)
 {
-	char *path = fs_join(st->arena, st->private_dir, "index.db");
-
-	if (!st->index && index_open(st->arena, path, &st->index, e))
+	if (!st->index && index_open(st->arena, fs_join(st->arena, st->private_dir, "index.db"), &st->index, e))
 		return -1;
 	if (index_sync(st->index, st->store, &st->ledger.commit, NULL, NULL, e))
 		return -1;

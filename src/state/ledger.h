@@ -7,7 +7,8 @@
 #include "state/state.h"
 
 /* The ledger: immutable entries whose fold is the state of certificates. Adding goes to the transaction's overlay and
- * becomes real with state_commit; reading goes through the cache, which is brought up to the tip first. */
+ * becomes real with state_commit; reading goes through the cache, which is brought up to the tip first, and sees the
+ * transaction's own entries too. */
 
 /* --- adding --- */
 int ledger_add_cert(struct state *, const struct certrec *, struct bytes pem, struct err *) NODISCARD;
@@ -22,11 +23,17 @@ int ledger_add_meta(struct state *, const struct metachange *, struct err *) NOD
 int ledger_cert(struct state *, const char *ca, const char *ref, struct certrec *ret, struct err *) NODISCARD;
 int ledger_cert_pem(struct state *, const struct certrec *, struct bytes *ret, struct err *) NODISCARD;
 int ledger_certs(struct state *, const struct query *, struct certrec **ret, size_t *ret_n, char **ret_next, struct err *) NODISCARD;
-/* A certificate issued by `ca` for a request with this SHA-256 under this operation (resumed batches, retried EST). */
+/* The same one at a time, so that a million needs no memory; the record lives until cb returns, and cb may do anything. */
+int ledger_each_cert(struct state *, const struct query *, int (*cb)(void *arg, const struct certrec *, struct err *), void *arg,
+		     struct err *) NODISCARD;
+/* The newest certificate that `ca` issued for a request with this SHA-256 (resumed batches, retried EST); `batch` tells which
+ * operation it was. */
 int ledger_cert_by_request(struct state *, const char *ca, const char *request_sha256, bool *ret_found, struct certrec *ret, struct err *) NODISCARD;
 
 /* Everything that `ca`'s next CRL must know, in order of serial; streamed, so a million rows need no memory. Rows whose
- * certificate expired before `expired_before` are left out. */
+ * certificate expired before `expired_before` are left out. For a delta CRL `since_commit` is the ledger commit of its base:
+ * only what has changed since comes, by commit and not by the clock, because what another clone recorded before the base may
+ * arrive after it. NULL: everything. */
 struct revoked_row {
 	unsigned char serial[20];
 	size_t serial_n;
@@ -34,11 +41,11 @@ struct revoked_row {
 	int64_t invalidity; /* 0: none */
 	int reason;        /* RFC 5280 5.3.1 code; CRL_REASON_HOLD while held */
 	int64_t not_after;
-	int64_t changed;   /* when the entry that decides was recorded: for delta CRLs */
+	int64_t changed;   /* when the entry that decides was recorded */
 	int partition;     /* -1: none */
-	bool removed;      /* released from hold since `since` (delta CRLs: removeFromCRL) */
+	bool removed;      /* released from hold since then (delta CRLs: removeFromCRL) */
 };
-int ledger_each_revoked(struct state *, const char *ca, int64_t expired_before, int64_t since,
+int ledger_each_revoked(struct state *, const char *ca, int64_t expired_before, const char *since_commit,
 			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
 
 /* --- CRL records --- */
@@ -56,5 +63,14 @@ struct cert_count {
 int ledger_count(struct state *, struct cert_count **ret, size_t *ret_n, struct err *) NODISCARD;
 /* Expiry histogram: how many live certificates of `ca` (NULL: all) end in each of n consecutive periods from `from`. */
 int ledger_expiry(struct state *, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts, struct err *) NODISCARD;
+/* Entries that cannot be read and serial numbers that one authority used twice, for `repo verify`. */
+struct bad_entry {
+	char *path, *why;
+};
+int ledger_bad(struct state *, struct bad_entry **ret, size_t *ret_n, struct err *) NODISCARD;
+/* Compares the cache with a fresh fold; ERR_CHECK names the first difference. */
+int ledger_check(struct state *, struct err *) NODISCARD;
+/* Rebuilds the cache (`repo reindex`); progress may be NULL. */
+int ledger_reindex(struct state *, void (*progress)(void *, uint64_t done), void *arg, struct err *) NODISCARD;
 const char *ledger_tip(struct state *); /* hex id of the ledger commit that this transaction started from */
 bool ledger_contains(struct state *, const char *commit_hex); /* is it the tip or an ancestor of it */

@@ -1,0 +1,332 @@
+/* The fold: one entry at a time, in any order, twice the same result. A permanent revocation beats hold and release, the earliest
+ * one wins, ties go to the entry's name; of holds and releases the one recorded last counts. Entries come from whoever may push,
+ * so one that is malformed is put down in the table `bad` and changes nothing else. Unknown kinds are kept and ignored. */
+#include <string.h>
+
+#include "state/entry.h"
+#include "state/index_sql.h"
+
+enum { REASON_HOLD = 6 };
+
+/* Binds the key of a certificate as parameters 1 and 2. */
+static sqlite3_stmt *of_cert(struct index *ix, enum statement st, const char *serial, const char *ca, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, st, e);
+
+	if (s) {
+		index_bind_hex(s, 1, serial);
+		index_bind_text(s, 2, ca);
+	}
+	return s;
+}
+
+/* --- revocations --- */
+
+struct verdict {
+	int state, reason;
+	int64_t time, invalidity, not_after, changed;
+};
+
+/* Folds in one more entry; they come in the order of their names. */
+static void judge(struct verdict *v, bool *held_once, sqlite3_stmt *s)
+{
+	struct verdict w = { CERT_REVOKED, sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3),
+			     sqlite3_column_int64(s, 5), sqlite3_column_int64(s, 4) };
+	int action = sqlite3_column_int(s, 0);
+
+	if (action == REVOKE_HOLD || (action == REVOKE_REVOKE && w.reason == REASON_HOLD)) {
+		w.state = CERT_HELD;
+		w.reason = REASON_HOLD;
+		*held_once = true;
+	} else if (action == REVOKE_UNHOLD) {
+		w.state = CERT_ACTIVE;
+	}
+	if (w.state == CERT_REVOKED ? v->state != CERT_REVOKED || w.time < v->time : v->state != CERT_REVOKED && w.changed >= v->changed)
+		*v = w;
+}
+
+static int store_verdict(struct index *ix, const char *serial, const char *ca, const struct verdict *v, struct err *e)
+{
+	sqlite3_stmt *ends = of_cert(ix, ST_CERT_ENDS, serial, ca, e);
+	sqlite3_stmt *set = of_cert(ix, ST_REVOKED_SET, serial, ca, e), *state = of_cert(ix, ST_CERT_STATE, serial, ca, e);
+	bool known;
+
+	if (!ends || !set || !state || index_step(ix, ends, e) < 0)
+		return -1;
+	/* The certificate's own word on its end counts, so that no entry can drop it from CRLs early. */
+	known = sqlite3_column_type(ends, 0) != SQLITE_NULL;
+	sqlite3_bind_int(set, 3, v->state);
+	sqlite3_bind_int(set, 4, v->reason);
+	sqlite3_bind_int64(set, 5, v->time);
+	sqlite3_bind_int64(set, 6, v->invalidity);
+	sqlite3_bind_int64(set, 7, known ? sqlite3_column_int64(ends, 0) : v->not_after);
+	sqlite3_bind_int64(set, 8, v->changed);
+	sqlite3_bind_int64(set, 9, known ? sqlite3_column_int64(ends, 1) : -1);
+	sqlite3_reset(ends);
+	if (v->state != CERT_ACTIVE) {
+		sqlite3_bind_int(state, 3, v->state);
+		sqlite3_bind_int(state, 4, v->reason);
+		sqlite3_bind_int64(state, 5, v->time);
+	}
+	return index_run(ix, set, e) != 0 ? -1 : index_run(ix, state, e);
+}
+
+static int refold_state(struct index *ix, const char *serial, const char *ca, struct err *e)
+{
+	sqlite3_stmt *s = of_cert(ix, ST_REVOCATIONS, serial, ca, e);
+	struct verdict v = { .state = CERT_ACTIVE, .changed = INT64_MIN };
+	bool held_once = false, any = false;
+	int r;
+
+	while ((r = s ? index_step(ix, s, e) : -1) > 0) {
+		any = true;
+		judge(&v, &held_once, s);
+	}
+	/* A release of what was never held says nothing. */
+	if (r < 0 || !any || (v.state == CERT_ACTIVE && !held_once))
+		return r;
+	return store_verdict(ix, serial, ca, &v, e);
+}
+
+/* --- metadata --- */
+
+static int refold_metadata(struct index *ix, struct arena *a, const char *serial, const char *ca, struct err *e)
+{
+	sqlite3_stmt *s = of_cert(ix, ST_METADATA, serial, ca, e), *changes, *set;
+	char *json;
+	int64_t id;
+	int r = s ? index_step(ix, s, e) : -1;
+
+	if (r <= 0)
+		return r; /* not issued yet: folded when it comes */
+	id = sqlite3_column_int64(s, 0);
+	json = sqlite3_column_type(s, 1) == SQLITE_NULL ? NULL : index_text(a, s, 1);
+	sqlite3_reset(s);
+	changes = of_cert(ix, ST_CHANGES, serial, ca, e);
+	while ((r = changes ? index_step(ix, changes, e) : -1) > 0) {
+		struct err ignored = { 0 };
+		char *key = index_text(a, changes, 0), *next = json;
+
+		if (sqlite3_column_type(changes, 1) == SQLITE_NULL ? any_unset(a, json, key, &next, &ignored)
+								   : any_set(a, json, key, index_text(a, changes, 1), &next, &ignored))
+			continue; /* the head's metadata is no object */
+		json = next;
+	}
+	set = r == 0 ? index_statement(ix, ST_METADATA_SET, e) : NULL;
+	if (!set)
+		return -1;
+	sqlite3_bind_int64(set, 1, id);
+	index_bind_text(set, 2, json && strcmp(json, "{}") != 0 ? json : NULL);
+	return index_run(ix, set, e);
+}
+
+/* --- one entry of each kind; *why is set when it is malformed --- */
+
+struct item {
+	struct arena *a;
+	const char *path, *name;
+	struct bytes text;
+	struct err why;
+};
+
+/* File names begin with the serial number, so that git alone can tell what happened to a certificate. */
+static int check_name(struct item *it, const char *serial)
+{
+	size_t n = strlen(serial);
+
+	if (strncmp(it->name, serial, n) == 0 && it->name[n] == '.')
+		return 0;
+	return err_set(&it->why, ERR_INVALID, "%s: the name does not begin with the serial number %s", it->path, serial);
+}
+
+static void add_words(struct buf *b, const char *text)
+{
+	if (text && !(b->n && strstr(buf_str(b), text)))
+		buf_printf(b, "%s\n", text);
+}
+
+static int store_words(struct index *ix, const struct certrec *r, int64_t id, struct err *e)
+{
+	SCOPED_BUF b = buf_init(BUF_BIG);
+	sqlite3_stmt *s = index_statement(ix, ST_WORDS_ADD, e);
+
+	if (!s)
+		return -1;
+	add_words(&b, r->subject);
+	add_words(&b, r->common_name);
+	add_words(&b, r->device);
+	for (size_t i = 0; i < r->san.n; i++) {
+		const char *colon = strchr(r->san.v[i], ':');
+
+		add_words(&b, colon ? colon + 1 : r->san.v[i]);
+	}
+	sqlite3_bind_int64(s, 1, id);
+	sqlite3_bind_text(s, 2, buf_str(&b), (int)b.n, SQLITE_STATIC);
+	return index_run(ix, s, e);
+}
+
+static int bind_cert(struct index *ix, enum statement st, const struct certrec *r, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, st, e);
+
+	if (!s)
+		return -1;
+	for (size_t i = 0; i < cert_table.n; i++)
+		index_bind(s, (int)i + 1, &cert_table.columns[i], r);
+	return index_run(ix, s, e);
+}
+
+/* The same certificate from two entries: the first by path is shown, in whatever order they came. */
+static int settle_twin(struct index *ix, struct item *it, const struct certrec *r, struct err *e)
+{
+	sqlite3_stmt *s = of_cert(ix, ST_CERT_TWIN, r->serial_number, r->ca, e);
+	struct certrec old = { 0 };
+
+	if (!s)
+		return -1;
+	index_bind_hex(s, 3, r->fingerprint);
+	if (index_step(ix, s, e) < 0)
+		return -1;
+	index_read(it->a, s, &cert_table, &old);
+	sqlite3_reset(s);
+	if (!old.fingerprint || strcmp(old.fingerprint, r->fingerprint) != 0)
+		err_set(&it->why, ERR_INVALID, "%s: not the certificate of %s, whose serial number it has", it->path, old.path);
+	if (old.path && strcmp(old.path, r->path) <= 0)
+		return 0;
+	return bind_cert(ix, ST_CERT_PUT, r, e);
+}
+
+static int fold_issued(struct index *ix, struct item *it, struct err *e)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	struct bytes body;
+	struct certrec r;
+
+	if (entry_load(it->a, &certrec_type, it->path, it->text, &r, &body, &it->why) != 0 || check_name(it, r.serial_number) != 0)
+		return 0;
+	if (body.n < sizeof(begin) || memcmp(body.p, begin, sizeof(begin) - 1) != 0) {
+		err_set(&it->why, ERR_INVALID, "%s: no certificate follows the head", it->path);
+		return 0;
+	}
+	r.path = arena_strdup(it->a, it->path);
+	if (bind_cert(ix, ST_CERT_ADD, &r, e) != 0)
+		return -1;
+	if (sqlite3_changes(ix->db) == 0) {
+		if (settle_twin(ix, it, &r, e) != 0)
+			return -1;
+	} else if (store_words(ix, &r, sqlite3_last_insert_rowid(ix->db), e) != 0) {
+		return -1;
+	}
+	if (ix->have_revoked && refold_state(ix, r.serial_number, r.ca, e) != 0)
+		return -1;
+	return ix->have_changes ? refold_metadata(ix, it->a, r.serial_number, r.ca, e) : 0;
+}
+
+static int fold_revoked(struct index *ix, struct item *it, struct err *e)
+{
+	struct revocation r;
+	sqlite3_stmt *s;
+	int reason = 0;
+
+	if (entry_load(it->a, &revocation_type, it->path, it->text, &r, NULL, &it->why) != 0 || check_name(it, r.serial_number) != 0)
+		return 0;
+	if (r.reason && revocation_reason_parse(r.reason, &reason) != 0)
+		reason = 0;
+	s = index_statement(ix, ST_REVOCATION_ADD, e);
+	if (!s)
+		return -1;
+	index_bind_text(s, 1, it->name);
+	index_bind_text(s, 2, it->path);
+	index_bind_hex(s, 3, r.serial_number);
+	index_bind_text(s, 4, r.ca);
+	sqlite3_bind_int(s, 5, r.action);
+	sqlite3_bind_int(s, 6, reason);
+	sqlite3_bind_int64(s, 7, r.time);
+	sqlite3_bind_int64(s, 8, r.invalidity_date);
+	sqlite3_bind_int64(s, 9, r.recorded);
+	sqlite3_bind_int64(s, 10, r.not_after);
+	ix->have_revoked = true;
+	return index_run(ix, s, e) != 0 ? -1 : refold_state(ix, r.serial_number, r.ca, e);
+}
+
+static int fold_crl(struct index *ix, struct item *it, struct err *e)
+{
+	sqlite3_stmt *s;
+	struct crlrec r;
+
+	if (entry_load(it->a, &crlrec_type, it->path, it->text, &r, NULL, &it->why) != 0)
+		return 0;
+	s = index_statement(ix, ST_CRL_ADD, e);
+	if (!s)
+		return -1;
+	r.path = arena_strdup(it->a, it->path);
+	for (size_t i = 0; i < crl_table.n; i++)
+		index_bind(s, (int)i + 1, &crl_table.columns[i], &r);
+	return index_run(ix, s, e);
+}
+
+static int fold_change(struct index *ix, struct item *it, struct err *e)
+{
+	struct metachange m;
+	const char *serial;
+	char *ca;
+	sqlite3_stmt *s;
+
+	if (entry_load(it->a, &metachange_type, it->path, it->text, &m, NULL, &it->why) != 0)
+		return 0;
+	if (strcmp(m.kind, "certificate") != 0)
+		return 0;
+	serial = strchr(m.id, '/') + 1;
+	ca = arena_strndup(it->a, m.id, (size_t)(serial - 1 - m.id));
+	s = index_statement(ix, ST_CHANGE_ADD, e);
+	if (check_name(it, serial) != 0)
+		return 0;
+	if (!s)
+		return -1;
+	index_bind_text(s, 1, it->name);
+	index_bind_text(s, 2, it->path);
+	index_bind_hex(s, 3, serial);
+	index_bind_text(s, 4, ca);
+	index_bind_text(s, 5, m.key);
+	index_bind_text(s, 6, m.value);
+	sqlite3_bind_int64(s, 7, m.time);
+	ix->have_changes = true;
+	return index_run(ix, s, e) != 0 ? -1 : refold_metadata(ix, it->a, serial, ca, e);
+}
+
+static const struct {
+	const char *folder;
+	int (*fold)(struct index *, struct item *, struct err *);
+} kinds[] = {
+	{ "issued/", fold_issued },
+	{ "revoked/", fold_revoked },
+	{ "crls/", fold_crl },
+	{ "meta/", fold_change },
+};
+
+int index_fold_bad(struct index *ix, const char *path, const char *why, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, ST_BAD_ADD, e);
+
+	if (!s)
+		return -1;
+	index_bind_text(s, 1, path);
+	index_bind_text(s, 2, why);
+	return index_run(ix, s, e);
+}
+
+int index_fold(struct index *ix, struct arena *scratch, const char *path, struct bytes text, struct err *e)
+{
+	struct item it = { .a = scratch, .path = path, .name = strrchr(path, '/'), .text = text };
+
+	if (!it.name)
+		return 0; /* "format" */
+	it.name++;
+	for (size_t i = 0; i < COUNT(kinds); i++)
+		if (strncmp(path, kinds[i].folder, strlen(kinds[i].folder)) == 0) {
+			if (kinds[i].fold(ix, &it, e) != 0)
+				return -1;
+			return it.why.code ? index_fold_bad(ix, path, it.why.msg, e) : 0;
+		}
+	return 0;
+}

@@ -1,0 +1,277 @@
+/* Reading the cache: certificates by their names, CRL rows, CRL records, numbers. Nothing is held open across a call, except in
+ * index_each_revoked, whose callback is quick by contract. */
+#include <string.h>
+
+#include "base/text.h"
+#include "state/index_sql.h"
+
+static int collect_certs(struct index *ix, struct arena *a, sqlite3_stmt *s, int64_t now, struct certrec **ret, size_t *ret_n,
+			 struct err *e)
+{
+	struct certrec *v = NULL;
+	size_t n = 0;
+	int r;
+
+	while ((r = index_step(ix, s, e)) > 0) {
+		v = arena_grow(a, v, n, sizeof(*v));
+		index_read_cert(a, s, now, &v[n++]);
+	}
+	*ret = v;
+	*ret_n = n;
+	return r;
+}
+
+int index_find(struct index *ix, struct arena *a, const struct cert_ref *ref, int64_t now, struct certrec **ret, size_t *ret_n,
+	       struct err *e)
+{
+	enum statement st = ref->serial ? ST_CERT_EXACT : ref->serial_from ? ST_CERT_PREFIX : ref->fingerprint ? ST_CERT_PRINT
+													       : ST_CERT_REQUEST;
+	sqlite3_stmt *s;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, st, e);
+	if (s) {
+		index_bind_hex(s, 1, ref->serial ? ref->serial : ref->serial_from ? ref->serial_from
+					    : ref->fingerprint ? ref->fingerprint : ref->request_sha256);
+		index_bind_text(s, 2, ref->ca);
+		if (st == ST_CERT_PREFIX)
+			index_bind_hex(s, 3, ref->serial_to);
+		r = collect_certs(ix, a, s, now, ret, ret_n, e);
+	}
+	index_read_end(ix);
+	return r;
+}
+
+int index_get(struct index *ix, struct arena *a, int64_t id, int64_t now, struct certrec *ret, struct err *e)
+{
+	sqlite3_stmt *s;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, ST_CERT_GET, e);
+	if (s) {
+		sqlite3_bind_int64(s, 1, id);
+		r = index_step(ix, s, e);
+		if (r > 0)
+			index_read_cert(a, s, now, ret);
+		if (r == 0) {
+			ix->code = SQLITE_CORRUPT; /* rebuilt under us */
+			err_set(e, ERR_IO, "cache %s: row %lld is gone", ix->path, (long long)id);
+		}
+		sqlite3_reset(s);
+	}
+	index_read_end(ix);
+	return r > 0 ? 0 : -1;
+}
+
+/* --- revocations --- */
+
+static void read_revoked(sqlite3_stmt *s, struct revoked_row *ret)
+{
+	struct revoked_row r = { .serial_n = (size_t)sqlite3_column_bytes(s, 0) };
+
+	if (r.serial_n > sizeof(r.serial))
+		r.serial_n = sizeof(r.serial);
+	if (r.serial_n)
+		memcpy(r.serial, sqlite3_column_blob(s, 0), r.serial_n);
+	r.removed = sqlite3_column_int(s, 1) == CERT_ACTIVE;
+	r.reason = sqlite3_column_int(s, 2);
+	r.time = sqlite3_column_int64(s, 3);
+	r.invalidity = sqlite3_column_int64(s, 4);
+	r.not_after = sqlite3_column_int64(s, 5);
+	r.changed = sqlite3_column_int64(s, 6);
+	r.partition = sqlite3_column_int(s, 7);
+	*ret = r;
+}
+
+struct revoked_call {
+	const char *ca, *serial; /* serial NULL: all */
+	int64_t expired_before;
+	int (*cb)(void *arg, const struct revoked_row *, struct err *);
+	void *arg;
+};
+
+static int run_revoked(struct index *ix, const struct revoked_call *c, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, c->serial ? ST_REVOKED_ONE : ST_REVOKED_EACH, e);
+	struct revoked_row row;
+	int r;
+
+	if (!s)
+		return -1;
+	index_bind_text(s, 1, c->ca);
+	sqlite3_bind_int64(s, 2, c->expired_before);
+	if (c->serial)
+		index_bind_hex(s, 3, c->serial);
+	while ((r = index_step(ix, s, e)) > 0) {
+		read_revoked(s, &row);
+		if (c->cb(c->arg, &row, e) != 0) {
+			sqlite3_reset(s);
+			return -1;
+		}
+	}
+	return r;
+}
+
+int index_each_revoked(struct index *ix, const char *ca, int64_t expired_before, const struct strv *only,
+		       int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *e)
+{
+	struct revoked_call c = { .ca = ca, .expired_before = expired_before, .cb = cb, .arg = arg };
+	int r = 0;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	if (!only)
+		r = run_revoked(ix, &c, e);
+	for (size_t i = 0; only && i < only->n && r == 0; i++) {
+		c.serial = only->v[i];
+		r = run_revoked(ix, &c, e);
+	}
+	index_read_end(ix);
+	return r;
+}
+
+/* --- CRL records --- */
+
+int index_last_crl(struct index *ix, struct arena *a, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *e)
+{
+	sqlite3_stmt *s;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, ST_CRL_LAST, e);
+	if (s) {
+		index_bind_text(s, 1, ca);
+		index_bind_text(s, 2, scope);
+		r = index_step(ix, s, e);
+		if (r > 0) {
+			*ret = (struct crlrec){ 0 };
+			index_read(a, s, &crl_table, ret);
+		}
+		sqlite3_reset(s);
+		*ret_found = r > 0;
+	}
+	index_read_end(ix);
+	return r < 0 ? -1 : 0;
+}
+
+int index_crls(struct index *ix, struct arena *a, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *e)
+{
+	struct crlrec *v = NULL;
+	sqlite3_stmt *s;
+	size_t n = 0;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, ST_CRLS, e);
+	if (s)
+		index_bind_text(s, 1, ca);
+	while (s && (r = index_step(ix, s, e)) > 0) {
+		v = arena_grow(a, v, n, sizeof(*v));
+		v[n] = (struct crlrec){ 0 };
+		index_read(a, s, &crl_table, &v[n++]);
+	}
+	index_read_end(ix);
+	if (r < 0)
+		return -1;
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+/* --- numbers --- */
+
+int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_count **ret, size_t *ret_n, struct err *e)
+{
+	struct cert_count *v = NULL;
+	sqlite3_stmt *s;
+	size_t n = 0;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, ST_COUNT_BY, e);
+	if (s)
+		sqlite3_bind_int64(s, 1, now);
+	while (s && (r = index_step(ix, s, e)) > 0) {
+		v = arena_grow(a, v, n, sizeof(*v));
+		v[n].ca = index_text(a, s, 0);
+		v[n].profile = index_text(a, s, 1);
+		v[n].status = sqlite3_column_int(s, 2);
+		v[n++].n = sqlite3_column_int64(s, 3);
+	}
+	index_read_end(ix);
+	if (r < 0)
+		return -1;
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+int index_expiry(struct index *ix, const char *ca, int64_t now, int64_t from, int64_t step, size_t n, int64_t *ret, struct err *e)
+{
+	sqlite3_stmt *s;
+	int64_t end;
+	int r = -1;
+
+	if (step <= 0 || n > INT64_MAX || __builtin_mul_overflow(step, (int64_t)n, &end) || __builtin_add_overflow(from, end, &end))
+		return err_set(e, ERR_USAGE, "the periods reach too far");
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	memset(ret, 0, n * sizeof(*ret));
+	s = index_statement(ix, ST_EXPIRY, e);
+	if (s) {
+		sqlite3_bind_int64(s, 1, from);
+		sqlite3_bind_int64(s, 2, step);
+		sqlite3_bind_int64(s, 3, end);
+		sqlite3_bind_int64(s, 4, now);
+		index_bind_text(s, 5, ca);
+	}
+	while (s && (r = index_step(ix, s, e)) > 0) {
+		int64_t period = sqlite3_column_int64(s, 0);
+
+		if (period >= 0 && period < (int64_t)n)
+			ret[period] += sqlite3_column_int64(s, 1);
+	}
+	index_read_end(ix);
+	return r;
+}
+
+/* --- what is wrong --- */
+
+static int collect_bad(struct index *ix, struct arena *a, enum statement st, struct bad_entry **v, size_t *n, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, st, e);
+	int r = -1;
+
+	while (s && (r = index_step(ix, s, e)) > 0) {
+		char *first = index_text(a, s, 0), *second = index_text(a, s, 1);
+
+		*v = arena_grow(a, *v, *n, sizeof(**v));
+		(*v)[(*n)++] = st == ST_BAD ? (struct bad_entry){ first, second }
+					    : (struct bad_entry){ arena_printf(a, "issued/…/%s.*", first),
+								  arena_printf(a, "%s used this serial number for more than one "
+									       "certificate (RFC 5280 4.1.2.2)", second) };
+	}
+	return r;
+}
+
+int index_bad(struct index *ix, struct arena *a, struct bad_entry **ret, size_t *ret_n, struct err *e)
+{
+	struct bad_entry *v = NULL;
+	size_t n = 0;
+	int r;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	r = collect_bad(ix, a, ST_BAD, &v, &n, e) != 0 || collect_bad(ix, a, ST_TWINS, &v, &n, e) != 0 ? -1 : 0;
+	index_read_end(ix);
+	*ret = v;
+	*ret_n = n;
+	return r;
+}

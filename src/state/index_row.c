@@ -1,0 +1,296 @@
+/* Rows of the cache: which columns a record has and how each is kept. Everything that names columns is made from these tables,
+ * so a field cannot be written and then not be read. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "state/index_sql.h"
+
+#define CERT(m, k, ...) { .name = #m, .kind = k, .off = offsetof(struct certrec, m), __VA_ARGS__ }
+#define CRL(m, k) { .name = #m, .kind = k, .off = offsetof(struct crlrec, m) }
+
+static const struct column cert_columns[] = {
+	CERT(serial_number, COL_HEX, .index = "cert_key"),
+	CERT(ca, COL_TEXT, .index = "cert_ca"),
+	CERT(profile, COL_TEXT, .index = "cert_profile"),
+	CERT(subject, COL_TEXT, .index = "cert_subject", .words = true),
+	CERT(common_name, COL_TEXT, .index = "cert_common_name", .words = true),
+	CERT(san, COL_LIST, .words = true),
+	CERT(device, COL_TEXT, .index = "cert_device", .words = true),
+	CERT(dms, COL_TEXT, ),
+	CERT(bind, COL_TEXT, ),
+	CERT(type, COL_TEXT, ),
+	CERT(is_ca, COL_BOOL, ),
+	CERT(ca_id, COL_TEXT, .index = "cert_ca_id"),
+	CERT(not_before, COL_TIME, ),
+	CERT(not_after, COL_TIME, .index = "cert_not_after"),
+	CERT(issued_at, COL_TIME, .index = "cert_issued_at"),
+	CERT(key_id, COL_HEX, .index = "cert_key_id"),
+	CERT(key_type, COL_TEXT, ),
+	CERT(fingerprint, COL_HEX, .index = "cert_fingerprint"),
+	CERT(request_sha256, COL_HEX, .index = "cert_request"),
+	CERT(batch, COL_TEXT, ),
+	CERT(partition, COL_INT, ),
+	CERT(metadata, COL_TEXT, ),
+	CERT(path, COL_PATH, ),
+	/* Folded; a new row has none of them. */
+	CERT(status, COL_STATE, .index = "cert_status"),
+	CERT(revocation_reason, COL_REASON, ),
+	CERT(revoked_at, COL_TIME, ),
+};
+static const struct column crl_columns[] = {
+	CRL(ca, COL_TEXT),
+	CRL(scope, COL_TEXT),
+	CRL(number, COL_TEXT),
+	CRL(base_number, COL_TEXT),
+	CRL(this_update, COL_TIME),
+	CRL(next_update, COL_TIME),
+	CRL(sha256, COL_HEX),
+	CRL(ledger_commit, COL_TEXT),
+	CRL(entries, COL_INT),
+	CRL(stored, COL_BOOL),
+	CRL(path, COL_TEXT),
+};
+const struct table cert_table = { "cert", cert_columns, COUNT(cert_columns) };
+const struct table crl_table = { "crl", crl_columns, COUNT(crl_columns) };
+
+void index_columns(const struct table *t, struct buf *out)
+{
+	for (size_t i = 0; i < t->n; i++)
+		buf_printf(out, "%s\"%s\"", i ? ", " : "", t->columns[i].name);
+}
+
+/* INSERT with one parameter a column, then `tail`. */
+static char *insert_of(struct arena *a, const struct table *t, const char *tail)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+
+	buf_printf(&b, "INSERT INTO %s(", t->name);
+	index_columns(t, &b);
+	buf_puts(&b, ") VALUES(");
+	for (size_t i = 0; i < t->n; i++)
+		buf_puts(&b, i ? ", ?" : "?");
+	buf_printf(&b, ")%s", tail);
+	return arena_strdup(a, buf_str(&b));
+}
+
+/* Replaces the row of the same certificate. Only once an entry of it was written twice, by two clones that imported it. */
+static char *upsert_of(struct arena *a, const struct table *t)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+
+	buf_puts(&b, " ON CONFLICT(serial_number, ca, substr(fingerprint, 1, 8)) DO UPDATE SET head_metadata = NULL");
+	for (size_t i = 0; i < t->n; i++)
+		buf_printf(&b, ", \"%s\" = excluded.\"%s\"", t->columns[i].name, t->columns[i].name);
+	return insert_of(a, t, buf_str(&b));
+}
+
+static char *select_of(struct arena *a, const struct table *t, const char *tail)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+
+	buf_puts(&b, "SELECT ");
+	index_columns(t, &b);
+	buf_printf(&b, " FROM %s %s", t->name, tail);
+	return arena_strdup(a, buf_str(&b));
+}
+
+char *index_sql_of(struct index *ix, enum statement st)
+{
+	static const struct {
+		const struct table *table;
+		const char *tail;
+	} selects[ST_N] = {
+		[ST_CERT_GET] = { &cert_table, "WHERE id = ?1" },
+		[ST_CERT_TWIN] = { &cert_table, "INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 "
+						"AND substr(fingerprint, 1, 8) = substr(?3, 1, 8)" },
+		[ST_CERT_EXACT] = { &cert_table, "INDEXED BY cert_key WHERE serial_number = ?1 AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
+		[ST_CERT_PREFIX] = { &cert_table, "INDEXED BY cert_key WHERE serial_number BETWEEN ?1 AND ?3 "
+						  "AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
+		[ST_CERT_PRINT] = { &cert_table, "INDEXED BY cert_fingerprint WHERE substr(fingerprint, 1, 8) = substr(?1, 1, 8) "
+						 "AND fingerprint = ?1 AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
+		[ST_CERT_REQUEST] = { &cert_table, "INDEXED BY cert_request WHERE substr(request_sha256, 1, 8) = substr(?1, 1, 8) "
+						   "AND request_sha256 = ?1 AND ca = ?2 ORDER BY issued_at DESC, id DESC LIMIT 1" },
+		[ST_CRL_LAST] = { &crl_table, "WHERE ca = ?1 AND scope = ?2 "
+					      "ORDER BY length(number) DESC, number DESC, path DESC LIMIT 1" },
+		[ST_CRLS] = { &crl_table, "WHERE ?1 IS NULL OR ca = ?1 ORDER BY ca, scope, length(number) DESC, number DESC, path DESC" },
+	};
+
+	if (st == ST_CERT_ADD)
+		return insert_of(ix->arena, &cert_table, " ON CONFLICT DO NOTHING");
+	if (st == ST_CERT_PUT)
+		return upsert_of(ix->arena, &cert_table);
+	if (st == ST_CRL_ADD)
+		return insert_of(ix->arena, &crl_table, "");
+	return selects[st].table ? select_of(ix->arena, selects[st].table, selects[st].tail) : NULL;
+}
+
+void index_bind_text(sqlite3_stmt *s, int at, const char *text)
+{
+	if (text)
+		sqlite3_bind_text(s, at, text, (int)strlen(text), SQLITE_TRANSIENT);
+}
+
+void index_bind_hex(sqlite3_stmt *s, int at, const char *hex)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char b[32];
+	size_t n = hex ? strlen(hex) / 2 : 0;
+
+	if (!hex || n > sizeof(b))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const char *hi = strchr(digits, hex[2 * i]), *lo = strchr(digits, hex[2 * i + 1]);
+
+		if (!hi || !lo)
+			return;
+		b[i] = (unsigned char)((hi - digits) << 4 | (lo - digits));
+	}
+	sqlite3_bind_blob(s, at, b, (int)n, SQLITE_TRANSIENT);
+}
+
+static void bind_list(sqlite3_stmt *s, int at, const struct strv *v)
+{
+	SCOPED_BUF b = buf_init(BUF_BIG);
+
+	if (v->n == 0)
+		return;
+	for (size_t i = 0; i < v->n; i++) {
+		/* A line break inside an item shows as a space: the cache is for finding, the entry has the truth. */
+		for (const char *c = v->v[i]; *c; c++)
+			buf_putc(&b, *c == '\n' ? ' ' : *c);
+		buf_putc(&b, '\n');
+	}
+	sqlite3_bind_text(s, at, buf_str(&b), (int)b.n, SQLITE_TRANSIENT);
+}
+
+/* "issued/HH/HH/HH/<serial>.pem" is kept as the number of the folder, which saves 50 MB in a ledger of a million. */
+static void bind_path(sqlite3_stmt *s, int at, const struct certrec *r)
+{
+	unsigned a, b, c;
+	char usual[80];
+
+	if (sscanf(r->path, "issued/%2x/%2x/%2x/", &a, &b, &c) == 3) {
+		snprintf(usual, sizeof(usual), "issued/%02x/%02x/%02x/%s.pem", a, b, c, r->serial_number);
+		if (strcmp(usual, r->path) == 0) {
+			sqlite3_bind_int64(s, at, (int64_t)a << 16 | b << 8 | c);
+			return;
+		}
+	}
+	index_bind_text(s, at, r->path);
+}
+
+void index_bind(sqlite3_stmt *s, int at, const struct column *c, const void *rec)
+{
+	const char *member = (const char *)rec + c->off;
+
+	switch (c->kind) {
+	case COL_TEXT:
+		index_bind_text(s, at, *(char *const *)(const void *)member);
+		break;
+	case COL_HEX:
+		index_bind_hex(s, at, *(char *const *)(const void *)member);
+		break;
+	case COL_TIME:
+	case COL_INT:
+		sqlite3_bind_int64(s, at, *(const int64_t *)(const void *)member);
+		break;
+	case COL_BOOL:
+		sqlite3_bind_int(s, at, *(const bool *)(const void *)member);
+		break;
+	case COL_LIST:
+		bind_list(s, at, (const struct strv *)(const void *)member);
+		break;
+	case COL_PATH:
+		bind_path(s, at, rec);
+		break;
+	case COL_STATE:
+	case COL_REASON:
+		break; /* NULL: folding sets them */
+	}
+}
+
+char *index_text(struct arena *a, sqlite3_stmt *s, int column)
+{
+	return arena_strndup(a, (const char *)sqlite3_column_text(s, column), (size_t)sqlite3_column_bytes(s, column));
+}
+
+static char *read_hex(struct arena *a, sqlite3_stmt *s, int column)
+{
+	const void *p = sqlite3_column_blob(s, column);
+
+	return p ? hex_encode(a, (struct bytes){ p, (size_t)sqlite3_column_bytes(s, column) }) : NULL;
+}
+
+static struct strv read_list(struct arena *a, sqlite3_stmt *s, int column)
+{
+	struct strv v = { 0 };
+	const char *p = (const char *)sqlite3_column_text(s, column);
+
+	while (p && *p) {
+		size_t n = strcspn(p, "\n");
+
+		v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
+		v.v[v.n++] = arena_strndup(a, p, n);
+		p += n + (p[n] == '\n');
+	}
+	v.set = v.n > 0;
+	return v;
+}
+
+static char *read_path(struct arena *a, sqlite3_stmt *s, int column, const struct certrec *r)
+{
+	unsigned n = (unsigned)sqlite3_column_int(s, column);
+
+	if (sqlite3_column_type(s, column) != SQLITE_INTEGER)
+		return index_text(a, s, column);
+	return arena_printf(a, "issued/%02x/%02x/%02x/%s.pem", n >> 16 & 255, n >> 8 & 255, n & 255, r->serial_number);
+}
+
+static void read_column(struct arena *a, sqlite3_stmt *s, int i, const struct column *c, void *rec)
+{
+	char *member = (char *)rec + c->off;
+
+	switch (c->kind) {
+	case COL_TEXT:
+		*(char **)(void *)member = index_text(a, s, i);
+		break;
+	case COL_HEX:
+		*(char **)(void *)member = read_hex(a, s, i);
+		break;
+	case COL_TIME:
+	case COL_INT:
+		*(int64_t *)(void *)member = sqlite3_column_int64(s, i);
+		break;
+	case COL_BOOL:
+		*(bool *)(void *)member = sqlite3_column_int(s, i) != 0;
+		break;
+	case COL_LIST:
+		*(struct strv *)(void *)member = read_list(a, s, i);
+		break;
+	case COL_PATH:
+		*(char **)(void *)member = read_path(a, s, i, rec);
+		break;
+	case COL_STATE:
+		*(int *)(void *)member = sqlite3_column_int(s, i); /* NULL is 0, CERT_ACTIVE */
+		break;
+	case COL_REASON:
+		*(int *)(void *)member = sqlite3_column_type(s, i) == SQLITE_NULL ? -1 : sqlite3_column_int(s, i);
+		break;
+	}
+}
+
+void index_read(struct arena *a, sqlite3_stmt *s, const struct table *t, void *rec)
+{
+	for (size_t i = 0; i < t->n; i++)
+		read_column(a, s, (int)i, &t->columns[i], rec);
+}
+
+void index_read_cert(struct arena *a, sqlite3_stmt *s, int64_t now, struct certrec *ret)
+{
+	*ret = (struct certrec){ 0 };
+	index_read(a, s, &cert_table, ret);
+	if (ret->status == CERT_ACTIVE && ret->not_after < now)
+		ret->status = CERT_EXPIRED;
+}

@@ -1,0 +1,90 @@
+/* The tables of the cache. Folded columns are in the certificate's own row, so that a list needs no join; the entries that
+ * they are folded from are kept beside it, because a merge brings entries in any order. */
+#include "state/index_sql.h"
+
+static const char tables[] =
+	"CREATE TABLE stamp(id INTEGER PRIMARY KEY CHECK(id = 1), tip BLOB, boot TEXT);"
+	"CREATE TABLE bad(path TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;"
+	/* Entries, as they are; name is the file's. */
+	"CREATE TABLE revocation(name TEXT, path TEXT, serial BLOB, ca TEXT, action INT, reason INT, time INT, invalidity INT,"
+	" recorded INT, not_after INT, PRIMARY KEY(name, path)) WITHOUT ROWID;"
+	"CREATE INDEX revocation_of ON revocation(serial, ca);"
+	"CREATE TABLE change(name TEXT, path TEXT, serial BLOB, ca TEXT, key TEXT, value TEXT, time INT, PRIMARY KEY(name, path))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX change_of ON change(serial, ca);"
+	/* The fold of revocations, in the order that CRLs want it; state is 0 after a release. */
+	"CREATE TABLE revoked(ca TEXT, serial BLOB, state INT, reason INT, time INT, invalidity INT, not_after INT, changed INT,"
+	" \"partition\" INT, PRIMARY KEY(ca, serial)) WITHOUT ROWID;"
+	/* Trigrams of subject, device and alternative names; which column it was is checked on the row. */
+	"CREATE VIRTUAL TABLE words USING fts5(t, content='', tokenize='trigram', detail=none, columnsize=0);"
+	"INSERT INTO words(words, rank) VALUES('hashsize', 16777216);";
+
+/* Needed while folding: an entry that comes twice is noticed. A serial number that an authority used twice is not lost. */
+static const char keys[] =
+	"CREATE UNIQUE INDEX cert_key ON cert(serial_number, ca, substr(fingerprint, 1, 8));"
+	"CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
+
+/* Made after the first fold, which sorts once instead of a million times. Digests need no more than 8 octets to be found. */
+static const char indexes[] =
+	"CREATE INDEX cert_ca ON cert(ca, profile, status, not_after);"
+	"CREATE INDEX cert_profile ON cert(profile);"
+	"CREATE INDEX cert_not_after ON cert(not_after, status, ca);"
+	"CREATE INDEX cert_issued_at ON cert(issued_at, not_after, status, ca);"
+	"CREATE INDEX cert_subject ON cert(subject);"
+	"CREATE INDEX cert_common_name ON cert(common_name);"
+	"CREATE INDEX cert_device ON cert(device) WHERE device IS NOT NULL;"
+	"CREATE INDEX cert_ca_id ON cert(ca_id) WHERE ca_id IS NOT NULL;"
+	"CREATE INDEX cert_status ON cert(status) WHERE status IS NOT NULL;"
+	"CREATE INDEX cert_fingerprint ON cert(substr(fingerprint, 1, 8));"
+	"CREATE INDEX cert_key_id ON cert(substr(key_id, 1, 8));"
+	"CREATE INDEX cert_request ON cert(substr(request_sha256, 1, 8)) WHERE request_sha256 IS NOT NULL;";
+
+static void create_table(const struct table *t, const char *more, struct buf *out)
+{
+	static const char *const types[] = {
+		[COL_TEXT] = " TEXT", [COL_HEX] = " BLOB", [COL_TIME] = " INT", [COL_INT] = " INT", [COL_BOOL] = " INT",
+		[COL_LIST] = " TEXT", [COL_REASON] = " INT", [COL_STATE] = " INT", [COL_PATH] = ""
+	};
+
+	buf_printf(out, "CREATE TABLE %s(id INTEGER PRIMARY KEY", t->name);
+	for (size_t i = 0; i < t->n; i++)
+		buf_printf(out, ", \"%s\"%s", t->columns[i].name, types[t->columns[i].kind]);
+	buf_printf(out, "%s);", more);
+}
+
+static int create_all(struct index *ix, struct err *e)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+
+	create_table(&cert_table, ", head_metadata TEXT", &b);
+	create_table(&crl_table, "", &b);
+	buf_puts(&b, tables);
+	buf_puts(&b, keys);
+	buf_printf(&b, "PRAGMA user_version = %d;", INDEX_VERSION);
+	return index_exec(ix, buf_str(&b), e);
+}
+
+int index_create(struct index *ix, struct err *e)
+{
+	AUTO(sqlite3_stmt) *s = NULL;
+
+	if (index_exec(ix, "BEGIN IMMEDIATE", e) != 0)
+		return -1;
+	if (sqlite3_prepare_v2(ix->db, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW) {
+		index_fail(ix, e);
+	} else {
+		int version = sqlite3_column_int(s, 0);
+
+		sqlite3_reset(s);
+		if ((version == INDEX_VERSION || create_all(ix, e) == 0) && index_exec(ix, "COMMIT", e) == 0)
+			return 0;
+	}
+	sqlite3_reset(s);
+	index_rollback(ix);
+	return -1;
+}
+
+int index_optimise(struct index *ix, struct err *e)
+{
+	return index_exec(ix, indexes, e);
+}

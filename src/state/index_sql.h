@@ -1,0 +1,93 @@
+#pragma once
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "state/index.h"
+
+/* The inside of the cache, for index*.c only. */
+enum { INDEX_VERSION = 1 };
+
+/* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
+enum column_kind {
+	COL_TEXT,
+	COL_HEX,    /* hex text in the record, octets in the cache */
+	COL_TIME,
+	COL_INT,
+	COL_BOOL,
+	COL_LIST,   /* struct strv; each item ends with a line break */
+	COL_REASON, /* code; NULL while not revoked */
+	COL_STATE,  /* REVOKED, HELD, or NULL; ACTIVE and EXPIRED depend on the clock and are never stored */
+	COL_PATH    /* of an issued entry: the number of its folder when the rest follows from the serial number */
+};
+struct column {
+	const char *name;
+	enum column_kind kind;
+	size_t off;
+	const char *index; /* that begins with this column; NULL: none */
+	bool words;        /* substrings are found through the table `words` */
+};
+struct table {
+	const char *name;
+	const struct column *columns;
+	size_t n;
+};
+extern const struct table cert_table, crl_table;
+
+enum statement {
+	/* whole records: the columns come from the tables above */
+	ST_CERT_ADD, ST_CERT_PUT, ST_CERT_TWIN, ST_CRL_ADD, ST_CERT_GET, ST_CERT_EXACT, ST_CERT_PREFIX, ST_CERT_PRINT, ST_CERT_REQUEST, ST_CRL_LAST, ST_CRLS,
+	/* the cache itself */
+	ST_STAMP, ST_STAMP_SET, ST_BAD_ADD, ST_BAD, ST_TWINS,
+	/* folding */
+	ST_WORDS_ADD, ST_REVOCATION_ADD, ST_REVOCATIONS, ST_CERT_ENDS, ST_REVOKED_SET, ST_CERT_STATE, ST_CHANGE_ADD, ST_CHANGES,
+	ST_METADATA, ST_METADATA_SET,
+	/* reading */
+	ST_REVOKED_EACH, ST_REVOKED_ONE, ST_COUNT_BY, ST_EXPIRY,
+	ST_N
+};
+
+struct index {
+	struct arena *arena;
+	const char *path;
+	sqlite3 *db;
+	sqlite3_stmt *statements[ST_N]; /* prepared on first use */
+	char boot[40];                  /* which start of the machine this is: what was never synced is trusted only within one */
+	int code;                       /* SQLite's, of the last failure */
+	bool detached;                  /* a private database, because the file cannot be written */
+	bool have_revoked, have_changes;
+	bool preview;                   /* a transaction with uncommitted entries is open */
+	size_t previewed;
+	int readers;                    /* depth of index_read_begin */
+};
+
+/* Sets *e from the connection's last error. Always -1. */
+int index_fail(struct index *, struct err *);
+int index_exec(struct index *, const char *sql, struct err *) NODISCARD;
+/* The statement, reset and without bindings; NULL on failure. */
+sqlite3_stmt *index_statement(struct index *, enum statement, struct err *);
+void index_rollback(struct index *); /* if a transaction is open */
+int index_run(struct index *, sqlite3_stmt *, struct err *) NODISCARD;  /* a statement that gives no rows */
+int index_step(struct index *, sqlite3_stmt *, struct err *) NODISCARD; /* 1: a row; 0: no more, reset; -1 */
+/* Around each reading function: one view of a cache that stands for a commit. */
+int index_read_begin(struct index *, struct err *) NODISCARD;
+void index_read_end(struct index *);
+
+/* index_schema.c */
+int index_create(struct index *, struct err *) NODISCARD;   /* all tables, empty, unless somebody just has */
+int index_optimise(struct index *, struct err *) NODISCARD; /* what a fresh fold leaves for its end */
+
+/* index_row.c: records to rows and back. */
+void index_bind(sqlite3_stmt *, int at, const struct column *, const void *rec);
+void index_bind_hex(sqlite3_stmt *, int at, const char *hex);
+void index_bind_text(sqlite3_stmt *, int at, const char *);
+char *index_text(struct arena *, sqlite3_stmt *, int column);
+void index_read(struct arena *, sqlite3_stmt *, const struct table *, void *rec);
+void index_read_cert(struct arena *, sqlite3_stmt *, int64_t now, struct certrec *);
+void index_columns(const struct table *, struct buf *out); /* quoted, with commas */
+char *index_sql_of(struct index *, enum statement);        /* NULL: not one of whole records */
+
+/* index_fold.c: one entry. A malformed one goes into the table `bad`; -1 means that the cache itself failed. */
+int index_fold(struct index *, struct arena *scratch, const char *path, struct bytes text, struct err *) NODISCARD;
+int index_fold_bad(struct index *, const char *path, const char *why, struct err *) NODISCARD;
+
+DEFINE_AUTO(sqlite3_stmt, sqlite3_finalize)

@@ -1,0 +1,499 @@
+/* The ledger as commands see it: entries go in as text, answers come from the cache. Guarantees: what is added is checked before
+ * it becomes an entry; names of entries never collide, whoever writes at the same time; answers include the transaction's own
+ * entries. A cache that turns out to be damaged is rebuilt on the spot, without a word. */
+#include "state/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/cert.h"
+#include "state/entry.h"
+#include "state/internal.h"
+
+enum { CRL_STORED_MAX = 256 << 10, ROWS = 64 };
+
+/* --- adding --- */
+
+/* "20261121T120000Z": sorts as time does. */
+static char *stamp_of(struct arena *a, int64_t t)
+{
+	struct civil c = tm_civil(t);
+
+	return arena_printf(a, "%04d%02d%02dT%02d%02d%02dZ", c.year, c.month, c.day, c.hour, c.minute, c.second);
+}
+
+/* Random for each commit, and counted within it: no other entry ever has the same. */
+static char *writer_of(struct state *st)
+{
+	return arena_printf(st->arena, "%.12s%04zx", st->op_id, st->nentries);
+}
+
+static int add(struct state *st, const char *kind, const char *name, const struct schema *sc, const void *rec, struct bytes body,
+	       struct err *e)
+{
+	SCOPED_BUF text = buf_init(BUF_BIG);
+
+	rec_emit(sc, rec, &text);
+	buf_put(&text, body.p, body.n);
+	if (text.n > ENTRY_MAX)
+		return err_set(e, ERR_INVALID, "%s/%s: larger than %d bytes", kind, name, ENTRY_MAX);
+	return state_add_entry(st, kind, name, buf_bytes(&text), e);
+}
+
+int ledger_add_cert(struct state *st, const struct certrec *rec, struct bytes pem, struct err *e)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	struct certrec r = *rec;
+	const char *name;
+
+	if (rec_check(st->arena, &certrec_type, &r, e) != 0)
+		return err_ctx(e, "certificate %s", r.serial_number ? r.serial_number : "");
+	if (pem.n < sizeof(begin) || memcmp(pem.p, begin, sizeof(begin) - 1) != 0 || memmem(pem.p, pem.n, "PRIVATE KEY", 11))
+		return err_set(e, ERR_INVALID, "certificate %s: not a certificate in PEM", r.serial_number);
+	/* Ours are random; others number from 1, and two authorities, or two clones that import, have the same. */
+	if (strlen(r.serial_number) == 32 && !(r.type && strcmp(r.type, "IMPORTED") == 0))
+		name = arena_printf(st->arena, "%s.pem", r.serial_number);
+	else
+		name = arena_printf(st->arena, "%s.%.8s.%s.pem", r.serial_number, r.fingerprint, writer_of(st));
+	return add(st, "issued", name, &certrec_type, &r, pem, e);
+}
+
+int ledger_add_revocation(struct state *st, const struct revocation *rec, struct err *e)
+{
+	struct revocation r = *rec;
+
+	if (rec_check(st->arena, &revocation_type, &r, e) != 0)
+		return err_ctx(e, "revocation of %s", r.serial_number ? r.serial_number : "");
+	return add(st, "revoked", arena_printf(st->arena, "%s.%s.%s.yaml", r.serial_number, stamp_of(st->arena, r.recorded), writer_of(st)),
+		   &revocation_type, &r, (struct bytes){ 0 }, e);
+}
+
+int ledger_add_crl(struct state *st, const struct crlrec *rec, struct bytes der, struct err *e)
+{
+	struct bytes pem = { 0 };
+	struct crlrec r = *rec;
+	char *scope;
+
+	if (rec_check(st->arena, &crlrec_type, &r, e) != 0)
+		return err_ctx(e, "CRL %s", r.number ? r.number : "");
+	r.stored = der.n > 0 && der.n <= CRL_STORED_MAX;
+	if (r.stored)
+		pem = pem_encode(st->arena, "X509 CRL", der);
+	scope = arena_strdup(st->arena, r.scope);
+	for (char *c = scope; *c; c++)
+		*c = *c == '/' ? '-' : *c;
+	return add(st, "crls", arena_printf(st->arena, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, writer_of(st)), &crlrec_type, &r, pem, e);
+}
+
+/* A device's id in a file name (repository.md "Ids"). */
+static char *percent(struct arena *a, const char *id)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+
+	for (; *id; id++)
+		if ((*id >= '0' && *id <= '9') || (*id >= 'a' && *id <= 'z') || (*id >= 'A' && *id <= 'Z') || *id == '-' || *id == '_')
+			buf_putc(&b, *id);
+		else
+			buf_printf(&b, "%%%02X", (unsigned char)*id);
+	return arena_strdup(a, buf_str(&b));
+}
+
+int ledger_add_meta(struct state *st, const struct metachange *rec, struct err *e)
+{
+	struct metachange r = *rec;
+	const char *slash;
+
+	if (rec_check(st->arena, &metachange_type, &r, e) != 0)
+		return err_ctx(e, "metadata");
+	slash = strcmp(r.kind, "certificate") == 0 ? strchr(r.id, '/') : NULL;
+	return add(st, "meta", arena_printf(st->arena, "%s.%s.%s.yaml", slash ? slash + 1 : percent(st->arena, r.id),
+					    stamp_of(st->arena, r.time), writer_of(st)),
+		   &metachange_type, &r, (struct bytes){ 0 }, e);
+}
+
+/* --- the cache, with what is not committed yet --- */
+
+static struct index *reading(struct state *st, struct err *e)
+{
+	struct index *ix;
+
+	if (state_index(st, &ix, e) != 0 || index_preview(ix, st->entries, st->nentries, e) != 0)
+		return NULL;
+	return ix;
+}
+
+/* One question to the cache: `while (ask(&a, e)) a.r = …(a.ix, …)`. A second try is made only when the cache was damaged. */
+struct asking {
+	struct state *st;
+	struct index *ix;
+	int tries, r;
+	bool once; /* no second try any more */
+};
+
+static bool ask(struct asking *a, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (a->tries++ == 0) {
+		a->r = -1;
+		a->ix = reading(a->st, e);
+		return a->ix != NULL;
+	}
+	if (a->r >= 0 || a->tries > 2 || a->once || e->code != ERR_IO || !index_damaged(a->ix) || index_drop(a->ix, &why) != 0 ||
+	    index_sync(a->ix, a->st->store, &a->st->ledger.commit, NULL, NULL, &why) != 0 ||
+	    index_preview(a->ix, a->st->entries, a->st->nentries, &why) != 0)
+		return false;
+	*e = (struct err){ 0 };
+	return true;
+}
+
+/* --- certificates --- */
+
+static int find(struct state *st, const struct cert_ref *ref, struct certrec **ret, size_t *ret_n, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_find(a.ix, st->arena, ref, st->env.now, ret, ret_n, e);
+	return a.r;
+}
+
+static int ambiguous(const char *what, const struct certrec *v, size_t n, bool exact, struct err *e)
+{
+	SCOPED_BUF cas = buf_init(400);
+
+	for (size_t i = 0; i < n; i++) {
+		bool before = false;
+
+		for (size_t k = 0; k < i; k++)
+			before |= strcmp(v[k].ca, v[i].ca) == 0;
+		if (!before)
+			buf_printf(&cas, "%s%s", cas.n ? ", " : "", v[i].ca);
+	}
+	if (strcmp(buf_str(&cas), v[0].ca) != 0)
+		return err_set(e, ERR_USAGE, "\"%s\" names more than one certificate; say which with --ca (%s)", what, buf_str(&cas));
+	return err_set(e, ERR_USAGE, "\"%s\" names more than one certificate; give %s", what, exact ? "its fingerprint" : "more digits");
+}
+
+int ledger_cert(struct state *st, const char *ca, const char *ref, struct certrec *ret, struct err *e)
+{
+	const char *shown = text_escape(st->arena, bytes_of(ref));
+	char *hex = index_hex(st->arena, ref);
+	size_t digits = hex ? strlen(hex) : 0, n = 0;
+	struct cert_ref by = { .ca = ca };
+	struct certrec *v = NULL;
+
+	if (digits == 0 || (digits > 40 && digits != 64))
+		return err_set(e, ERR_USAGE, "\"%s\" is neither a serial number nor a SHA-256 fingerprint", shown);
+	if (digits == 64)
+		by.fingerprint = hex;
+	else
+		by.serial = digits % 2 ? arena_printf(st->arena, "0%s", hex) : hex;
+	if (find(st, &by, &v, &n, e) != 0)
+		return -1;
+	if (n == 0 && digits >= 8 && digits < 40) {
+		by = (struct cert_ref){ .ca = ca, .serial_from = digits % 2 ? arena_printf(st->arena, "%s0", hex) : hex,
+					.serial_to = index_hex_last(st->arena, hex) };
+		if (find(st, &by, &v, &n, e) != 0)
+			return -1;
+	}
+	if (n > 1)
+		return ambiguous(shown, v, n, by.serial_from == NULL, e);
+	if (n == 0)
+		return err_set(e, ERR_NOT_FOUND, "certificate \"%s\" is not in the ledger%s%s", shown, ca ? " as one of " : "", ca ? ca : "");
+	*ret = v[0];
+	return 0;
+}
+
+int ledger_cert_by_request(struct state *st, const char *ca, const char *request_sha256, bool *ret_found, struct certrec *ret, struct err *e)
+{
+	struct cert_ref by = { .ca = ca, .request_sha256 = request_sha256 };
+	struct certrec *v;
+	size_t n;
+
+	if (find(st, &by, &v, &n, e) != 0)
+		return -1;
+	*ret_found = n > 0;
+	if (n > 0)
+		*ret = v[0];
+	return 0;
+}
+
+/* The text of an entry, committed or not. */
+static int entry_text(struct state *st, const char *path, struct bytes *ret, struct err *e)
+{
+	enum obj_type type;
+	struct oid id;
+	bool found;
+
+	for (size_t i = 0; i < st->nentries; i++)
+		if (strcmp(st->entries[i].path, path) == 0) {
+			*ret = st->entries[i].text;
+			return 0;
+		}
+	if (store_lookup(st->store, &st->ledger.tree, path, &found, &type, &id, e) != 0)
+		return -1;
+	if (!found || type != OBJ_BLOB)
+		return err_set(e, ERR_CONFLICT, "%s is not in ledger commit %s; it may have been added since", path, ledger_tip(st));
+	return store_read(st->store, st->arena, &id, OBJ_BLOB, ENTRY_MAX, ret, e);
+}
+
+int ledger_cert_pem(struct state *st, const struct certrec *rec, struct bytes *ret, struct err *e)
+{
+	struct certrec head;
+	struct bytes text;
+
+	if (entry_text(st, rec->path, &text, e) != 0)
+		return -1;
+	return entry_load(st->arena, &certrec_type, rec->path, text, &head, ret, e);
+}
+
+static int query_ids(struct state *st, struct arena *scratch, const struct query *q, int64_t **ids, size_t *n, bool *more, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_query(a.ix, scratch, q, st->env.now, ids, n, more, e);
+	return a.r;
+}
+
+int ledger_certs(struct state *st, const struct query *q, struct certrec **ret, size_t *ret_n, char **ret_next, struct err *e)
+{
+	SCOPED_ARENA *scratch = arena_new();
+	struct index *ix;
+	struct certrec *v;
+	int64_t *ids;
+	bool more;
+	size_t n;
+
+	if (query_ids(st, scratch, q, &ids, &n, &more, e) != 0)
+		return -1;
+	ix = reading(st, e);
+	if (!ix)
+		return -1;
+	v = arena_new_array(st->arena, n, struct certrec);
+	for (size_t i = 0; i < n; i++)
+		if (index_get(ix, st->arena, ids[i], st->env.now, &v[i], e) != 0)
+			return -1;
+	*ret = v;
+	*ret_n = n;
+	*ret_next = more ? query_bookmark(st->arena, q, q->offset + (int64_t)n) : NULL;
+	return 0;
+}
+
+int ledger_each_cert(struct state *st, const struct query *q, int (*cb)(void *arg, const struct certrec *, struct err *), void *arg,
+		     struct err *e)
+{
+	SCOPED_ARENA *scratch = arena_new();
+	int64_t *ids;
+	bool more;
+	size_t n;
+	int r = 0;
+
+	if (query_ids(st, scratch, q, &ids, &n, &more, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n && r == 0; i += ROWS) {
+		SCOPED_ARENA *rows = arena_new();
+
+		for (size_t k = i; k < n && k < i + ROWS && r == 0; k++) {
+			struct index *ix;
+			struct certrec c;
+
+			/* cb may commit, so the cache is asked for each time. */
+			if (state_index(st, &ix, e) != 0 || index_get(ix, rows, ids[k], st->env.now, &c, e) != 0)
+				return -1;
+			r = cb(arg, &c, e);
+		}
+	}
+	return r;
+}
+
+/* --- revocations --- */
+
+struct serials {
+	struct state *st;
+	struct arena *a;
+	struct strv v;
+};
+
+static void add_serial(struct serials *s, const char *name)
+{
+	s->v.v = arena_grow(s->a, s->v.v, s->v.n, sizeof(*s->v.v));
+	s->v.v[s->v.n++] = arena_strndup(s->a, name, strcspn(name, "."));
+}
+
+static int on_changed(void *arg, const char *path, const struct oid *id, bool gone, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)id;
+	(void)e;
+	if (!gone)
+		add_serial(arg, slash ? slash + 1 : path);
+	return 0;
+}
+
+static int by_text(const void *x, const void *y)
+{
+	return strcmp(*(char *const *)x, *(char *const *)y);
+}
+
+static int revoked_tree(struct state *st, const struct oid *tree, const struct oid **ret, struct oid *id, struct err *e)
+{
+	enum obj_type type;
+	bool found;
+
+	if (store_lookup(st->store, tree, "revoked", &found, &type, id, e) != 0)
+		return -1;
+	*ret = found && type == OBJ_TREE ? id : NULL;
+	return 0;
+}
+
+/* Whose revocations, holds and releases the ledger has got since the commit: from the names of entries alone. */
+static int changed_since(struct serials *s, const char *commit_hex, struct err *e)
+{
+	struct oid commit, tree, old_id, new_id;
+	const struct oid *old_tree, *new_tree;
+	struct state *st = s->st;
+	size_t n = 0;
+
+	if (oid_parse(commit_hex, &commit) != 0)
+		return err_set(e, ERR_INVALID, "\"%s\" is not a commit", commit_hex);
+	if (store_commit_tree(st->store, &commit, &tree, e) != 0 || revoked_tree(st, &tree, &old_tree, &old_id, e) != 0 ||
+	    revoked_tree(st, &st->ledger.tree, &new_tree, &new_id, e) != 0 ||
+	    store_diff(st->store, old_tree, new_tree, on_changed, s, e) != 0)
+		return err_ctx(e, "what changed since %.12s", commit_hex);
+	for (size_t i = 0; i < st->nentries; i++)
+		if (text_has_prefix(st->entries[i].path, "revoked/"))
+			add_serial(s, st->entries[i].path + strlen("revoked/"));
+	if (s->v.n)
+		qsort(s->v.v, s->v.n, sizeof(*s->v.v), by_text);
+	for (size_t i = 0; i < s->v.n; i++)
+		if (n == 0 || strcmp(s->v.v[n - 1], s->v.v[i]) != 0)
+			s->v.v[n++] = s->v.v[i];
+	s->v.n = n;
+	return 0;
+}
+
+struct revoked_call {
+	struct asking *a;
+	int (*cb)(void *arg, const struct revoked_row *, struct err *);
+	void *arg;
+};
+
+static int on_revoked(void *arg, const struct revoked_row *row, struct err *e)
+{
+	struct revoked_call *c = arg;
+
+	c->a->once = true; /* what the callback has seen cannot be taken back */
+	return c->cb(c->arg, row, e);
+}
+
+int ledger_each_revoked(struct state *st, const char *ca, int64_t expired_before, const char *since_commit,
+			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *e)
+{
+	SCOPED_ARENA *scratch = arena_new();
+	struct serials only = { .st = st, .a = scratch };
+	struct asking a = { .st = st };
+	struct revoked_call c = { &a, cb, arg };
+
+	if (since_commit && changed_since(&only, since_commit, e) != 0)
+		return -1;
+	while (ask(&a, e))
+		a.r = index_each_revoked(a.ix, ca, expired_before, since_commit ? &only.v : NULL, on_revoked, &c, e);
+	return a.r;
+}
+
+/* --- CRL records --- */
+
+int ledger_last_crl(struct state *st, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_last_crl(a.ix, st->arena, ca, scope, ret_found, ret, e);
+	return a.r;
+}
+
+int ledger_crls(struct state *st, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_crls(a.ix, st->arena, ca, ret, ret_n, e);
+	return a.r;
+}
+
+int ledger_crl_der(struct state *st, const struct crlrec *rec, struct bytes *ret, struct err *e)
+{
+	struct bytes text, body;
+	struct crlrec head;
+
+	if (!rec->stored)
+		return err_set(e, ERR_NOT_FOUND, "CRL %s of %s was too large for the ledger, which has its digest only", rec->number, rec->ca);
+	if (entry_text(st, rec->path, &text, e) != 0 || entry_load(st->arena, &crlrec_type, rec->path, text, &head, &body, e) != 0)
+		return -1;
+	if (!pem_next(st->arena, &body, "X509 CRL", NULL, ret))
+		return err_set(e, ERR_CHECK, "%s: no CRL follows the head", rec->path);
+	return 0;
+}
+
+/* --- numbers --- */
+
+int ledger_count(struct state *st, struct cert_count **ret, size_t *ret_n, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_count(a.ix, st->arena, st->env.now, ret, ret_n, e);
+	return a.r;
+}
+
+int ledger_expiry(struct state *st, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_expiry(a.ix, ca, st->env.now, from, step, n, ret_counts, e);
+	return a.r;
+}
+
+/* --- the ledger and its cache --- */
+
+int ledger_bad(struct state *st, struct bad_entry **ret, size_t *ret_n, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_bad(a.ix, st->arena, ret, ret_n, e);
+	return a.r;
+}
+
+int ledger_check(struct state *st, struct err *e)
+{
+	struct index *ix;
+
+	return state_index(st, &ix, e) != 0 ? -1 : index_check(ix, st->store, &st->ledger.commit, e);
+}
+
+int ledger_reindex(struct state *st, void (*progress)(void *, uint64_t done), void *arg, struct err *e)
+{
+	struct index *ix;
+
+	if (state_index(st, &ix, e) != 0 || index_drop(ix, e) != 0)
+		return -1;
+	return index_sync(ix, st->store, &st->ledger.commit, progress, arg, e);
+}
+
+const char *ledger_tip(struct state *st)
+{
+	return oid_hex(st->arena, &st->ledger.commit);
+}
+
+bool ledger_contains(struct state *st, const char *commit_hex)
+{
+	struct oid o;
+
+	return oid_parse(commit_hex, &o) == 0 && store_is_ancestor(st->store, &o, &st->ledger.commit);
+}
