@@ -50,6 +50,24 @@ static char *without_slash(struct arena *a, const char *path)
 	return path ? arena_strndup(a, path, n) : NULL;
 }
 
+/* remote.<any>.promisor: newer gits mark a partial clone only so. */
+static bool has_promisor(git_config *c)
+{
+	AUTO(git_config_iterator) *all = NULL;
+	git_config_entry *x;
+	const char *dot;
+	int on;
+
+	if (git_config_iterator_new(&all, c))
+		return false;
+	while (git_config_next(&x, all) == 0) {
+		dot = strrchr(x->name, '.');
+		if (dot && strcmp(dot, ".promisor") == 0 && git_config_parse_bool(&on, x->value) == 0 && on)
+			return true;
+	}
+	return false;
+}
+
 /* Why a repository that git can open is refused: the kinds that libgit2 or the ledger cannot serve, by name. */
 static int refuse_kind(git_config *c, const char *dir, struct err *e)
 {
@@ -60,7 +78,7 @@ static int refuse_kind(git_config *c, const char *dir, struct err *e)
 			       dir, v);
 	if (git_config_get_string(&v, c, "extensions.refstorage") == 0 && strcmp(v, "files") != 0)
 		return err_set(e, ERR_UNSUPPORTED, "%s: ref storage %s is not supported, only files", dir, v);
-	if (git_config_get_string(&v, c, "extensions.partialclone") == 0)
+	if (git_config_get_string(&v, c, "extensions.partialclone") == 0 || has_promisor(c))
 		return err_set(e, ERR_UNSUPPORTED, "%s: this is a partial clone: clone again without --filter", dir);
 	return 0;
 }
@@ -68,17 +86,19 @@ static int refuse_kind(git_config *c, const char *dir, struct err *e)
 /* libgit2 would not open it: says why in words that lead to the fix. */
 static int explain(struct arena *a, const char *dir, int code, struct err *e)
 {
-	AUTO(git_config) *c = NULL;
+	AUTO(git_config) *live = NULL, *c = NULL;
 	char *file = arena_printf(a, "%s/.git/config", dir);
+	const git_error *g = git_error_last();
 
-	if (code == GIT_EOWNER)
+	/* Without any safe.directory libgit2 reports that setting as not found. */
+	if (code == GIT_EOWNER || (g && g->message && strstr(g->message, "safe.directory")))
 		return err_set(e, ERR_DENIED, "%s belongs to another user: if you trust it, run git config --global "
 			       "--add safe.directory %s", dir, dir);
 	if (code == GIT_ENOTFOUND)
 		return err_set(e, ERR_NOT_FOUND, "%s is not a git repository", dir);
 	if (!fs_exists(file))
 		file = arena_printf(a, "%s/config", dir);
-	if (git_config_open_ondisk(&c, file) == 0 && refuse_kind(c, dir, e))
+	if (git_config_open_ondisk(&live, file) == 0 && git_config_snapshot(&c, live) == 0 && refuse_kind(c, dir, e))
 		return -1;
 	return err_git(e, ERR_UNSUPPORTED, dir);
 }
@@ -244,7 +264,7 @@ int store_read(struct store *s, struct arena *a, const struct oid *o, enum obj_t
 	if (big)
 		return err_set(e, ERR_INVALID, "object %s is larger than %zu bytes", oid_hex(a, o), max);
 	if (r == GIT_ENOTFOUND)
-		return err_set(e, ERR_NOT_FOUND, "object %s is missing from the repository", oid_hex(a, o));
+		return err_set(e, ERR_NOT_FOUND, "object %s is missing or its pack is damaged: git fsck tells more", oid_hex(a, o));
 	if (r)
 		return err_git(e, ERR_IO, arena_printf(a, "object %s", oid_hex(a, o)));
 	if ((int)git_odb_object_type(obj) != (int)type)
