@@ -1,4 +1,5 @@
-/* The cache of a transaction: opened on first use, always brought up to the ledger commit that the transaction reads. */
+/* The cache of a transaction: opened on first use, always brought up to the ledger commit that the transaction
+ * reads. */
 #include "base/fs.h"
 #include "state/internal.h"
 

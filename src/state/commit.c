@@ -1,34 +1,16 @@
-/* The commit of a transaction: objects of both histories in one pack, then git's locks, then the intent, then the
- * branches move, the ledger first. The move of a branch is the commit point; what comes after it (work tree, index,
- * cache, packs) is finished by the next command if it fails here. Before that point every failure leaves the
- * repository as it was. */
-#include <fcntl.h>
+/* The commit of a transaction: turns the overlay into objects of both histories, in one pack, and hands them to
+ * txn.c. A dry run shows the same change as a diff and touches nothing. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "state/folders.h"
 #include "state/internal.h"
-#include "state/locks.h"
 #include "state/pack.h"
 #include "state/tree.h"
-#include "state/worktree.h"
+#include "state/txn.h"
 
 enum { MERGE_PACKS = 32 };
-
-struct txn {
-	struct state *st;
-	struct arena *arena;
-	const char *subject;
-	int64_t time;
-	struct pack *pack;
-	struct worktree *worktree;
-	struct filelock ledger_lock, policy_lock;
-	struct tip ledger, policy;  /* as they will be */
-	bool ledger_moves, policy_moves;
-	struct entry *entries;      /* with their final paths and ids */
-};
 
 static int add_commit(struct txn *t, const struct tip *old, struct tip *new, bool name_policy, struct err *e)
 {
@@ -124,12 +106,16 @@ static int hold_worktree(struct txn *t, struct err *e)
 		return -1;
 	for (size_t i = 0; i < st->nchanges; i++) {
 		const struct change *c = &st->changes[i];
-		struct wt_file f = { .path = c->path, .gone = c->gone };
-		enum obj_type type;
+		struct wt_file f = { .path = c->path, .gone = c->gone, .mode = MODE_FILE };
+		struct tree_entry old;
 
-		if (st->policy.exists && store_lookup(st->store, &st->policy.tree, c->path, &f.had, &type, &f.old, e))
+		if (st->policy.exists && tree_find(st->store, &st->policy.tree, c->path, &f.had, &old, e))
 			return -1;
-		f.had = f.had && type == OBJ_BLOB;
+		f.had = f.had && mode_is_file(old.mode);
+		if (f.had) {
+			f.old = old.oid;
+			f.mode = old.mode;
+		}
 		if (!f.gone)
 			pack_name(t->pack, OBJ_BLOB, c->text, &f.new);
 		if ((f.gone && !f.had) || (f.had && !f.gone && oid_equal(&f.old, &f.new)))
@@ -152,79 +138,10 @@ static int build(struct txn *t, struct err *e)
 		return -1;
 	if (st->nentries && build_ledger(t, e))
 		return -1;
-	if (t->policy_moves && hold_worktree(t, e))
-		return -1;
-	return t->policy_moves || t->ledger_moves ? pack_end(t->pack, e) : 0;
+	return t->policy_moves ? hold_worktree(t, e) : 0;
 }
 
-static int lock_ref(struct txn *t, const struct tip *old, const struct tip *new, struct filelock *l, struct err *e)
-{
-	struct state *st = t->st;
-
-	return ref_prepare(t->arena, st->store, st->private_dir, new->ref, old->exists ? &old->commit : NULL,
-			   &new->commit, st->env.lock_timeout_ms, l, e);
-}
-
-static int publish(struct txn *t, struct err *e)
-{
-	struct state *st = t->st;
-	struct intent in = { st->op_id, store_workdir(st->store), st->ledger, t->ledger, st->policy, t->policy };
-
-	if ((t->ledger_moves && lock_ref(t, &st->ledger, &t->ledger, &t->ledger_lock, e)) ||
-	    (t->policy_moves && lock_ref(t, &st->policy, &t->policy, &t->policy_lock, e)))
-		return -1;
-	if (t->policy_moves && intent_write(st, &in, e))
-		return -1;
-	if (t->ledger_moves) {
-		if (filelock_commit(&t->ledger_lock, e)) {
-			intent_drop(st);
-			return -1;
-		}
-		st->ledger = t->ledger;
-		seen_save(st);
-	}
-	if (t->policy_moves && filelock_commit(&t->policy_lock, e))
-		return t->ledger_moves ? err_ctx(e, "the ledger has moved, and the next command moves %s",
-						 t->policy.ref) : -1;
-	return 0;
-}
-
-/* git's own record of where a branch was: only kept up where git keeps one. */
-static void put_reflog(struct txn *t, const char *dir, const char *ref)
-{
-	static const char none[] = "0000000000000000000000000000000000000000";
-	struct state *st = t->st;
-	struct err ignored = { 0 };
-	const char *old = st->policy.exists ? oid_hex(t->arena, &st->policy.commit) : none;
-	char *line = arena_printf(t->arena, "%s %s %s %lld +0000\tcommit: %.*s\n", old,
-				  oid_hex(t->arena, &t->policy.commit), st->operator_, (long long)t->time,
-				  (int)strcspn(t->subject, "\n"), t->subject);
-	int fd = open(arena_printf(t->arena, "%s/logs/%s", dir, ref), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (fs_write_fd(fd, bytes_of(line), &ignored))
-		state_warn(st, "the reflog of %s is not up to date: %s", ref, ignored.msg);
-	close(fd);
-}
-
-static void finish_policy(struct txn *t)
-{
-	struct state *st = t->st;
-	struct err why = { 0 };
-
-	put_reflog(t, store_git_dir(st->store), t->policy.ref);
-	if (store_workdir(st->store))
-		put_reflog(t, store_own_dir(st->store), "HEAD");
-	st->policy = t->policy;
-	if (t->worktree && worktree_apply(t->worktree, &why))
-		state_warn(st, "the change is recorded, but the work tree is not up to date yet: %s; the next command "
-			   "tries again", why.msg);
-	else
-		intent_drop(st);
-}
-
-static void finish_ledger(struct txn *t, const struct oid *before)
+static void update_cache(struct txn *t, const struct oid *before)
 {
 	struct state *st = t->st;
 	struct err why = { 0 };
@@ -246,13 +163,10 @@ static int run(struct txn *t, struct err *e)
 		return -1;
 	if (!t->policy_moves && !t->ledger_moves)
 		return 0;
-	if (publish(t, e))
+	if (txn_publish(t, e))
 		return -1;
-	pack_unkeep(t->pack);
-	if (t->policy_moves)
-		finish_policy(t);
 	if (t->ledger_moves)
-		finish_ledger(t, &before);
+		update_cache(t, &before);
 	if (++st->packs >= MERGE_PACKS && pack_merge(st->store, st->private_dir, MERGE_PACKS, &why))
 		state_warn(st, "packs could not be joined: %s", why.msg);
 	return 0;
@@ -301,27 +215,16 @@ static int show_all(struct txn *t, struct err *e)
 int state_commit(struct state *st, const char *subject, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
-	struct txn t = {
-		.st = st,
-		.arena = a,
-		.subject = st->env.message && *st->env.message ? st->env.message : subject,
-		.time = tm_now(),
-		.ledger_lock = { .fd = -1 },
-		.policy_lock = { .fd = -1 },
-		.ledger = st->ledger,
-		.policy = st->policy,
-	};
+	struct txn t;
 	int r;
 
 	if (!st->nchanges && !st->nentries)
 		return 0;
 	if (!(st->flags & STATE_DRY_RUN) && st->lock_fd < 0)
 		return err_set(e, ERR_USAGE, "the repository is not open for writing");
+	txn_begin(&t, st, a, st->env.message && *st->env.message ? st->env.message : subject);
 	r = st->flags & STATE_DRY_RUN ? show_all(&t, e) : run(&t, e);
-	filelock_drop(&t.ledger_lock);
-	filelock_drop(&t.policy_lock);
-	worktree_close(t.worktree);
-	pack_abort(t.pack);
+	txn_end(&t);
 	if (r)
 		return -1;
 	state_clear(st);

@@ -264,7 +264,8 @@ int store_read(struct store *s, struct arena *a, const struct oid *o, enum obj_t
 	if (big)
 		return err_set(e, ERR_INVALID, "object %s is larger than %zu bytes", oid_hex(a, o), max);
 	if (r == GIT_ENOTFOUND)
-		return err_set(e, ERR_NOT_FOUND, "object %s is missing or its pack is damaged: git fsck tells more", oid_hex(a, o));
+		return err_set(e, ERR_NOT_FOUND, "object %s is missing or its pack is damaged: git fsck tells more",
+			       oid_hex(a, o));
 	if (r)
 		return err_git(e, ERR_IO, arena_printf(a, "object %s", oid_hex(a, o)));
 	if ((int)git_odb_object_type(obj) != (int)type)

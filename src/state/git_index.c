@@ -42,7 +42,8 @@ static git_index_time time_of(struct timespec t)
 	return (git_index_time){ (int32_t)t.tv_sec, (uint32_t)t.tv_nsec };
 }
 
-int gitindex_set(struct gitindex *g, const char *path, const struct oid *o, const struct stat *st, struct err *e)
+int gitindex_set(struct gitindex *g, const char *path, const struct oid *o, unsigned mode, const struct stat *st,
+		 struct err *e)
 {
 	/* git keeps the low 32 bits of each, and so must whoever wants git to see no change. */
 	git_index_entry x = {
@@ -50,7 +51,7 @@ int gitindex_set(struct gitindex *g, const char *path, const struct oid *o, cons
 		.mtime = time_of(st->st_mtim),
 		.dev = (uint32_t)st->st_dev,
 		.ino = (uint32_t)st->st_ino,
-		.mode = st->st_mode & 0100 ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB,
+		.mode = mode & 0100 ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB,
 		.uid = st->st_uid,
 		.gid = st->st_gid,
 		.file_size = (uint32_t)st->st_size,

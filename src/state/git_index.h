@@ -10,6 +10,7 @@ int gitindex_open(struct arena *, const char *file, struct gitindex **ret, struc
 void gitindex_close(struct gitindex *); /* NULL is allowed */
 /* only size and mtime of *ret_stat */
 bool gitindex_get(struct gitindex *, const char *path, struct oid *ret_oid, struct stat *ret_stat);
-int gitindex_set(struct gitindex *, const char *path, const struct oid *, const struct stat *, struct err *) NODISCARD;
+int gitindex_set(struct gitindex *, const char *path, const struct oid *, unsigned mode, const struct stat *,
+		 struct err *) NODISCARD;
 int gitindex_remove(struct gitindex *, const char *path, struct err *) NODISCARD; /* nothing when it is not there */
 int gitindex_write(struct gitindex *, struct err *) NODISCARD;

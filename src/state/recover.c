@@ -154,7 +154,7 @@ static int roll_worktree(struct state *st, struct arena *a, struct store *s, con
 		return -1;
 	if (worktree_open(a, s, st->private_dir, in->op_id, st->env.lock_timeout_ms, &w, e))
 		return -1;
-	r = worktree_add_diff(w, in->policy_old.exists ? &old : NULL, &new, &now, e);
+	r = worktree_add_diff(w, in->policy_old.exists ? &old : NULL, &new, &now, false, e);
 	worktree_sweep(w);
 	r = r ? r : worktree_apply(w, e);
 	worktree_close(w);

@@ -103,7 +103,7 @@ int store_lookup(struct store *s, const struct oid *tree, const char *path, bool
 }
 
 /* git's order: names as bytes, a folder as if it ended in '/'. */
-static int order(const struct tree_entry *x, const struct tree_entry *y)
+int tree_order(const struct tree_entry *x, const struct tree_entry *y)
 {
 	size_t n = x->n < y->n ? x->n : y->n;
 	int c = memcmp(x->name, y->name, n);
@@ -125,7 +125,7 @@ struct side {
 
 struct diff {
 	struct store *store;
-	store_diff_fn *cb;
+	tree_diff_fn *cb;
 	void *arg;
 	struct err *e;
 };
@@ -147,16 +147,12 @@ static int diff_entry(struct diff *d, struct arena *a, const char *prefix, int d
 	const struct tree_entry *t = new ? new : old;
 	char *path = arena_printf(a, "%s%s", prefix, t->name);
 
-	if (old && new && oid_equal(&old->oid, &new->oid))
+	if (old && new && oid_equal(&old->oid, &new->oid) && old->mode == new->mode)
 		return 0;
 	if (t->mode == MODE_DIR)
 		return diff_trees(d, arena_printf(a, "%s/", path), depth + 1, old ? &old->oid : NULL, new ? &new->oid :
 				  NULL);
-	if (new && mode_is_file(new->mode))
-		return d->cb(d->arg, path, &new->oid, false, d->e);
-	if (old && mode_is_file(old->mode))
-		return d->cb(d->arg, path, &old->oid, true, d->e);
-	return 0;
+	return d->cb(d->arg, path, t, !new, d->e);
 }
 
 static int diff_trees(struct diff *d, const char *prefix, int depth, const struct oid *old, const struct oid *new)
@@ -169,7 +165,7 @@ static int diff_trees(struct diff *d, const char *prefix, int depth, const struc
 	if (side_open(d->store, a, old, &x, d->e) || side_open(d->store, a, new, &y, d->e))
 		return -1;
 	while (x.more || y.more) {
-		int c = !x.more ? 1 : !y.more ? -1 : order(&x.t, &y.t);
+		int c = !x.more ? 1 : !y.more ? -1 : tree_order(&x.t, &y.t);
 
 		if (diff_entry(d, a, prefix, depth, c <= 0 ? &x.t : NULL, c >= 0 ? &y.t : NULL))
 			return -1;
@@ -181,14 +177,34 @@ static int diff_trees(struct diff *d, const char *prefix, int depth, const struc
 	return 0;
 }
 
-int store_diff(struct store *s, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *cb, void *arg,
-	       struct err *e)
+int tree_diff(struct store *s, const struct oid *old_tree, const struct oid *new_tree, tree_diff_fn *cb, void *arg,
+	      struct err *e)
 {
 	struct diff d = { s, cb, arg, e };
 
 	if (old_tree && new_tree && oid_equal(old_tree, new_tree))
 		return 0;
 	return diff_trees(&d, "", 0, old_tree, new_tree);
+}
+
+struct files_only {
+	store_diff_fn *cb;
+	void *arg;
+};
+
+static int pass_file(void *arg, const char *path, const struct tree_entry *t, bool gone, struct err *e)
+{
+	struct files_only *f = arg;
+
+	return mode_is_file(t->mode) ? f->cb(f->arg, path, &t->oid, gone, e) : 0;
+}
+
+int store_diff(struct store *s, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *cb, void *arg,
+	       struct err *e)
+{
+	struct files_only f = { cb, arg };
+
+	return tree_diff(s, old_tree, new_tree, pass_file, &f, e);
 }
 
 /* --- splicing --- */
@@ -206,7 +222,7 @@ struct splicer {
 
 static int by_order(const void *x, const void *y)
 {
-	return order(x, y);
+	return tree_order(x, y);
 }
 
 static int by_path(const void *x, const void *y)
@@ -230,7 +246,7 @@ static int table_load(struct splicer *s, struct arena *a, const struct oid *base
 			return -1;
 		if (!more)
 			break;
-		if (t.n && order(&t.v[t.n - 1], &one) >= 0)
+		if (t.n && tree_order(&t.v[t.n - 1], &one) >= 0)
 			return damaged(s->e);
 		t.v = arena_grow(a, t.v, t.n, sizeof(*t.v));
 		t.v[t.n++] = one;
@@ -245,6 +261,13 @@ static struct tree_entry *table_find(struct table *t, const struct tree_entry *k
 	return t->sorted ? bsearch(key, t->v, t->sorted, sizeof(*t->v), by_order) : NULL;
 }
 
+void tree_put(struct buf *out, const struct tree_entry *t)
+{
+	buf_printf(out, "%o ", t->mode);
+	buf_put(out, t->name, t->n + 1);
+	buf_put(out, t->oid.b, sizeof(t->oid.b));
+}
+
 static int table_save(struct splicer *s, struct table *t, bool *ret_empty, struct oid *ret)
 {
 	SCOPED_BUF out = buf_init(TREE_MAX);
@@ -255,11 +278,8 @@ static int table_save(struct splicer *s, struct table *t, bool *ret_empty, struc
 	for (size_t i = 0; i < t->n; i++) {
 		const struct tree_entry *x = &t->v[i];
 
-		if (!x->mode)
-			continue;
-		buf_printf(&out, "%o ", x->mode);
-		buf_put(&out, x->name, x->n + 1);
-		buf_put(&out, x->oid.b, sizeof(x->oid.b));
+		if (x->mode)
+			tree_put(&out, x);
 	}
 	if (out.over)
 		return err_set(s->e, ERR_INVALID, "a folder has too many entries");

@@ -16,6 +16,7 @@
 #include "state/git_index.h"
 #include "state/locks.h"
 #include "state/oid.h"
+#include "state/tree.h"
 
 enum { WT_FILE_MAX = 16 << 20, INDEX_MAX = BUF_BIG };
 
@@ -189,6 +190,7 @@ int worktree_add(struct worktree *w, const struct wt_file *f, bool strict, struc
 struct comparison {
 	struct worktree *w;
 	const struct oid *old_tree, *still;
+	bool strict;
 };
 
 static int find_file(struct store *s, const struct oid *tree, const char *path, bool *ret_found, struct oid *ret,
@@ -203,27 +205,31 @@ static int find_file(struct store *s, const struct oid *tree, const char *path, 
 	return 0;
 }
 
-static int add_one(void *arg, const char *path, const struct oid *o, bool gone, struct err *e)
+static int add_one(void *arg, const char *path, const struct tree_entry *t, bool gone, struct err *e)
 {
 	struct comparison *c = arg;
-	struct wt_file f = { .path = path, .gone = gone, .new = *o, .old = *o };
+	struct wt_file f = { .path = path, .gone = gone, .mode = t->mode, .new = t->oid, .old = t->oid };
 	struct oid now;
 	bool there;
 
+	if (!mode_is_file(t->mode))
+		return !c->strict ? 0 : err_set(e, ERR_UNSUPPORTED,
+						"%s is a symbolic link or a submodule: use git merge", path);
 	if (find_file(c->w->store, c->old_tree, path, &f.had, &f.old, e) ||
 	    find_file(c->w->store, c->still, path, &there, &now, e))
 		return -1;
-	if (there == gone || (there && !oid_equal(&now, o)))
+	if (there == gone || (there && !oid_equal(&now, &t->oid)))
 		return 0;
-	return worktree_add(c->w, &f, false, e);
+	return worktree_add(c->w, &f, c->strict, e);
 }
 
 int worktree_add_diff(struct worktree *w, const struct oid *old_tree, const struct oid *new_tree,
-		      const struct oid *still, struct err *e)
+		      const struct oid *still, bool strict,
+		      struct err *e)
 {
-	struct comparison c = { w, old_tree, still };
+	struct comparison c = { w, old_tree, still, strict };
 
-	return store_diff(w->store, old_tree, new_tree, add_one, &c, e);
+	return tree_diff(w->store, old_tree, new_tree, add_one, &c, e);
 }
 
 /* --- writing --- */
@@ -235,10 +241,12 @@ static char *temp_name(struct worktree *w)
 	return arena_printf(w->arena, ".lamassu-%.16s.tmp", w->op_id);
 }
 
-static int write_at(struct worktree *w, int dir, const char *name, struct bytes text, struct err *e)
+static int write_at(struct worktree *w, int dir, const char *name, unsigned mode, struct bytes text,
+		    struct err *e)
 {
 	char *tmp = temp_name(w);
-	int fd = openat(dir, tmp, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0666), r;
+	int fd = openat(dir, tmp, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
+			0666 | (mode & 0111)), r;
 
 	if (fd < 0)
 		return err_sys(e, name);
@@ -261,7 +269,7 @@ static int write_file(struct worktree *w, const struct wt_file *f, struct err *e
 	if (store_read(w->store, a, &f->new, OBJ_BLOB, WT_FILE_MAX, &text, e) ||
 	    open_parent(w->workdir, f->path, true, &dir, &name, e))
 		return -1;
-	r = compare_at(a, dir, name, &f->new) == WT_SAME ? 0 : write_at(w, dir, name, text, e);
+	r = compare_at(a, dir, name, &f->new) == WT_SAME ? 0 : write_at(w, dir, name, f->mode, text, e);
 	close(dir);
 	return r;
 }
@@ -316,7 +324,7 @@ static int apply_one(struct worktree *w, const struct planned *p, struct err *e)
 	if (!p->leave && (write_file(w, &p->f, e) || stat_file(w, p->f.path, &st, e)))
 		return -1;
 	/* With an edit in place the times stay 0, so that git compares the content and shows the file as modified. */
-	return gitindex_set(w->index, p->f.path, &p->f.new, &st, e);
+	return gitindex_set(w->index, p->f.path, &p->f.new, p->f.mode, &st, e);
 }
 
 void worktree_sweep(struct worktree *w)

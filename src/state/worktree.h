@@ -8,6 +8,7 @@ struct worktree;
 struct wt_file {
 	const char *path;
 	bool had, gone;        /* in the commit before, in the commit after */
+	unsigned mode;         /* in the commit after */
 	struct oid old, new;
 };
 
@@ -16,10 +17,11 @@ int worktree_open(struct arena *, struct store *, const char *tmp_dir, const cha
 		  struct err *) NODISCARD;
 /* Registers a file. `strict`: an edit that is not committed is ERR_CONFLICT; else the edit stays as it is. */
 int worktree_add(struct worktree *, const struct wt_file *, bool strict, struct err *) NODISCARD;
-/* Registers, leniently, the files that differ between two trees (old NULL: nothing was there) and that the tree
- * `still` has as the new one has them. */
+/* Registers the files that differ between two trees (old NULL: nothing was there) and that the tree `still` has as
+ * the new one has them. Strict refuses symbolic links and submodules; else they are left to git. */
 int worktree_add_diff(struct worktree *, const struct oid *old_tree, const struct oid *new_tree,
-		      const struct oid *still, struct err *) NODISCARD;
+		      const struct oid *still, bool strict,
+		      struct err *) NODISCARD;
 /* Removes the temporary files of a killed apply. */
 void worktree_sweep(struct worktree *);
 int worktree_apply(struct worktree *, struct err *) NODISCARD;
