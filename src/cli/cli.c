@@ -180,7 +180,8 @@ int cli_main(const struct cli *cli, int argc, char **argv)
 		out.globals.output = wants_json(argc, argv) ? OUT_JSON : OUT_TABLE;
 		for (int i = 1; i < argc && rc == 0; i++)
 			rc = parser_word(&p, argv[i], &e);
-		if (rc != 0 || parser_end(&p, &e) != 0 || set_up(&ctx, &out, &p, &e) != 0 || run(&ctx, cli, &p, &e) != 0) {
+		if (rc != 0 || parser_end(&p, &e) != 0 || set_up(&ctx, &out, &p, &e) != 0 ||
+		    run(&ctx, cli, &p, &e) != 0) {
 			print_error(&out, &e);
 			rc = e.code == ERR_NONE ? 1 : err_exit_status(e.code);
 		}

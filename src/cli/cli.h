@@ -20,13 +20,13 @@ enum opt_kind {
 	O_LIST, /* struct strv: repeatable */
 	O_ENUM  /* int: index into names, -1 when not given */
 };
-enum opt_flags { O_REQ = 1, O_SECRET_FILE = 2 };
+enum opt_flags { O_REQ = 1 };
 
 struct opt {
 	const char *name; /* the member's: '_' is typed as '-', one at the end (for_) is dropped */
 	char letter;      /* or 0 */
 	enum opt_kind kind;
-	const char *arg;  /* metavariable (shown in capitals) and completer: "ca" "profile" "engine" "key" "cert" "file" "dir" … */
+	const char *arg;  /* metavariable, shown in capitals, and completer: "ca" "profile" "engine" "key" "file" "dir" … */
 	const char *doc;
 	size_t off;
 	unsigned flags;
@@ -114,8 +114,8 @@ int cli_main(const struct cli *, int argc, char **argv);
 const struct globals *cli_globals(const struct ctx *);
 const char *cli_op(const struct ctx *); /* "ca.create": the command that runs */
 const struct query *cli_query(const struct ctx *); /* of a NEED_LIST command */
-/* Asks "TEXT? [y/N]" on the terminal; --yes answers, and a destructive verb asks nothing in a dry run. ERR_CANCELLED when
- * refused, ERR_USAGE naming --yes without a terminal. */
+/* Asks "TEXT? [y/N]" on the terminal; --yes answers, and a destructive verb asks nothing in a dry run. ERR_CANCELLED
+ * when refused, ERR_USAGE naming --yes without a terminal. */
 int cli_confirm(struct ctx *, struct err *, const char *fmt, ...) PRINTF(3, 4) NODISCARD;
 
 enum { CLI_DEPTH = 5 }; /* commands in a path, the program included */
@@ -123,15 +123,15 @@ enum { CLI_DEPTH = 5 }; /* commands in a path, the program included */
 int cli_find(const struct cli *, const struct strv *words, const struct cmd *path[CLI_DEPTH], size_t *ret_depth,
 	     struct err *) NODISCARD;
 void cli_help(const struct cli *, const struct cmd *const path[], size_t depth, struct buf *out);
-/* A manual page in mdoc(7): of the program (NULL), or of a noun ("ca" or "lamassu-ca"); and the names of all, one a line. */
+/* A manual page in mdoc(7): of the program (NULL), or of a noun ("ca" or "lamassu-ca"); and the names of all pages. */
 int cli_man(const struct cli *, const char *page, struct buf *out, struct err *) NODISCARD;
 void cli_man_list(const struct cli *, struct buf *out);
 /* The completion script for a shell of cli_shells[]; it asks `lamassu __complete` for candidates. */
 extern const char *const cli_shells[];
 const char *cli_completion(size_t shell);
 
-/* --- results (out.c): everything on stdout passes here, is buffered and checked. A dry run is muted, except for commands
- * that only read; what it would change is shown by out_diff. --- */
+/* --- results (out.c): everything on stdout passes here, is buffered and checked. Commands with NEED_WRITE are muted in
+ * a dry run, and no command writes a file; what would change is shown by out_diff. --- */
 
 /* One record: a two-column listing, or JSON, YAML, id. */
 int out_record(struct ctx *, const struct schema *, const void *rec, struct err *) NODISCARD;

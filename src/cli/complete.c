@@ -1,6 +1,6 @@
-/* Completion. The shells know nothing: their scripts hand the words to `lamassu __complete`, which reads them with the same
- * parser as a real command line and answers with candidates. Never fails and never writes to standard error: half a command
- * line is always wrong somewhere. */
+/* Completion. The shells know nothing: their scripts hand the words to `lamassu __complete`, which reads them with the
+ * same parser as a real command line and answers with candidates. Never fails and never writes to standard error: half a
+ * command line is always wrong somewhere. */
 #include "cli/internal.h"
 
 #include "base/text.h"

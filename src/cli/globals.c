@@ -2,6 +2,7 @@
  * environment adds. Command rows that use the same name or letter win over these. */
 #include "cli/internal.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 const char *const output_names[] = { "table", "json", "yaml", "id", NULL };
@@ -9,7 +10,8 @@ const char *const color_names[] = { "auto", "always", "never", NULL };
 static const char *const sort_names[] = { "asc", "desc", NULL };
 
 const struct opt global_opts[] = {
-	OSTR(globals, repo, 'C', "dir", "The repository; otherwise LAMASSU_REPO, or the nearest parent folder with a lamassu.yaml."),
+	OSTR(globals, repo, 'C', "dir",
+	     "The repository; otherwise LAMASSU_REPO, or the nearest parent folder with a lamassu.yaml."),
 	OENUM(globals, output, 'o', output_names, "How results are printed."),
 	OFLAG(globals, quiet, 'q', "No warnings, no progress, no word about what was done."),
 	OFLAG(globals, verbose, 'v', "Say more about what happens."),
@@ -29,12 +31,13 @@ const struct opt global_opts[] = {
 
 const struct opt list_opts[] = {
 	OLIST(list_args, filter, 0, "filter",
-	      "Only what matches field[op]=value; op is one of eq ne ct nc sw ew gt ge lt le bf af in nin. All filters must hold. "
-	      "Times may be relative: expires[bf]=30d."),
+	      "Only what matches field[op]=value; op is one of eq ne ct nc sw ew gt ge lt le bf af in nin. All filters "
+	      "must hold. Times may be relative: expires[bf]=30d."),
 	OSTR(list_args, sort_by, 0, "field", "Sort by this field."),
 	OENUM(list_args, sort_mode, 0, sort_names, "Ascending or descending."),
 	OINT(list_args, page_size, 0, "number", "At most this many; 25 unless told."),
-	OSTR(list_args, bookmark, 0, "bookmark", "Go on where the last page ended; it carries the filters and the order."),
+	OSTR(list_args, bookmark, 0, "bookmark",
+	     "Go on where the last page ended; it carries the filters and the order."),
 	OFLAG(list_args, all, 0, "Everything, without pages."),
 	OSTR(list_args, columns, 0, "fields", "Columns of the table, separated by commas."),
 	OEND
@@ -60,6 +63,8 @@ int globals_env(struct globals *g, struct err *e)
 		if (dur_parse(lock, &g->lock_timeout.secs, e) != 0)
 			return err_ctx(e, "LAMASSU_LOCK_TIMEOUT");
 	}
+	if (g->passphrase_fd < -1 || g->passphrase_fd > INT_MAX)
+		return err_set(e, ERR_USAGE, "--passphrase-fd: no such descriptor");
 	if (g->passphrase_file && g->passphrase_fd >= 0)
 		return err_set(e, ERR_USAGE, "--passphrase-file and --passphrase-fd exclude each other");
 	return 0;

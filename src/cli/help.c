@@ -77,7 +77,8 @@ static void options(struct page *p, const char *title, const struct opt *opts)
 			buf_puts(&doc, " (required)");
 		if (o->kind == O_LIST)
 			buf_puts(&doc, " (repeatable)");
-		row(p, arena_printf(p->arena, "%s--%s%s%s", letter, opt_name(p->arena, o), arg ? " " : "", arg ? arg : ""),
+		row(p,
+		    arena_printf(p->arena, "%s--%s%s%s", letter, opt_name(p->arena, o), arg ? " " : "", arg ? arg : ""),
 		    buf_str(&doc));
 	}
 }
@@ -96,7 +97,8 @@ static void usage(struct page *p, const struct cmd *const path[], size_t depth)
 			   r->flags & P_MANY ? "…" : "");
 	for (const struct opt *o = c->opts; o && o->name; o++)
 		if (o->flags & O_REQ)
-			buf_printf(p->out, " --%s %s", opt_name(p->arena, o), o->arg ? metavar(p->arena, o->arg) : "VALUE");
+			buf_printf(p->out, " --%s %s", opt_name(p->arena, o),
+				   o->arg ? metavar(p->arena, o->arg) : "VALUE");
 	if (c->sub == NULL)
 		buf_puts(p->out, " [OPTIONS]");
 	buf_putc(p->out, '\n');

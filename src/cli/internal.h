@@ -65,7 +65,8 @@ struct listing {
 };
 
 struct progress {
-	int64_t start_ms, drawn_ms; /* 0: not yet */
+	int64_t start_ms;         /* 0: not yet */
+	_Atomic int64_t drawn_ms; /* 0: nothing is on the screen; warnings from other threads erase it */
 	uint64_t done;
 	bool enabled;
 };
@@ -93,7 +94,8 @@ void out_open(struct out *);                               /* after globals are 
 int out_finish(struct ctx *, struct err *) NODISCARD;      /* the last flush */
 bool out_muted(const struct ctx *);
 void json_text(struct arena *, struct buf *, const char *); /* a JSON string, or null */
-int table_columns(struct arena *, const struct schema *, const char *columns, struct listing *ret, struct err *) NODISCARD;
+int table_columns(struct arena *, const struct schema *, const char *columns, struct listing *ret,
+		  struct err *) NODISCARD;
 int table_rows(struct out *, const void *recs, size_t n, struct err *) NODISCARD;
 int table_record(struct out *, const struct schema *, const void *rec, struct err *) NODISCARD;
 

@@ -1,5 +1,5 @@
-/* Manual pages in mdoc(7), written from the tree of commands: lamassu(1) and one page per noun. Every text of the tree may
- * hold any character; what roff would read as markup is escaped here. */
+/* Manual pages in mdoc(7), written from the tree of commands: lamassu(1) and one page per noun. Every text of the tree
+ * may hold any character; what roff would read as markup is escaped here. */
 #include "cli/internal.h"
 
 #include <ctype.h>
@@ -168,7 +168,8 @@ static void options(struct man *m, const struct cmd *c, const struct opt *opts)
 }
 
 /* Calls `each` for every command below c that runs, with the words that lead to it. */
-static void walk(struct man *m, const struct cmd *c, const char *words, void (*each)(struct man *, const struct cmd *, const char *))
+static void walk(struct man *m, const struct cmd *c, const char *words,
+		 void (*each)(struct man *, const struct cmd *, const char *))
 {
 	if (c->sub == NULL)
 		each(m, c, words);
@@ -275,7 +276,8 @@ static void program_page(struct man *m)
 	const struct cmd *root = m->cli->root;
 
 	head(m, root->name, root->brief);
-	buf_printf(m->out, ".Nm %s\n.Op Ar global options\n.Ar noun\n.Op Ar verb\n.Op Ar operands\n.Op Ar options\n", root->name);
+	macro(m, "Nm", root->name);
+	buf_puts(m->out, ".Op Ar global options\n.Ar noun\n.Op Ar verb\n.Op Ar operands\n.Op Ar options\n");
 	buf_puts(m->out, ".Sh DESCRIPTION\n");
 	text(m, root->doc ? root->doc : root->brief);
 	buf_puts(m->out, ".Ss Commands\n.Bl -tag -width Ds\n");

@@ -1,6 +1,6 @@
-/* Everything on standard output: buffered, sent when the command is over (or a large piece has gathered), and checked, so
- * that a full disk behind a redirection is never mistaken for success. A reader that goes away is no error. In a dry run
- * only commands that read, and the diff, are heard. */
+/* Everything on standard output: buffered, sent when the command is over (or a large piece has gathered), and checked,
+ * so that a full disk behind a redirection is never mistaken for success. A reader that goes away is no error. In a dry
+ * run only commands that read, and the diff, are heard. */
 #include "cli/internal.h"
 
 #include <errno.h>
@@ -23,9 +23,7 @@ void out_open(struct out *o)
 
 bool out_muted(const struct ctx *ctx)
 {
-	bool reads = ctx->out->cmd->needs & NEED_STATE && !(ctx->out->cmd->needs & NEED_WRITE);
-
-	return ctx->dry_run && !reads;
+	return ctx->dry_run && ctx->out->cmd->needs & NEED_WRITE;
 }
 
 bool out_is_table(const struct ctx *ctx)
@@ -312,17 +310,28 @@ int out_done(struct ctx *ctx, struct err *e, const char *fmt, ...)
 	return spill(ctx, e);
 }
 
+static struct bytes bytes_to(const char *from, const char *to)
+{
+	return (struct bytes){ (const unsigned char *)from, (size_t)(to - from) };
+}
+
+/* Text of a file, with the tabs that a diff may have. */
+static void put_line(struct arena *a, struct buf *to, const char *text, size_t n)
+{
+	const char *tab;
+
+	for (; (tab = memchr(text, '\t', n)); n -= (size_t)(tab + 1 - text), text = tab + 1)
+		buf_printf(to, "%s\t", text_escape(a, bytes_to(text, tab)));
+	buf_printf(to, "%s\n", text_escape(a, bytes_to(text, text + n)));
+}
+
 void out_diff(struct ctx *ctx, const char *text)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct buf *to = out_is_table(ctx) ? &ctx->out->buf : &ctx->out->diff;
 
 	for (const char *end; *text; text = *end ? end + 1 : end) {
-		const char *tab;
-
 		end = text + strcspn(text, "\n");
-		for (; (tab = memchr(text, '\t', (size_t)(end - text))); text = tab + 1)
-			buf_printf(to, "%s\t", text_escape(a, (struct bytes){ (const unsigned char *)text, (size_t)(tab - text) }));
-		buf_printf(to, "%s\n", text_escape(a, (struct bytes){ (const unsigned char *)text, (size_t)(end - text) }));
+		put_line(a, to, text, (size_t)(end - text));
 	}
 }

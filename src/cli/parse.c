@@ -1,5 +1,5 @@
-/* Reads a command line word by word against the tree of commands: nouns and verbs first, then operands and options in any
- * order, global options anywhere. Option values land in the command's args struct by offset. Nothing is abbreviated and
+/* Reads a command line word by word against the tree of commands: nouns and verbs first, then operands and options in
+ * any order, global options anywhere. Option values land in the command's args struct by offset. Nothing is abbreviated and
  * nothing is guessed: what is unknown is an error that names the nearest known word. Prints nothing. */
 #include "cli/internal.h"
 
@@ -48,7 +48,8 @@ static bool opt_is(const struct opt *o, const char *typed, size_t n)
 static int unknown(struct err *e, const char *what, const char *got, const char *dashes, const char *near)
 {
 	if (near)
-		return err_set(e, ERR_USAGE, "unknown %s \"%s%s\" (did you mean \"%s%s\"?)", what, dashes, got, dashes, near);
+		return err_set(e, ERR_USAGE, "unknown %s \"%s%s\" (did you mean \"%s%s\"?)", what, dashes, got, dashes,
+			       near);
 	return err_set(e, ERR_USAGE, "unknown %s \"%s%s\"", what, dashes, got);
 }
 

@@ -60,8 +60,8 @@ void progress_draw(void *arg, const char *what, uint64_t done, uint64_t total)
 		double part = (double)done / (double)total;
 		int full = (int)(part * BAR);
 
-		buf_printf(&line, "[%.*s%*s] %d%% %llu/%llu", full, "########################", BAR - full, "", (int)(part * 100),
-			   (unsigned long long)done, (unsigned long long)total);
+		buf_printf(&line, "[%.*s%*s] %d%% %llu/%llu", full, "########################", BAR - full, "",
+			   (int)(part * 100), (unsigned long long)done, (unsigned long long)total);
 	} else {
 		buf_printf(&line, "%llu", (unsigned long long)done);
 	}

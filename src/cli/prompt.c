@@ -1,5 +1,5 @@
 /* Questions to the person at the terminal, and secrets from wherever they were promised. Asks on /dev/tty, so standard
- * input may carry data. A typed secret is not echoed; a signal while it is typed gives the terminal its echo back first.
+ * input may carry data. A typed secret is not echoed; a signal while it is typed gives the terminal its echo back.
  * Secrets stay in the arena (wiped at the end) and appear in no message. */
 #include "cli/internal.h"
 
@@ -108,10 +108,10 @@ int cli_confirm(struct ctx *ctx, struct err *e, const char *fmt, ...)
 
 static int missing(const struct secret_ask *q, struct err *e)
 {
-	const char *env = q->env ? q->env : q->env_general;
+	const char *one = q->env ? q->env : q->env_general, *two = q->env ? q->env_general : NULL;
 
-	return err_set(e, ERR_DENIED, "%s is needed: give --passphrase-file%s%s%s%s", q->what, env ? ", or set " : "",
-		       env ? env : "", q->env && q->env_general ? " or " : "", q->env && q->env_general ? q->env_general : "");
+	return err_set(e, ERR_DENIED, "%s is needed: give --passphrase-file%s%s%s%s", q->what, one ? ", or set " : "",
+		       one ? one : "", two ? " or " : "", two ? two : "");
 }
 
 /* The first line of what was read. */
@@ -137,8 +137,6 @@ static int read_descriptor(struct arena *a, int64_t fd, const char **ret, struct
 	unsigned char *p = arena_alloc(a, 1, SECRET_MAX);
 	size_t n = 0;
 
-	if (fd > 1 << 20)
-		return err_set(e, ERR_USAGE, "--passphrase-fd: no such descriptor");
 	while (n < SECRET_MAX) {
 		ssize_t got = read((int)fd, p + n, SECRET_MAX - n);
 
@@ -170,11 +168,13 @@ static int read_given(struct ctx *ctx, struct err *e)
 static int prompt(struct ctx *ctx, const struct secret_ask *q, char **ret, struct err *e)
 {
 	char *first = arena_alloc(ctx->arena, 1, SECRET_MAX), *again = arena_alloc(ctx->arena, 1, SECRET_MAX);
+	const char *text = arena_printf(ctx->arena, "%s: ", q->what);
+	const char *text_again = arena_printf(ctx->arena, "%s, again: ", q->what);
 
 	for (int i = 0; i < TRIES; i++) {
-		if (ask(ctx, arena_printf(ctx->arena, "%s: ", q->what), true, first, SECRET_MAX, e) != 0)
+		if (ask(ctx, text, true, first, SECRET_MAX, e) != 0)
 			return e->code == ERR_DENIED ? missing(q, e) : -1;
-		if (q->confirm && *first && ask(ctx, arena_printf(ctx->arena, "%s, again: ", q->what), true, again, SECRET_MAX, e))
+		if (q->confirm && *first && ask(ctx, text_again, true, again, SECRET_MAX, e) != 0)
 			return -1;
 		if (*first && (!q->confirm || strcmp(first, again) == 0)) {
 			*ret = first;

@@ -1,5 +1,5 @@
-/* Records as people read them: a list as a table that fits the terminal, one record as lines "field: value". Through a pipe
- * nothing is ever cut. Every value is escaped, so a hostile name cannot move the cursor or hide a row. */
+/* Records as people read them: a list as a table that fits the terminal, one record as lines "field: value". Through a
+ * pipe nothing is ever cut. Every value is escaped, so a hostile name cannot move the cursor or hide a row. */
 #include "cli/internal.h"
 
 #include <ctype.h>
@@ -153,7 +153,8 @@ static void head(struct out *o, struct arena *a, const char *const *titles, cons
 }
 
 /* The cells of n records, row by row. */
-static int read_cells(struct out *o, struct arena *a, const void *recs, size_t n, const char **cells, bool *right, struct err *e)
+static int read_cells(struct out *o, struct arena *a, const void *recs, size_t n, const char **cells, bool *right,
+		      struct err *e)
 {
 	struct listing *l = &o->list;
 
@@ -233,8 +234,8 @@ static int add_member(void *arg, const char *key, const char *value)
 
 static int flatten(struct lines *l, const char *prefix, const struct schema *s, const void *rec, struct err *e);
 
-static int flatten_field(struct lines *l, const char *name, const struct schema *s, const struct field *f, const void *rec,
-			 struct err *e)
+static int flatten_field(struct lines *l, const char *name, const struct schema *s, const struct field *f,
+			 const void *rec, struct err *e)
 {
 	const void *at = (const char *)rec + f->off;
 	const struct vec *items = at;
@@ -262,7 +263,8 @@ static int flatten_field(struct lines *l, const char *name, const struct schema 
 static int flatten(struct lines *l, const char *prefix, const struct schema *s, const void *rec, struct err *e)
 {
 	for (const struct field *f = s->fields; f->name; f++)
-		if (!(f->flags & F_HIDE) && flatten_field(l, arena_printf(l->arena, "%s%s", prefix, f->name), s, f, rec, e) != 0)
+		if (!(f->flags & F_HIDE) &&
+		    flatten_field(l, arena_printf(l->arena, "%s%s", prefix, f->name), s, f, rec, e) != 0)
 			return -1;
 	return 0;
 }

@@ -36,7 +36,10 @@ static int help_run(struct ctx *ctx, void *v, struct err *e)
 	return print(ctx, &text, e);
 }
 
-static const struct field version_fields[] = { STR(version_view, version, "The version of the program.", .flags = F_KEY), END };
+static const struct field version_fields[] = {
+	STR(version_view, version, "The version of the program.", .flags = F_KEY),
+	END
+};
 static const struct schema version_type = {
 	.name = "version", .plural = "versions", .size = sizeof(struct version_view), .fields = version_fields,
 };
@@ -61,8 +64,9 @@ static int completion_run(struct ctx *ctx, void *v, struct err *e)
 	for (size_t i = 0; cli_shells[i]; i++)
 		if (strcmp(args->shell, cli_shells[i]) == 0)
 			return out_bytes(ctx, NULL, bytes_of(cli_completion(i)), false, false, e);
-	return err_set(e, ERR_USAGE, "unknown shell \"%s\"%s%s%s", args->shell, near ? " (did you mean \"" : ", must be bash, zsh or fish",
-		       near ? near : "", near ? "\"?)" : "");
+	if (near)
+		return err_set(e, ERR_USAGE, "unknown shell \"%s\" (did you mean \"%s\"?)", args->shell, near);
+	return err_set(e, ERR_USAGE, "unknown shell \"%s\", must be bash, zsh or fish", args->shell);
 }
 
 static int man_run(struct ctx *ctx, void *v, struct err *e)
@@ -81,9 +85,12 @@ static const struct operand help_operands[] = {
 	PARAMS_OPT(help_args, words, "command", "A noun, and perhaps a verb of it."),
 	OEND
 };
-static const struct operand completion_operands[] = { PARAM(completion_args, shell, "shell", "bash, zsh or fish."), OEND };
+static const struct operand completion_operands[] = {
+	PARAM(completion_args, shell, "shell", "bash, zsh or fish."),
+	OEND
+};
 static const struct operand man_operands[] = {
-	PARAM(man_args, page, "page", "A name from --list, or a noun; the program's page without it.", .flags = P_OPTIONAL),
+	PARAM(man_args, page, "page", "A name from --list, or a noun; else the program's page.", .flags = P_OPTIONAL),
 	OEND
 };
 static const struct opt man_opts[] = { OFLAG(man_args, list, 0, "Print the names of all pages."), OEND };
@@ -91,9 +98,10 @@ static const struct opt man_opts[] = { OFLAG(man_args, list, 0, "Print the names
 static const struct cmd cmd_completion = {
 	.name = "completion",
 	.brief = "Print the completion script for a shell",
-	.doc = "The script asks lamassu itself for candidates, so that names of authorities, profiles, keys and the like are always "
-	       "those of the repository.",
-	.example = "source <(lamassu completion bash)\nlamassu completion fish >~/.config/fish/completions/lamassu.fish",
+	.doc = "The script asks lamassu itself for candidates, so that names of authorities, profiles, keys and the like are "
+	       "always those of the repository.",
+	.example = "source <(lamassu completion bash)\n"
+		   "lamassu completion fish >~/.config/fish/completions/lamassu.fish",
 	.operands = completion_operands,
 	.argsize = sizeof(struct completion_args),
 	.run = completion_run,
@@ -120,9 +128,9 @@ static const struct cmd *const nouns[] = { &cmd_completion, &cmd_help, &cmd_vers
 static const struct cmd root = {
 	.name = "lamassu",
 	.brief = "Certificate authority over a git-versioned directory",
-	.doc = "lamassu runs a public key infrastructure from the command line: certificate authorities, issuance profiles, keys, "
-	       "certificates and their revocation. All of it lives in a git repository, as files that people can read, and "
-	       "every change is a commit.",
+	.doc = "lamassu runs a public key infrastructure from the command line: certificate authorities, issuance profiles, "
+	       "keys, certificates and their revocation. All of it lives in a git repository, as files that people can read, "
+	       "and every change is a commit.",
 	.sub = nouns,
 };
 

@@ -86,6 +86,9 @@ bool node_equal(struct arena *a, const struct node *x, const struct node *y)
 
 struct node node_text(struct arena *a, const char *text)
 {
+	/* Records may hold what a certificate said; what we write is always UTF-8. */
+	if (!utf8_valid(bytes_of(text)))
+		return (struct node){ .kind = NODE_SCALAR, .text = text_escape(a, bytes_of(text)) };
 	return (struct node){ .kind = NODE_SCALAR, .text = arena_strdup(a, text) };
 }
 

@@ -126,9 +126,11 @@ static const struct opt create_opts[] = {
 static const struct operand id_operand[] = { PARAM(create_args, id, "ca", "The authority."), OEND };
 static const struct operand ids_operand[] = { PARAMS(many_args, ids, "ca", "Authorities."), OEND };
 static const struct operand file_operand[] = { PARAMS_OPT(many_args, ids, "file", "A file."), OEND };
-static const struct cmd create = { .name = "create", .brief = "Make a thing", .doc = "One.\n\nTwo. 'Three'.", .opts = create_opts,
-				   .operands = id_operand, .argsize = sizeof(struct create_args), .run = run_create,
-				   .example = "tool ca create x -s 'CN=x'\n.dot \\ line" };
+static const struct cmd create = { .name = "create", .brief = "Make a thing", .doc = "One.\n\nTwo. 'Three'.",
+				   .needs = NEED_STATE | NEED_WRITE, .opts = create_opts, .operands = id_operand,
+				   .argsize = sizeof(struct create_args), .run = run_create,
+				   .example = "tool ca create x -s 'CN=x'\n.dot \\ line\ntool ca create a-very-long-name --subject "
+					      "'CN=A Long Name,O=An Organisation,C=US' --for somebody --tag one --tag two" };
 static const struct cmd list = { .name = "list", .brief = "List things", .needs = NEED_LIST | NEED_STATE, .run = run_list,
 				 .type = &thing_type };
 static const struct cmd none = { .name = "none", .brief = "List nothing", .needs = NEED_LIST | NEED_STATE, .run = run_none };
@@ -282,10 +284,11 @@ static void test_results(void)
 	expect("tool ca list -o id", 0, "root\nevil\n", NULL);
 	expect("tool ca list -o yaml", 0, "list:\n- id: root\n  subject: ", "");
 	expect("tool ca list -o json", 0, "\n], \"next\": \"bm\"}\n", "");
+	expect("tool ca none", 0, "ID  SUBJECT  LEVEL  VALID_TO\n", "");
 	expect("tool ca none -o json", 0, "{\"list\": [], \"next\": null}\n", "");
 	expect("tool ca none -o yaml", 0, "list: []\nnext: null\n", "");
-	expect("tool ca show", 0, "id:             root\n", "");
-	ok(strstr(out_text, "metadata.site:  north\n") && strstr(out_text, "valid_to:       2100-01-01T00:00:00Z\n"), "flattened");
+	expect("tool ca show", 0, "id:            root\n", "");
+	ok(strstr(out_text, "metadata.site: north\n") && strstr(out_text, "valid_to:      2100-01-01T00:00:00Z\n"), "flattened");
 	ok(strstr(out_text, "env:PIN") == NULL && strstr(out_text, "BEGIN") == NULL, "secret and hidden fields");
 	expect("tool ca show -o json", 0, "\"id\": \"root\"", "");
 	expect("tool ca show -n", 0, "root", "");
@@ -335,6 +338,7 @@ static void test_files_and_secrets(void)
 	ok(f && fputs("s3cret\r\nsecond\n", f) >= 0 && fclose(f) == 0, "passphrase file");
 	snprintf(line, sizeof(line), "tool ca fail --passphrase-file %s", path);
 	expect(line, 6, "", "got \"s3cret\"");
+	expect("tool ca fail --passphrase-fd -2", 2, "", "--passphrase-fd: no such descriptor");
 	snprintf(line, sizeof(line), "tool ca fail --passphrase-fd %d", open(path, O_RDONLY));
 	expect(line, 6, "", "got \"s3cret\"");
 	ok(truncate(path, 0) == 0, "empty");
