@@ -150,8 +150,8 @@ int fs_sync_dir(const char *path, struct err *e)
 	return 0;
 }
 
-/* A new file with a random name in `dir`, whole and on disk. */
-static int write_temp(const char *dir, struct bytes b, mode_t mode, char tmp[TEMP_MAX], struct err *e)
+/* A new file with a random name in `dir`, whole and, with `sync`, on disk. */
+static int write_temp(const char *dir, struct bytes b, mode_t mode, bool sync, char tmp[TEMP_MAX], struct err *e)
 {
 	unsigned long long r;
 	AUTO_FD fd = -1;
@@ -163,7 +163,7 @@ static int write_temp(const char *dir, struct bytes b, mode_t mode, char tmp[TEM
 	if (fd < 0)
 		return fail(e, dir);
 	if (fs_write_fd(fd, b, e) == 0) {
-		if (fsync(fd) == 0)
+		if (!sync || fsync(fd) == 0)
 			return 0;
 		err_sys(e, "fsync");
 	}
@@ -195,7 +195,7 @@ static int write_special(const char *path, struct bytes b, struct err *e)
 	return fs_write_fd(fd, b, e) == 0 ? 0 : err_ctx(e, "%s", path);
 }
 
-int fs_write(const char *path, struct bytes b, mode_t mode, bool replace, struct err *e)
+static int put_file(const char *path, struct bytes b, mode_t mode, bool replace, bool sync, struct err *e)
 {
 	char dir[PATH_MAX], tmp[TEMP_MAX];
 	struct stat st;
@@ -214,14 +214,24 @@ int fs_write(const char *path, struct bytes b, mode_t mode, bool replace, struct
 			return fail(e, path);
 		}
 	}
-	if (write_temp(dir, b, mode, tmp, e) != 0)
+	if (write_temp(dir, b, mode, sync, tmp, e) != 0)
 		return err_ctx(e, "%s", path);
 	if (publish(tmp, path, replace) != 0) {
 		fail(e, path);
 		unlink(tmp);
 		return -1;
 	}
-	return fs_sync_dir(dir, e) == 0 ? 0 : err_ctx(e, "%s", path);
+	return sync && fs_sync_dir(dir, e) != 0 ? err_ctx(e, "%s", path) : 0;
+}
+
+int fs_write(const char *path, struct bytes b, mode_t mode, bool replace, struct err *e)
+{
+	return put_file(path, b, mode, replace, true, e);
+}
+
+int fs_put(const char *path, struct bytes b, mode_t mode, struct err *e)
+{
+	return put_file(path, b, mode, true, false, e);
 }
 
 int fs_mkdirs(const char *path, mode_t mode, struct err *e)

@@ -19,6 +19,8 @@ int fs_read_input(struct arena *, const char *path, size_t max, struct bytes *re
 /* Temporary file in the same folder, write, fsync, rename, fsync of the folder. Refuses an existing file
  * (ERR_EXISTS) unless `replace`, and a symlink always; a device or a pipe is written to as it is. */
 int fs_write(const char *path, struct bytes, mode_t, bool replace, struct err *) NODISCARD;
+/* The same without fsync, replacing: for copies of what is durable elsewhere already. */
+int fs_put(const char *path, struct bytes, mode_t, struct err *) NODISCARD;
 int fs_write_fd(int fd, struct bytes, struct err *) NODISCARD; /* all of it, or ERR_IO */
 int fs_mkdirs(const char *path, mode_t, struct err *) NODISCARD;
 int fs_sync_dir(const char *path, struct err *) NODISCARD;

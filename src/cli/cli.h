@@ -31,6 +31,7 @@ struct opt {
 	size_t off;
 	unsigned flags;
 	const char *const *names; /* O_ENUM: NULL-terminated */
+	int64_t dflt;     /* O_INT: the value when it is not given */
 };
 
 enum operand_flags { P_OPTIONAL = 1, P_MANY = 2 };

@@ -3,6 +3,9 @@
 #include "cmd/root.h"
 
 #include "base/text.h"
+#include "cmd/ca.h"
+#include "cmd/init.h"
+#include "cmd/open.h"
 
 struct help_args {
 	struct strv words;
@@ -123,7 +126,7 @@ static const struct cmd cmd_man = {
 	.run = man_run,
 };
 
-static const struct cmd *const nouns[] = { &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
+static const struct cmd *const nouns[] = { &init_cmd, &ca_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
 
 static const struct cmd root = {
 	.name = "lamassu",
@@ -151,4 +154,7 @@ const struct cli lamassu_cli = {
 	.version = VERSION_TEXT,
 	.date = "November 21, 2026",
 	.env = env,
+	.prepare = cmd_prepare,
+	.finish = cmd_finish,
+	.names = cmd_names,
 };

@@ -19,7 +19,7 @@ static const struct field ca_crl_fields[] = {
 	END
 };
 
-static const struct schema ca_crl_type = {
+const struct schema ca_crl_type = {
 	.name = "crl", .doc = "Revocation lists of this authority", .size = sizeof(struct ca_crl), .fields = ca_crl_fields
 };
 

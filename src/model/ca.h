@@ -39,6 +39,7 @@ struct ca {
 	int64_t created_at;
 };
 extern const struct schema ca_type;
+extern const struct schema ca_crl_type; /* also the fragment that `ca set -f` takes */
 
 /* The documents of `ca create -f`: subject, key_metadata, ca_expiration, parent_id, profile ids, engine_id, metadata, type. */
 struct ca_create_doc {

@@ -186,6 +186,17 @@ static void warn_about(struct ctx *ctx, const char *id, const struct cert *c, co
 		ctx_warn(ctx, "ca %s: its certificate ended %s", id, tm_format(ctx->arena, c->not_after));
 }
 
+bool arrival_needs_passphrase(struct arena *ar, const struct ca_arrival *in)
+{
+	struct err ignored = { 0 };
+	struct bytes *ders;
+	size_t n;
+
+	if (in->passphrase)
+		return false;
+	return (in->key.n && key_is_encrypted(in->key)) || cert_split(ar, in->certs, &ders, &n, &ignored) != 0;
+}
+
 /* Finds or imports the key; *ret_key stays NULL when the authority comes without. */
 static int take_key(struct ctx *ctx, const struct ca_arrival *in, EVP_PKEY *from_p12, EVP_PKEY **ret_key, struct key *ret_rec,
 		    bool *ret_made, struct err *e)

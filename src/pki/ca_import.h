@@ -13,3 +13,5 @@ struct ca_arrival {
 	char *metadata;
 };
 int ca_import(struct ctx *, const struct ca_arrival *, struct authority *ret, struct err *) NODISCARD;
+/* Does the key file or the PKCS#12 need a passphrase? */
+bool arrival_needs_passphrase(struct arena *, const struct ca_arrival *);

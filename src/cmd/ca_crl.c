@@ -1,0 +1,167 @@
+/* `ca crl`: CRLs by hand, when due, and ahead of time for offline authorities. A CRL leaves only after the commit that records its
+ * number. */
+#include <string.h>
+
+#include "base/fs.h"
+#include "cmd/ca.h"
+#include "pki/crl_issue.h"
+#include "state/state.h"
+
+struct crl_args {
+	const char *ca, *out;
+	struct dur validity, horizon, every;
+	int format;
+	bool delta, due;
+	int64_t partition;
+};
+enum { FORMAT_PEM, FORMAT_DER };
+static const char *const crl_formats[] = { "pem", "der", NULL };
+
+struct making {
+	struct ctx *ctx;
+	const struct crl_args *args;
+	struct authority *ca;
+	struct crl_made *made;
+	size_t n;
+};
+
+static int make_one(struct making *m, int64_t partition, int64_t this_update, int64_t validity, struct err *e)
+{
+	struct crl_order o = { .delta = m->args->delta, .partition = partition, .this_update = this_update, .validity = validity };
+
+	m->made = arena_grow(m->ctx->arena, m->made, m->n, sizeof(*m->made));
+	return crl_issue(m->ctx, m->ca, &o, &m->made[m->n++], e);
+}
+
+/* Every partition, or the one that was asked for. */
+static int make_scopes(struct making *m, int64_t this_update, int64_t validity, struct err *e)
+{
+	int64_t partitions = crl_partitions(m->ctx, m->ca);
+
+	if (partitions == 0)
+		return make_one(m, -1, this_update, validity, e);
+	if (m->args->partition >= partitions)
+		return err_set(e, ERR_USAGE, "ca %s has the partitions 0 to %d", m->ca->rec.id, (int)partitions - 1);
+	if (m->args->partition >= 0)
+		return make_one(m, m->args->partition, this_update, validity, e);
+	for (int64_t p = 0; p < partitions; p++)
+		if (make_one(m, p, this_update, validity, e) != 0)
+			return -1;
+	return 0;
+}
+
+static int commit(struct making *m, const char *what, struct err *e)
+{
+	return state_commit(m->ctx->state, arena_printf(m->ctx->arena, "ca: %s of %s", what, m->ca->rec.id), e);
+}
+
+/* One CRL a period, dated ahead, each recorded before the next so that numbers grow. */
+static int make_horizon(struct making *m, struct err *e)
+{
+	const struct crl_args *a = m->args;
+	int64_t every = a->every.secs ? a->every.secs : 28 * INT64_C(86400);
+	int64_t validity = a->validity.secs ? a->validity.secs : every + every / 4;
+	int64_t now = m->ctx->now;
+
+	if (a->out == NULL)
+		return err_set(e, ERR_USAGE, "--horizon makes several CRLs: give --out and a folder");
+	if (every <= 0 || a->horizon.secs / every > 1000)
+		return err_set(e, ERR_USAGE, "--every: more than 1000 CRLs");
+	for (int64_t t = now; t < now + a->horizon.secs; t += every)
+		if (make_scopes(m, t, validity, e) != 0 || commit(m, "crl", e) != 0)
+			return -1;
+	return 0;
+}
+
+static struct bytes encode(struct making *m, const struct crl_made *c)
+{
+	return m->args->format == FORMAT_DER ? c->der : pem_encode(m->ctx->arena, "X509 CRL", c->der);
+}
+
+/* "root.crl", "root.delta.crl", "root.3.crl"; with --horizon the day it begins: "root.20270101.crl". */
+static char *file_name(struct making *m, const struct crl_made *c)
+{
+	struct arena *ar = m->ctx->arena;
+	const char *part = strchr(c->rec.scope, '/');
+	struct civil day = tm_civil(c->rec.this_update);
+	char *date = m->args->horizon.secs ? arena_printf(ar, ".%04d%02d%02d", day.year, day.month, day.day) : arena_strdup(ar, "");
+
+	return arena_printf(ar, "%s%s%s%s%s.crl", m->ca->rec.id, part ? "." : "", part ? part + 1 : "",
+			    m->args->delta ? ".delta" : "", date);
+}
+
+static int publish(struct making *m, struct err *e)
+{
+	const struct strv *dirs = &m->ca->rec.crl.publish;
+
+	for (size_t i = 0; i < dirs->n && !m->args->horizon.secs; i++)
+		for (size_t c = 0; c < m->n; c++) {
+			char *path = fs_join(m->ctx->arena, dirs->v[i], file_name(m, &m->made[c]));
+			if (fs_write(path, m->made[c].der, 0644, true, e) != 0)
+				return err_ctx(e, "the CRL is recorded, but not published");
+		}
+	return 0;
+}
+
+static int deliver(struct making *m, struct err *e)
+{
+	const struct crl_args *a = m->args;
+	bool folder = a->out && strcmp(a->out, "-") != 0 && (fs_is_dir(a->out) || m->n > 1);
+	SCOPED_BUF all = buf_init(BUF_BIG);
+
+	if (folder && fs_mkdirs(a->out, 0777, e) != 0)
+		return -1;
+	for (size_t i = 0; i < m->n; i++) {
+		struct bytes b = encode(m, &m->made[i]);
+		if (!folder)
+			buf_put(&all, b.p, b.n);
+		else if (out_bytes(m->ctx, fs_join(m->ctx->arena, a->out, file_name(m, &m->made[i])), b, false, true, e) != 0)
+			return -1;
+	}
+	if (!folder && (a->out || out_is_table(m->ctx)))
+		return out_bytes(m->ctx, a->out, buf_bytes(&all), false, true, e);
+	if (out_is_table(m->ctx))
+		return 0;
+	return out_record(m->ctx, &crlrec_type, &m->made[0].rec, e);
+}
+
+static int run_crl(struct ctx *ctx, void *args, struct err *e)
+{
+	struct crl_args *a = args;
+	SCOPED_AUTHORITY ca = { 0 };
+	struct making m = { .ctx = ctx, .args = a, .ca = &ca };
+	bool due = true;
+
+	if (authority_load(ctx, a->ca, &ca, e) != 0 || (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
+		return -1;
+	if (!due)
+		return 0;
+	if (a->horizon.secs ? make_horizon(&m, e) != 0
+			    : make_scopes(&m, 0, a->validity.secs, e) != 0 || commit(&m, a->delta ? "delta crl" : "crl", e) != 0)
+		return -1;
+	if (ctx->dry_run)
+		return 0;
+	return publish(&m, e) != 0 ? -1 : deliver(&m, e);
+}
+
+static const struct opt crl_opts[] = {
+	OSTR(crl_args, out, 0, "file|dir|-", "Where it goes. Default: standard output."),
+	OENUM(crl_args, format, 0, crl_formats, "pem or der."),
+	OFLAG(crl_args, delta, 0, "Only what changed since the last full CRL."),
+	ODUR(crl_args, validity, 0, "duration", "How long it is valid. Default: crl.validity of lamassu.yaml."),
+	OINT(crl_args, partition, 0, "n", "Only this partition. Default: all.", .dflt = -1),
+	OFLAG(crl_args, due, 0, "Only if a new one is due; silent otherwise."),
+	ODUR(crl_args, horizon, 0, "duration", "For offline authorities: one CRL a period for so long, dated ahead; needs --out and a folder."),
+	ODUR(crl_args, every, 0, "duration", "The period of --horizon. Default: 4w."),
+	OEND
+};
+static const struct operand crl_operands[] = { PARAM(crl_args, ca, "ca", "The authority."), { 0 } };
+
+const struct cmd ca_crl_cmd = {
+	.name = "crl", .brief = "Make a certificate revocation list", .opts = crl_opts, .operands = crl_operands,
+	.argsize = sizeof(struct crl_args), .needs = NEED_STATE | NEED_WRITE, .run = run_crl, .type = &crlrec_type,
+	.doc = "Full CRLs by default. Numbers only grow, and a CRL is refused while the ledger here lacks what the last one was made from. "
+	       "Authorities that are revoked or switched off sign CRLs too. Besides --out it is written, in DER, to the folders of "
+	       "crl.publish.",
+	.example = "lamassu ca crl devices --out devices.crl\nlamassu ca crl root --horizon 52w --every 4w --out crls/"
+};

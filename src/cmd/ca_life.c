@@ -1,0 +1,306 @@
+/* `ca set`, `metadata`, `enable`, `disable`, `revoke`, `delete`, `compromise`: what happens to an authority after it was made. */
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "cmd/ca.h"
+#include "cmd/generic.h"
+#include "pki/compromise.h"
+#include "pki/crl_issue.h"
+#include "pki/keys.h"
+#include "pki/revoke.h"
+#include "state/ledger.h"
+
+/* --- set --- */
+
+struct set_args {
+	const char *id, *file;
+	struct strv assignments;
+};
+
+/* The fragment {crl_distribution_points, crl_update_interval_hours} of `ca set -f` (rules for P). */
+static int apply_fragment(struct ctx *ctx, const char *id, const char *file, struct err *e)
+{
+	struct ca_crl in;
+	struct ca rec;
+
+	if (generic_load(ctx, file, &ca_crl_type, &in, e) != 0 || state_get(ctx->state, &ca_type, id, &rec, e) != 0)
+		return -1;
+	if (in.crl_distribution_points.set)
+		rec.crl.crl_distribution_points = in.crl_distribution_points;
+	if (in.crl_update_interval_hours)
+		rec.crl.crl_update_interval_hours = in.crl_update_interval_hours;
+	if (in.publish.set)
+		rec.crl.publish = in.publish;
+	if (in.partitions)
+		rec.crl.partitions = in.partitions;
+	if (in.issuer_key)
+		rec.crl.issuer_key = in.issuer_key;
+	return state_put(ctx->state, &ca_type, id, &rec, e);
+}
+
+static bool is_protected(const char *assignment)
+{
+	static const char *const fields[] = { "id", "type", "parent_id", "key", "engine_id", "serial_number", "previous_serials",
+		"compromised", "created_at", NULL };
+	size_t n = strcspn(assignment, "=.");
+
+	for (size_t i = 0; fields[i]; i++)
+		if (strlen(fields[i]) == n && strncmp(fields[i], assignment, n) == 0)
+			return true;
+	return false;
+}
+
+static int run_set(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct set_args *a = args;
+	SCOPED_AUTHORITY ca = { 0 };
+
+	if (a->file == NULL && a->assignments.n == 0)
+		return err_set(e, ERR_USAGE, "nothing to set: give path=value or -f");
+	if (a->file && apply_fragment(ctx, a->id, a->file, e) != 0)
+		return -1;
+	for (size_t i = 0; i < a->assignments.n; i++) {
+		const char *s = a->assignments.v[i], *eq = strchr(s, '=');
+		if (eq == NULL)
+			return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value", text_escape(ctx->arena, bytes_of(s)));
+		if (is_protected(s))
+			return err_set(e, ERR_DENIED, "%.*s is set by what happens to the authority, not by hand", (int)(eq - s), s);
+		if (state_set(ctx->state, &ca_type, a->id, arena_strndup(ctx->arena, s, (size_t)(eq - s)), eq[1] ? eq + 1 : NULL, e) != 0)
+			return -1;
+	}
+	if (authority_load(ctx, a->id, &ca, e) != 0 ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: set %s", a->id), e) != 0)
+		return -1;
+	return ca_print(ctx, &ca, e);
+}
+
+static const struct opt set_opts[] = {
+	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct set_args, file),
+	  .doc = "A document with crl_distribution_points, crl_update_interval_hours, partitions, publish." },
+	OEND
+};
+static const struct operand set_operands[] = {
+	PARAM(set_args, id, "ca", "The authority."),
+	PARAMS_OPT(set_args, assignments, "path=value", "A field and its new value; an empty value removes it."), { 0 }
+};
+const struct cmd ca_set_cmd = {
+	.name = "set", .brief = "Change settings of an authority", .opts = set_opts, .operands = set_operands,
+	.argsize = sizeof(struct set_args), .needs = NEED_STATE | NEED_WRITE, .run = run_set, .type = &ca_type,
+	.example = "lamassu ca set devices issuance_profile_id=iot-device crl.crl_update_interval_hours=24"
+};
+
+/* --- metadata --- */
+
+struct metadata_args {
+	const char *ca;
+	struct strv items;
+};
+
+static int change_metadata(struct ctx *ctx, const struct metadata_args *a, bool unset, struct err *e)
+{
+	SCOPED_AUTHORITY ca = { 0 };
+	char **json = &ca.rec.metadata;
+
+	if (authority_load(ctx, a->ca, &ca, e) != 0)
+		return -1;
+	for (size_t i = 0; i < a->items.n; i++) {
+		const char *s = a->items.v[i], *eq = strchr(s, '=');
+		if (!unset && (eq == NULL || eq == s))
+			return err_set(e, ERR_USAGE, "\"%s\" is not of the form key=value", text_escape(ctx->arena, bytes_of(s)));
+		if (unset ? any_unset(ctx->arena, *json, s, json, e) != 0
+			  : any_set(ctx->arena, *json, arena_strndup(ctx->arena, s, (size_t)(eq - s)), eq + 1, json, e) != 0)
+			return -1;
+	}
+	if (state_put(ctx->state, &ca_type, ca.rec.id, &ca.rec, e) != 0 ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: metadata of %s", ca.rec.id), e) != 0)
+		return -1;
+	return ca_print(ctx, &ca, e);
+}
+
+static int run_metadata_set(struct ctx *ctx, void *args, struct err *e)
+{
+	return change_metadata(ctx, args, false, e);
+}
+
+static int run_metadata_unset(struct ctx *ctx, void *args, struct err *e)
+{
+	return change_metadata(ctx, args, true, e);
+}
+
+static const struct operand metadata_set_operands[] = {
+	PARAM(metadata_args, ca, "ca", "The authority."),
+	PARAMS(metadata_args, items, "key=value", "Key and value; JSON, or plain text."), { 0 }
+};
+static const struct operand metadata_unset_operands[] = {
+	PARAM(metadata_args, ca, "ca", "The authority."), PARAMS(metadata_args, items, "key", "The key."), { 0 }
+};
+static const struct cmd metadata_set_cmd = {
+	.name = "set", .brief = "Set free data of an authority", .operands = metadata_set_operands,
+	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_set, .type = &ca_view_type
+};
+static const struct cmd metadata_unset_cmd = {
+	.name = "unset", .brief = "Remove free data of an authority", .operands = metadata_unset_operands,
+	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_unset, .type = &ca_view_type
+};
+static const struct cmd *const metadata_verbs[] = { &metadata_set_cmd, &metadata_unset_cmd, NULL };
+const struct cmd ca_metadata_cmd = { .name = "metadata", .brief = "Free data of an authority", .sub = metadata_verbs };
+
+/* --- enable, disable --- */
+
+static int switch_to(struct ctx *ctx, const struct ca_ref *a, bool disabled, struct err *e)
+{
+	SCOPED_AUTHORITY ca = { 0 };
+	const char *verb = disabled ? "disable" : "enable";
+
+	if (authority_load(ctx, a->ca, &ca, e) != 0)
+		return -1;
+	if (ca.rec.compromised && !disabled)
+		return err_set(e, ERR_DENIED, "ca %s is compromised and stays switched off", ca.rec.id);
+	if (ca.rec.disabled == disabled)
+		return err_set(e, ERR_CONFLICT, "ca %s is %sd already", ca.rec.id, verb);
+	ca.rec.disabled = disabled;
+	ca.status = authority_compute_status(&ca.rec, &ca.cert, ca.status == CA_REVOKED, ctx->now);
+	if (state_put(ctx->state, &ca_type, ca.rec.id, &ca.rec, e) != 0 ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: %s %s", verb, ca.rec.id), e) != 0)
+		return -1;
+	return ca_print(ctx, &ca, e);
+}
+
+static int run_enable(struct ctx *ctx, void *args, struct err *e)
+{
+	return switch_to(ctx, args, false, e);
+}
+
+static int run_disable(struct ctx *ctx, void *args, struct err *e)
+{
+	return switch_to(ctx, args, true, e);
+}
+
+const struct cmd ca_enable_cmd = {
+	.name = "enable", .brief = "Let an authority issue again", .operands = ca_operand, .argsize = sizeof(struct ca_ref),
+	.needs = NEED_STATE | NEED_WRITE, .run = run_enable, .type = &ca_view_type
+};
+const struct cmd ca_disable_cmd = {
+	.name = "disable", .brief = "Switch an authority off: it issues nothing, but signs CRLs", .operands = ca_operand,
+	.argsize = sizeof(struct ca_ref), .needs = NEED_STATE | NEED_WRITE, .run = run_disable, .type = &ca_view_type
+};
+
+/* --- revoke, delete --- */
+
+struct end_args {
+	const char *ca, *reason, *note, *out;
+	bool cascade, delete_key, crl;
+};
+
+static int run_revoke(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct end_args *a = args;
+	struct revoke_order o = { .action = REVOKE_REVOKE, .note = a->note };
+	SCOPED_AUTHORITY ca = { 0 };
+	size_t n = 0;
+
+	if (revocation_reason_parse(a->reason, &o.reason) != 0)
+		return err_set(e, ERR_USAGE, "--reason \"%s\" is none of RFC 5280 5.3.1", text_escape(ctx->arena, bytes_of(a->reason)));
+	if (authority_load(ctx, a->ca, &ca, e) != 0)
+		return -1;
+	if (ca.status == CA_REVOKED)
+		return err_set(e, ERR_CONFLICT, "ca %s is revoked already", ca.rec.id);
+	if (cli_confirm(ctx, e, "revoke ca %s (%s)%s?", ca.rec.id, authority_subject(ctx->arena, &ca),
+			a->cascade ? " with all that is below it" : "") != 0 ||
+	    revoke_authority(ctx, &ca, &o, a->cascade, &n, e) != 0 ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: revoke %s", ca.rec.id), e) != 0)
+		return -1;
+	return out_done(ctx, e, "revoked ca %s: %zu certificates", ca.rec.id, n);
+}
+
+static const struct opt revoke_opts[] = {
+	OSTR(end_args, reason, 'r', "reason", "Why, of RFC 5280 5.3.1: key_compromise, ca_compromise, superseded, …", .flags = O_REQ),
+	OFLAG(end_args, cascade, 0, "Its children and everything that it and they issued as well."),
+	OSTR(end_args, note, 0, "text", "A note for the ledger."),
+	OEND
+};
+static const struct operand end_operands[] = { PARAM(end_args, ca, "ca", "The authority."), { 0 } };
+const struct cmd ca_revoke_cmd = {
+	.name = "revoke", .brief = "Revoke an authority's certificates", .opts = revoke_opts, .operands = end_operands,
+	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_revoke, .type = &ca_view_type,
+	.example = "lamassu ca revoke devices --reason superseded --cascade"
+};
+
+static int run_delete(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct end_args *a = args;
+	SCOPED_AUTHORITY ca = { 0 };
+	struct key k = { 0 };
+
+	if (authority_load(ctx, a->ca, &ca, e) != 0)
+		return -1;
+	if (a->delete_key && authority_key_record(ctx, &ca, &k, e) != 0)
+		return -1;
+	if (cli_confirm(ctx, e, "delete ca %s%s?", ca.rec.id, a->delete_key ? " and its key" : "") != 0 ||
+	    authority_delete(ctx, &ca, a->cascade, e) != 0)
+		return -1;
+	if (a->delete_key && (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, e) != 0))
+		return -1;
+	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: delete %s", ca.rec.id), e) != 0)
+		return -1;
+	return out_done(ctx, e, "deleted ca %s", ca.rec.id);
+}
+
+static const struct opt delete_opts[] = {
+	OFLAG(end_args, cascade, 0, "Its children too."),
+	OFLAG(end_args, delete_key, 0, "Its private key too."),
+	OSTR(end_args, note, 0, "text", "Why; kept with the key's deletion."),
+	OEND
+};
+const struct cmd ca_delete_cmd = {
+	.name = "delete", .brief = "Delete an authority's record", .opts = delete_opts, .operands = end_operands,
+	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &ca_view_type,
+	.doc = "Refused while live certificates of the authority exist. The history and the ledger keep all that was; the private key "
+	       "stays unless --delete-key is given."
+};
+
+/* --- compromise --- */
+
+static int run_compromise(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct end_args *a = args;
+	SCOPED_AUTHORITY ca = { 0 };
+	SCOPED_BUF notice = buf_init(BUF_TEXT);
+	struct affected *v;
+	struct crl_made crl;
+	size_t n;
+
+	if (authority_load(ctx, a->ca, &ca, e) != 0)
+		return -1;
+	if (cli_confirm(ctx, e, "take ca %s offline and revoke everything below it?", ca.rec.id) != 0 ||
+	    compromise_authority(ctx, &ca, a->note, &v, &n, e) != 0 ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: compromise %s", ca.rec.id), e) != 0)
+		return -1;
+	if (ca.rec.key && !ctx->dry_run) {
+		if (crl_issue(ctx, &ca, &(struct crl_order){ .partition = -1 }, &crl, e) != 0 ||
+		    state_commit(ctx->state, arena_printf(ctx->arena, "ca: emergency crl of %s", ca.rec.id), e) != 0)
+			return err_ctx(e, "ca %s is revoked, but its emergency CRL was not made", ca.rec.id);
+	}
+	if (a->out && !ctx->dry_run) {
+		struct bytes pem = pem_encode(ctx->arena, "X509 CRL", ca.rec.key ? crl.der : (struct bytes){ 0 });
+		if (fs_mkdirs(a->out, 0777, e) != 0 || compromise_notice(ctx, &ca, n, &notice, e) != 0 ||
+		    fs_write(fs_join(ctx->arena, a->out, "notice.txt"), buf_bytes(&notice), 0644, true, e) != 0 ||
+		    (ca.rec.key && fs_write(fs_join(ctx->arena, a->out, "emergency.crl"), pem, 0644, true, e) != 0))
+			return -1;
+	}
+	return out_list(ctx, &affected_type, v, n, NULL, e);
+}
+
+static const struct opt compromise_opts[] = {
+	OSTR(end_args, out, 0, "dir", "Folder for the notice to relying parties and the emergency CRL."),
+	OSTR(end_args, note, 0, "text", "A note for the ledger."),
+	OEND
+};
+const struct cmd ca_compromise_cmd = {
+	.name = "compromise", .brief = "Carry out the incident plan for a compromised authority", .opts = compromise_opts,
+	.operands = end_operands, .argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM,
+	.run = run_compromise, .type = &affected_type,
+	.doc = "Takes the authority offline for good, revokes it and everything below it, makes an emergency CRL, and lists every live "
+	       "certificate that is affected with what to do about it."
+};

@@ -1,0 +1,120 @@
+/* Opening what a command's row asks for. Guarantees: commands that need no repository open none; engines are only described here
+ * and opened when a key is used. */
+#include "cmd/open.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "engine/engine.h"
+#include "model/ca.h"
+#include "model/config.h"
+#include "state/state.h"
+
+enum { DEFAULT_LOCK_TIMEOUT_MS = 60000 };
+
+int cmd_find_repo(struct ctx *ctx, const struct globals *g, char **ret, struct err *e)
+{
+	const char *env = getenv("LAMASSU_REPO");
+
+	if (g->repo)
+		return state_discover(ctx->arena, g->repo, ret, e);
+	return state_discover(ctx->arena, env && *env ? env : ".", ret, e);
+}
+
+static int lock_timeout(const struct globals *g, int64_t *ret, struct err *e)
+{
+	const char *env = getenv("LAMASSU_LOCK_TIMEOUT");
+	int64_t secs;
+
+	*ret = DEFAULT_LOCK_TIMEOUT_MS;
+	if (g->lock_timeout.text) {
+		*ret = g->lock_timeout.secs * 1000;
+	} else if (env && *env) {
+		if (dur_parse(env, &secs, e) != 0)
+			return err_ctx(e, "LAMASSU_LOCK_TIMEOUT");
+		*ret = secs * 1000;
+	}
+	return 0;
+}
+
+static void print_diff(void *arg, const char *text)
+{
+	struct ctx *ctx = arg;
+
+	out_diff(ctx, text);
+}
+
+int cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret, struct err *e)
+{
+	struct state_env env = { .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .warn = ctx->warn,
+		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
+
+	if (lock_timeout(g, &env.lock_timeout_ms, e) != 0)
+		return -1;
+	*ret = env;
+	return 0;
+}
+
+static int describe_engines(struct ctx *ctx, struct err *e)
+{
+	struct strv ids;
+	struct engine_doc *docs;
+
+	if (state_ids(ctx->state, &engine_type, &ids, e) != 0)
+		return -1;
+	docs = arena_new_array(ctx->arena, ids.n + 1, struct engine_doc);
+	for (size_t i = 0; i < ids.n; i++)
+		if (state_get(ctx->state, &engine_type, ids.v[i], &docs[i], e) != 0)
+			return -1;
+	ctx->engines = engines_new(ctx, docs, ids.n, state_config(ctx->state)->default_engine, state_private(ctx->state));
+	return 0;
+}
+
+int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd, struct err *e)
+{
+	struct state_env env;
+	unsigned flags = 0;
+	char *dir;
+
+	if (!(cmd->needs & NEED_STATE) && !(cmd->needs & NEED_WRITE))
+		return 0;
+	if (cmd->needs & NEED_WRITE)
+		flags |= STATE_WRITE;
+	if (g->dry_run)
+		flags |= STATE_DRY_RUN;
+	if (cmd_find_repo(ctx, g, &dir, e) != 0 || cmd_state_env(ctx, g, &env, e) != 0 ||
+	    state_open(ctx->arena, dir, flags, &env, &ctx->state, e) != 0)
+		return -1;
+	return describe_engines(ctx, e);
+}
+
+void cmd_finish(struct ctx *ctx)
+{
+	if (ctx->engines)
+		engines_free(ctx->engines);
+	state_close(ctx->state);
+	ctx->engines = NULL;
+	ctx->state = NULL;
+}
+
+void cmd_names(struct ctx *ctx, const char *kind, void (*emit)(void *, const char *name, const char *doc), void *arg)
+{
+	const struct { const char *kind; const struct schema *type; } kinds[] = {
+		{ "ca", &ca_type }, { "profile", &profile_type }, { "engine", &engine_type }, { "key", &key_type }
+	};
+	struct err ignored = { 0 };
+	struct strv ids;
+	char *dir;
+
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		if (strcmp(kinds[i].kind, kind) != 0)
+			continue;
+		if (cmd_find_repo(ctx, cli_globals(ctx), &dir, &ignored) != 0 ||
+		    state_open(ctx->arena, dir, 0, &(struct state_env){ .now = ctx->now }, &ctx->state, &ignored) != 0)
+			return;
+		if (state_ids(ctx->state, kinds[i].type, &ids, &ignored) == 0)
+			for (size_t n = 0; n < ids.n; n++)
+				emit(arg, ids.v[n], "");
+	}
+}
