@@ -70,6 +70,8 @@ static void enter(struct parser *p, const struct cmd *c)
 	for (const struct opt *o = c->opts; o && o->name; o++)
 		if (o->kind == O_ENUM)
 			memcpy((char *)p->args + o->off, &(int){ -1 }, sizeof(int));
+		else if (o->kind == O_INT)
+			memcpy((char *)p->args + o->off, &o->dflt, sizeof(o->dflt));
 	p->tables[TABLE_CMD] = (struct opt_table){ .opts = c->opts, .base = p->args };
 	if (c->needs & NEED_LIST)
 		p->tables[TABLE_LIST] = (struct opt_table){ .opts = list_opts, .base = &p->list };
