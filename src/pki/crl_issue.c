@@ -2,8 +2,6 @@
  * last one was made from; an entry stays until one CRL past its certificate's end (RFC 5280 3.3). */
 #include "pki/crl_issue.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -42,16 +40,30 @@ static char *scope_name(struct arena *ar, bool delta, int64_t partition)
 
 /* --- numbers --- */
 
-static int64_t number_of(const struct crlrec *r)
+/* Numbers are decimal text without leading zeros: up to 20 octets (RFC 5280 5.2.3), more than an int64_t. */
+static int compare_numbers(const char *a, const char *b)
 {
-	return r->number ? strtoll(r->number, NULL, 10) : 0;
+	size_t n = strlen(a), m = strlen(b);
+
+	return n != m ? (n < m ? -1 : 1) : strcmp(a, b);
+}
+
+static char *number_after(struct arena *ar, const char *number)
+{
+	char *out = arena_printf(ar, "0%s", number);
+	size_t i = strlen(out) - 1;
+
+	for (; out[i] == '9'; i--)
+		out[i] = '0';
+	out[i]++;
+	return *out == '0' ? out + 1 : out;
 }
 
 /* Full and delta CRLs of a scope share one sequence: max(last + 1, time). */
-static int next_number(struct making *m, int64_t *ret, struct err *e)
+static int next_number(struct making *m, char **ret, struct err *e)
 {
 	struct ctx *ctx = m->ctx;
-	int64_t last = 0;
+	char *number = arena_printf(ctx->arena, "%lld", (long long)m->rec.this_update);
 
 	for (int delta = 0; delta < 2; delta++) {
 		struct crlrec r;
@@ -61,8 +73,8 @@ static int next_number(struct making *m, int64_t *ret, struct err *e)
 			return -1;
 		if (!found)
 			continue;
-		if (number_of(&r) > last)
-			last = number_of(&r);
+		if (compare_numbers(r.number, number) >= 0)
+			number = number_after(ctx->arena, r.number);
 		if (r.ledger_commit && !ledger_contains(ctx->state, r.ledger_commit))
 			return err_set(e, ERR_CONFLICT, "CRL %s of %s was made from ledger commit %.12s, which is not here: run `lamassu "
 				       "repo sync` first, or a revocation could be lost", r.number, m->ca->rec.id, r.ledger_commit);
@@ -71,7 +83,7 @@ static int next_number(struct making *m, int64_t *ret, struct err *e)
 			m->have_base = true;
 		}
 	}
-	*ret = last + 1 > m->rec.this_update ? last + 1 : m->rec.this_update;
+	*ret = number;
 	return 0;
 }
 
@@ -207,7 +219,6 @@ int crl_issue(struct ctx *ctx, struct authority *ca, const struct crl_order *o, 
 {
 	struct making m = { .ctx = ctx, .ca = ca, .order = o };
 	int64_t validity = o->validity ? o->validity : state_config(ctx->state)->crl.validity.secs;
-	int64_t number;
 	struct bytes der;
 
 	if (ca->cert.der.n == 0)
@@ -216,11 +227,10 @@ int crl_issue(struct ctx *ctx, struct authority *ca, const struct crl_order *o, 
 		.this_update = o->this_update ? o->this_update : ctx->now,
 		.ledger_commit = arena_strdup(ctx->arena, ledger_tip(ctx->state)) };
 	m.rec.next_update = m.rec.this_update + validity;
-	if (next_number(&m, &number, e) != 0)
+	if (next_number(&m, &m.rec.number, e) != 0)
 		return err_ctx(e, "ca %s", ca->rec.id);
 	if (o->delta && !m.have_base)
 		return err_set(e, ERR_CONFLICT, "ca %s: a delta CRL needs a full one first", ca->rec.id);
-	m.rec.number = arena_printf(ctx->arena, "%lld", (long long)number);
 	if (o->delta)
 		m.rec.base_number = m.base.number;
 	if (make(&m, &der, e) != 0 || record(ctx, &m.rec, der, e) != 0)
@@ -249,7 +259,7 @@ int crl_install(struct ctx *ctx, struct authority *ca, struct bytes text, struct
 		return err_set(e, ERR_INVALID, "the CRL has no number (RFC 5280 5.2.3)");
 	if (ledger_last_crl(ctx->state, ca->rec.id, rec.scope, &found, &last, e) != 0)
 		return -1;
-	if (found && number_of(&last) >= number_of(&rec))
+	if (found && compare_numbers(last.number, rec.number) >= 0)
 		return err_set(e, ERR_CONFLICT, "CRL number %s is not above %s, the last one here", rec.number, last.number);
 	if (record(ctx, &rec, crl.der, e) != 0)
 		return -1;
