@@ -232,6 +232,7 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	const struct end_args *a = args;
 	SCOPED_AUTHORITY ca = { 0 };
 	struct key k = { 0 };
+	bool gone = false;
 
 	if (authority_load(ctx, a->ca, &ca, e) != 0)
 		return -1;
@@ -240,10 +241,12 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	if (cli_confirm(ctx, e, "delete ca %s%s?", ca.rec.id, a->delete_key ? " and its key" : "") != 0 ||
 	    authority_delete(ctx, &ca, a->cascade, e) != 0)
 		return -1;
-	if (a->delete_key && (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, e) != 0))
+	if (a->delete_key && (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, &gone, e) != 0))
 		return -1;
 	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: delete %s", ca.rec.id), e) != 0)
 		return -1;
+	if (gone && !ctx->dry_run)
+		keys_abandon(ctx, &k);
 	return out_done(ctx, e, "deleted ca %s", ca.rec.id);
 }
 

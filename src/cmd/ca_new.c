@@ -112,7 +112,7 @@ static int run_create(struct ctx *ctx, void *args, struct err *e)
 	if (make_order(ctx, args, &o, e) != 0 || ca_create(ctx, &o, &made, e) != 0)
 		return -1;
 	advise_authority(ctx, &made);
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: create %s", o.id), e) != 0)
+	if (ca_commit(ctx, &made, o.key == NULL, arena_printf(ctx->arena, "ca: create %s", o.id), e) != 0)
 		return -1;
 	return ca_print(ctx, &made, e);
 }
@@ -120,12 +120,17 @@ static int run_create(struct ctx *ctx, void *args, struct err *e)
 static int run_request(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct new_args *a = args;
+	struct authority pending = { 0 };
 	struct ca_order o;
 	struct bytes der;
+	bool known;
 
-	if (make_order(ctx, a, &o, e) != 0 || ca_request(ctx, &o, &der, e) != 0)
+	if (make_order(ctx, a, &o, e) != 0)
 		return -1;
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: request %s", o.id), e) != 0)
+	known = state_has(ctx->state, &ca_type, o.id);
+	if (ca_request(ctx, &o, &der, e) != 0 || authority_load(ctx, o.id, &pending, e) != 0)
+		return -1;
+	if (!known && ca_commit(ctx, &pending, o.key == NULL, arena_printf(ctx->arena, "ca: request %s", o.id), e) != 0)
 		return -1;
 	return out_bytes(ctx, a->out, pem_encode(ctx->arena, "CERTIFICATE REQUEST", der), false, true, e);
 }
@@ -224,7 +229,7 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	if (ca_import(ctx, &in, &made, e) != 0)
 		return -1;
 	advise_authority(ctx, &made);
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: import %s", a->id), e) != 0)
+	if (ca_commit(ctx, &made, in.key_ref == NULL, arena_printf(ctx->arena, "ca: import %s", a->id), e) != 0)
 		return -1;
 	return ca_print(ctx, &made, e);
 }
@@ -302,7 +307,7 @@ static int run_reissue(struct ctx *ctx, void *args, struct err *e)
 		return err_ctx(e, "--key-type");
 	if (ca_reissue(ctx, &in, &made, e) != 0)
 		return -1;
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: reissue %s", a->ca), e) != 0)
+	if (ca_commit(ctx, &made, in.new_key, arena_printf(ctx->arena, "ca: reissue %s", a->ca), e) != 0)
 		return -1;
 	return ca_print(ctx, &made, e);
 }

@@ -150,6 +150,18 @@ int ca_create(struct ctx *ctx, const struct ca_order *o, struct authority *ret, 
 	return 0;
 }
 
+int ca_commit(struct ctx *ctx, const struct authority *a, bool key_is_new, const char *subject, struct err *e)
+{
+	struct err ignored = { 0 };
+	struct key k;
+	bool have = key_is_new && a->rec.key && state_get(ctx->state, &key_type, a->rec.key, &k, &ignored) == 0;
+	int rc = state_commit(ctx->state, subject, e);
+
+	if (have && (rc != 0 || ctx->dry_run))
+		keys_abandon(ctx, &k);
+	return rc;
+}
+
 /* --- a parent elsewhere (C12) --- */
 
 static int build_csr(struct ctx *ctx, struct bytes subject, const struct key *k, int64_t path_length, struct bytes *ret, struct err *e)

@@ -32,3 +32,6 @@ int ca_store(struct ctx *, struct ca *rec, struct bytes der, struct certrec *, s
 int ca_find_parent(struct ctx *, const struct cert *, char **ret_id, struct err *) NODISCARD;
 /* Gives authorities without a known parent the one that has just arrived (C4). */
 int ca_adopt_orphans(struct ctx *, const char *id, const struct cert *, struct err *) NODISCARD;
+/* Commits a transaction that made an authority. Where that fails, and in a dry run, a private key that was made for it is removed
+ * again. */
+int ca_commit(struct ctx *, const struct authority *, bool key_is_new, const char *subject, struct err *) NODISCARD;
