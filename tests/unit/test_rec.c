@@ -7,6 +7,8 @@
 #include "sample.h"
 #include "tap.h"
 
+enum { ANY_KEY = 200 }; /* the longest key of free-form data */
+
 struct row {
 	const char *doc;
 	const char *want; /* canonical text, or the message without "doc:" when it starts with a digit */
@@ -184,9 +186,123 @@ static void run_row(const struct row *r)
 	ok(rec_equal(&sample_type, &s, &again), "the second record equals the first");
 }
 
+/* Text that nobody writes by hand, and the beginning of what is said about it. */
+static void refuse(const char *what, struct bytes text, const char *why)
+{
+	SCOPED_ARENA *a = arena_new();
+	struct sample s;
+	struct err e = { 0 };
+
+	bool refused = rec_load(a, &sample_type, "doc", text, &s, &e) == -1;
+	ok(refused && e.code == ERR_INVALID && strncmp(e.msg, why, strlen(why)) == 0, "%s: %s", what, e.msg);
+}
+
+static void repeat(struct buf *b, const char *s, size_t n)
+{
+	while (n--)
+		buf_puts(b, s);
+}
+
+static void test_hostile(void)
+{
+	SCOPED_BUF b = buf_init(BUF_BIG);
+
+	buf_puts(&b, "id: a\nmetadata:\n  a: &a [x,x,x,x,x,x,x,x,x]\n");
+	for (char c = 'b'; c < 'z'; c++)
+		buf_printf(&b, "  %c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1);
+	refuse("alias bomb", buf_bytes(&b), "doc:3:6: anchors are not accepted");
+
+	buf_clear(&b);
+	buf_puts(&b, "id: a\nnote: ");
+	repeat(&b, "0123456789abcdef", 10 << 16);
+	refuse("10 MB", buf_bytes(&b), "doc: larger than 1048576 bytes");
+
+	buf_clear(&b);
+	repeat(&b, "[", 1 << 19);
+	refuse("deep flow", buf_bytes(&b), "doc:1:17: nested too deeply");
+	buf_clear(&b);
+	buf_puts(&b, "{\"id\":\"a\",\"metadata\":");
+	repeat(&b, "[", 1 << 19);
+	refuse("deep JSON", buf_bytes(&b), "doc:1:37: nested too deeply");
+	buf_clear(&b);
+	repeat(&b, "- ", 1 << 18);
+	refuse("deep block", buf_bytes(&b), "doc:1:33: nested too deeply");
+	buf_clear(&b);
+	for (int i = 0; i < 1000; i++)
+		buf_printf(&b, "%*sa:\n", i, "");
+	refuse("deep mappings", buf_bytes(&b), "doc:17:17: nested too deeply");
+
+	buf_clear(&b);
+	buf_puts(&b, "id: a\nmetadata: [");
+	repeat(&b, "1,", REC_MAX_NODES);
+	refuse("many values", buf_bytes(&b), "doc:2:");
+	buf_clear(&b);
+	buf_puts(&b, "id: a\nmetadata: {");
+	for (int i = 0; i < 40000; i++)
+		buf_printf(&b, "k%d: 1, ", i * 7919 % 40000);
+	buf_puts(&b, "k1: 2}");
+	refuse("many keys, one of them twice", buf_bytes(&b), "doc:2:");
+	buf_clear(&b);
+	buf_puts(&b, "id: a\nmetadata: {");
+	repeat(&b, "k", ANY_KEY + 1);
+	buf_puts(&b, ": 2}");
+	refuse("long key", buf_bytes(&b), "doc:2:12: metadata: this key is too long");
+
+	refuse("NUL byte", (struct bytes){ (const unsigned char *)"id: a\nnote: x\0y\n", 16 }, "doc:2:1: not UTF-8 text");
+	refuse("UTF-16", (struct bytes){ (const unsigned char *)"\xFF\xFEi\0d\0", 6 }, "doc:1:1: not UTF-8 text");
+	refuse("nothing", (struct bytes){ NULL, 0 }, "doc:1:1: the document is empty");
+}
+
+/* What reads must be written, and read again as the same. */
+static bool stable(struct bytes text)
+{
+	SCOPED_ARENA *a = arena_new();
+	SCOPED_BUF first = buf_init(BUF_TEXT), second = buf_init(BUF_TEXT);
+	struct sample s, again;
+	struct err e = { 0 };
+
+	if (rec_load(a, &sample_type, "doc", text, &s, &e) != 0)
+		return e.code == ERR_INVALID && *e.msg;
+	rec_emit(&sample_type, &s, &first);
+	if (rec_load(a, &sample_type, "again", buf_bytes(&first), &again, &e) != 0)
+		return false;
+	rec_emit(&sample_type, &again, &second);
+	return strcmp(buf_str(&first), buf_str(&second)) == 0 && rec_equal(&sample_type, &s, &again);
+}
+
+static void test_mutations(void)
+{
+	static const char *const docs[] = {
+		"id: a\nnote: \"q\\u00e9\\n\"\nlevel: -3\nlimits:\n  mode: Time # c\n  time: 2030-01-01\ntags: [x, 'y z']\n"
+		"items:\n  - oid: 1.2\n    text: |\n      l1\n      l2\n  - {oid: x}\npin: ${P}\nusage: [CertSign]\n"
+		"metadata: {a: [1.5, ~, {b: no}]}\n",
+		"{\"id\": \"a\", \"note\": \"\\ud83d\\ude00\\/\", \"sizes\": [1, 22], \"limits\": {\"mode\": \"off\"}, "
+		"\"metadata\": {\"x\": -1.5e+3, \"y\": [true, null]}}",
+	};
+
+	for (size_t d = 0; d < COUNT(docs); d++) {
+		size_t n = strlen(docs[d]), bad = 0;
+		char *copy = malloc(n);
+
+		for (size_t i = 0; i < n; i++) {
+			memcpy(copy, docs[d], n);
+			for (int bit = 0; bit < 8; bit++) {
+				copy[i] = (char)(docs[d][i] ^ 1 << bit);
+				bad += !stable((struct bytes){ (const unsigned char *)copy, n });
+			}
+			copy[i] = docs[d][i];
+			bad += !stable((struct bytes){ (const unsigned char *)copy, i });
+		}
+		free(copy);
+		is_int((int64_t)bad, 0, "every flipped bit and every prefix is refused or stable");
+	}
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < COUNT(rows); i++)
 		run_row(&rows[i]);
+	test_hostile();
+	test_mutations();
 	return done();
 }
