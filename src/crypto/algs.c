@@ -133,14 +133,18 @@ const struct keytype *keytype_find(const char *algorithm, int64_t bits)
 const struct keytype *keytype_of(const EVP_PKEY *key)
 {
 	char group[64] = "";
+	int curve = NID_undef;
 
-	if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1)
-		return NULL;
+	if (EVP_PKEY_is_a(key, "EC")) { /* the group may go by either of its names */
+		if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1)
+			curve = OBJ_txt2nid(group);
+		if (curve == NID_undef)
+			return NULL;
+	}
 	for (const struct keytype *k = keytypes; k->name; k++) {
 		if (!EVP_PKEY_is_a(key, k->ossl))
 			continue;
-		if (k->group ? OBJ_txt2nid(group) != NID_undef && OBJ_txt2nid(group) == EC_curve_nist2nid(k->group)
-			     : strcmp(k->ossl, "RSA") != 0 || EVP_PKEY_get_bits(key) == k->bits)
+		if (k->group ? curve == EC_curve_nist2nid(k->group) : strcmp(k->ossl, "RSA") != 0 || EVP_PKEY_get_bits(key) == k->bits)
 			return k;
 	}
 	return NULL;

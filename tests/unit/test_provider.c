@@ -134,12 +134,17 @@ static void test_signatures(struct backend *b, const struct sigalg *alg)
 
 	ok(!key_sign(b->remote, alg, msg, &sig, &e) && !key_verify(b->pub, alg, msg, false, buf_bytes(&sig), &valid, &e) && valid,
 	   "%s: message %s", alg->name, e.msg);
+	valid = false;
+	ok(!key_verify(b->remote, alg, msg, false, buf_bytes(&sig), &valid, &e) && valid, "%s: verified by the remote key %s", alg->name, e.msg);
 	if (alg->md) {
 		EVP_Digest(msg.p, msg.n, digest, &n, ossl_md(alg->md), NULL);
 		valid = false;
 		ok(!key_sign_digest(b->remote, alg, (struct bytes){ digest, n }, &sig2, &e) &&
 			   !key_verify(b->pub, alg, msg, false, buf_bytes(&sig2), &valid, &e) && valid,
 		   "%s: digest %s", alg->name, e.msg);
+		valid = false;
+		ok(!key_verify(b->remote, alg, (struct bytes){ digest, n }, true, buf_bytes(&sig2), &valid, &e) && valid,
+		   "%s: digest verified by the remote key %s", alg->name, e.msg);
 		ok(key_sign_digest(b->remote, alg, (struct bytes){ digest, n - 1 }, &sig2, &e), "%s: short digest", alg->name);
 	} else {
 		ok(key_sign_digest(b->remote, alg, msg, &sig2, &e), "%s: takes no digest", alg->name);
