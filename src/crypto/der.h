@@ -14,7 +14,7 @@ struct der {
 };
 static inline struct der der_of(struct bytes b)
 {
-	return (struct der){ b.p, b.p + b.n };
+	return (struct der){ b.p, b.n ? b.p + b.n : b.p }; /* p may be NULL, and NULL + 0 is undefined */
 }
 enum { DER_BOOLEAN = 1, DER_INTEGER = 2, DER_BITSTRING = 3, DER_OCTETSTRING = 4, DER_NULL = 5, DER_OID = 6, DER_ENUMERATED = 10,
        DER_UTF8 = 12, DER_SEQUENCE = 0x30, DER_SET = 0x31, DER_PRINTABLE = 19, DER_T61 = 20, DER_IA5 = 22, DER_UTCTIME = 23,

@@ -194,7 +194,6 @@ static size_t char_width(int tag)
 	case DER_IA5:
 	case DER_T61:
 	case 18: /* NumericString */
-	case 26: /* VisibleString */
 		return 1;
 	case DER_BMP:
 		return 2;
@@ -228,16 +227,11 @@ char *ava_text(struct arena *a, const struct ava *v)
 
 bool ava_readable(struct arena *a, const struct ava *v)
 {
-	switch (char_width(v->tag)) {
-	case 1:
-		return true;
-	case 0:
-		if (v->tag == DER_BITSTRING || v->tag == DER_SEQUENCE)
-			return true;
-		/* fall through */
-	default:
-		return ava_text(a, v) != NULL;
-	}
+	const struct bytes *x = &v->value;
+
+	if (v->tag == DER_BITSTRING)
+		return x->n && (x->n == 1 ? x->p[0] == 0 : x->p[0] <= 7);
+	return v->tag == DER_SEQUENCE || char_width(v->tag) == 1 || ava_text(a, v);
 }
 
 static bool printable(const char *s) /* X.680 41.4 */
@@ -301,7 +295,7 @@ int ava_check(struct arena *a, const struct ava *v, struct err *e)
 {
 	const char *text = ava_text(a, v), *name = v->attr ? v->attr->name : "an attribute of the name";
 
-	if (!text && !v->attr && v->tag != DER_UTF8 && !char_width(v->tag))
+	if (!text && !v->attr && !char_width(v->tag) && ava_readable(a, v))
 		return 0; /* no string, and no type that we would know better */
 	if (!text)
 		return err_set(e, ERR_INVALID, "%s is not a valid string of its type", name);
