@@ -380,7 +380,7 @@ static void killed(void)
 		if (pid == 0)
 			write_for_ever(p[1], round);
 		close(p[1]);
-		usleep((useconds_t)(40000 + 37000 * round));
+		usleep((useconds_t)(150000 + 37000 * round));
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		FILE *f = fdopen(p[0], "r");
