@@ -215,7 +215,7 @@ static int run_revoke(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt revoke_opts[] = {
-	OSTR(end_args, reason, 'r', "reason", "Why, of RFC 5280 5.3.1: key_compromise, ca_compromise, superseded, …", .flags = O_REQ),
+	OSTR(end_args, reason, 'r', "reason", "Why, of RFC 5280 5.3.1: key_compromise, ca_compromise, superseded and so on.", .flags = O_REQ),
 	OFLAG(end_args, cascade, 0, "Its children and everything that it and they issued as well."),
 	OSTR(end_args, note, 0, "text", "A note for the ledger."),
 	OEND

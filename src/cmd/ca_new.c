@@ -314,7 +314,7 @@ static int run_reissue(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt reissue_opts[] = {
 	OFLAG(reissue_args, new_key, 0, "With a new key, under a new id; a root also gets link certificates."),
-	OSTR(reissue_args, new_id, 0, "id", "Id of the authority with the new key. Default: the old one with -g2, -g3, …"),
+	OSTR(reissue_args, new_id, 0, "id", "Id of the authority with the new key. Default: the old one with -g2, -g3 and so on."),
 	OSTR(reissue_args, key_type, 'k', "key-type", "Type of the new key. Default: as the old one."),
 	OSTR(reissue_args, engine, 'e', "engine", "Engine of the new key. Default: where the old one is."),
 	OSTR(reissue_args, profile, 0, "profile", "Profile that shapes the new certificate."),

@@ -71,9 +71,7 @@ static int run_init(struct ctx *ctx, void *args, struct err *e)
 
 	if (ctx->dry_run)
 		return err_set(e, ERR_USAGE, "init cannot be tried with --dry-run");
-	if (cmd_state_env(ctx, cli_globals(ctx), &env, e) != 0)
-		return -1;
-	env.op = "repo.init";
+	cmd_state_env(ctx, cli_globals(ctx), &env);
 	if (a->operator_)
 		env.actor = a->operator_;
 	if (state_init(ctx->arena, dir, &opts, &env, fill, &f, e) != 0)

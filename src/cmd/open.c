@@ -15,27 +15,7 @@ enum { DEFAULT_LOCK_TIMEOUT_MS = 60000 };
 
 int cmd_find_repo(struct ctx *ctx, const struct globals *g, char **ret, struct err *e)
 {
-	const char *env = getenv("LAMASSU_REPO");
-
-	if (g->repo)
-		return state_discover(ctx->arena, g->repo, ret, e);
-	return state_discover(ctx->arena, env && *env ? env : ".", ret, e);
-}
-
-static int lock_timeout(const struct globals *g, int64_t *ret, struct err *e)
-{
-	const char *env = getenv("LAMASSU_LOCK_TIMEOUT");
-	int64_t secs;
-
-	*ret = DEFAULT_LOCK_TIMEOUT_MS;
-	if (g->lock_timeout.text) {
-		*ret = g->lock_timeout.secs * 1000;
-	} else if (env && *env) {
-		if (dur_parse(env, &secs, e) != 0)
-			return err_ctx(e, "LAMASSU_LOCK_TIMEOUT");
-		*ret = secs * 1000;
-	}
-	return 0;
+	return state_discover(ctx->arena, g->repo ? g->repo : ".", ret, e);
 }
 
 static void print_diff(void *arg, const char *text)
@@ -45,15 +25,11 @@ static void print_diff(void *arg, const char *text)
 	out_diff(ctx, text);
 }
 
-int cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret, struct err *e)
+void cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret)
 {
-	struct state_env env = { .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .warn = ctx->warn,
+	*ret = (struct state_env){ .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .op = cli_op(ctx),
+		.lock_timeout_ms = g->lock_timeout.text ? g->lock_timeout.secs * 1000 : DEFAULT_LOCK_TIMEOUT_MS, .warn = ctx->warn,
 		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
-
-	if (lock_timeout(g, &env.lock_timeout_ms, e) != 0)
-		return -1;
-	*ret = env;
-	return 0;
 }
 
 static int describe_engines(struct ctx *ctx, struct err *e)
@@ -83,8 +59,8 @@ int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd,
 		flags |= STATE_WRITE;
 	if (g->dry_run)
 		flags |= STATE_DRY_RUN;
-	if (cmd_find_repo(ctx, g, &dir, e) != 0 || cmd_state_env(ctx, g, &env, e) != 0 ||
-	    state_open(ctx->arena, dir, flags, &env, &ctx->state, e) != 0)
+	cmd_state_env(ctx, g, &env);
+	if (cmd_find_repo(ctx, g, &dir, e) != 0 || state_open(ctx->arena, dir, flags, &env, &ctx->state, e) != 0)
 		return -1;
 	return describe_engines(ctx, e);
 }

@@ -9,4 +9,4 @@ void cmd_names(struct ctx *, const char *kind, void (*emit)(void *, const char *
 /* The repository that --repo, $LAMASSU_REPO or the working directory names. */
 int cmd_find_repo(struct ctx *, const struct globals *, char **ret, struct err *) NODISCARD;
 /* What state/ must be told: operator, clock, lock time-out, message, where warnings and diffs go. */
-int cmd_state_env(struct ctx *, const struct globals *, struct state_env *ret, struct err *) NODISCARD;
+void cmd_state_env(struct ctx *, const struct globals *, struct state_env *ret);

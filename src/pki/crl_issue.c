@@ -199,7 +199,7 @@ static int make(struct making *m, struct bytes *ret, struct err *e)
 	if (indirect ? indirect_signer(m, &other, &other_cert, e) != 0 : authority_open_key(m->ctx, m->ca, e) != 0)
 		return -1;
 	if (!indirect && signer->key_usage && !(signer->key_usage & KU_CRL_SIGN))
-		return err_set(e, ERR_DENIED, "its certificate lacks cRLSign (RFC 5280 4.2.1.3)");
+		return err_set(e, ERR_DENIED, "ca %s: its certificate lacks cRLSign (RFC 5280 4.2.1.3)", m->ca->rec.id);
 	if (indirect)
 		m->certificate_issuer = m->ca->cert.subject;
 	head.issuer = signer->subject;
@@ -234,7 +234,7 @@ int crl_issue(struct ctx *ctx, struct authority *ca, const struct crl_order *o, 
 	if (o->delta)
 		m.rec.base_number = m.base.number;
 	if (make(&m, &der, e) != 0 || record(ctx, &m.rec, der, e) != 0)
-		return err_ctx(e, "ca %s", ca->rec.id);
+		return -1;
 	*ret = (struct crl_made){ der, m.rec };
 	return 0;
 }

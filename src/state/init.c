@@ -186,7 +186,7 @@ static int run(struct state *st, const struct init *in, struct err *e)
 			state_take_lock(st, e) || state_new_op(st, e) ||
 	    put_files(st, in, e))
 		return -1;
-	return state_commit(st, in->opts->name ? arena_printf(st->arena, "init: %s", in->opts->name) : "init", e);
+	return state_commit(st, in->opts->name ? arena_printf(st->arena, "repo: init %s", in->opts->name) : "repo: init", e);
 }
 
 int state_init(struct arena *a, const char *dir, const struct state_init_opts *opts, const struct state_env *env,
