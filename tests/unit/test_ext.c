@@ -232,7 +232,7 @@ static void whole(void)
 	struct err e = { 0 };
 	struct strv names = list("a.example", "10.0.0.1", NULL), uris = list("http://a.example/", NULL), eku = list("clientAuth", NULL);
 	struct name_constraints nc = { list("DNS:a", NULL), list("IP:10.0.0.0/8", NULL) };
-	struct bytes der, san;
+	struct bytes der, san = { 0 };
 	size_t read = 0;
 
 	ext_basic_constraints(a, &x, true, 3);
