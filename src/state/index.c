@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "state/entry.h"
+#include "state/entries.h"
 
 enum { BUSY_MS = 60000, APPLY_BUSY_MS = 2000, BATCH = 256, PAGES_KIB = 64 << 10 };
 
@@ -306,67 +306,31 @@ static int begin_write(struct index *ix, struct err *e)
 struct sync {
 	struct index *ix;
 	struct store *store;
-	struct arena *scratch; /* thrown away every few entries */
-	const struct oid *old_tree;
-	bool rewritten;        /* an entry that we have was changed or is gone: only a rebuild will do */
+	bool rewritten; /* an entry that we have was changed or is gone: only a rebuild will do */
 	uint64_t done;
 	void (*progress)(void *, uint64_t);
 	void *arg;
 };
 
-static int fold_blob(struct sync *s, const char *path, const struct oid *id, struct err *e)
-{
-	struct err why = { 0 };
-	struct bytes text;
-
-	if (store_read(s->store, s->scratch, id, OBJ_BLOB, ENTRY_MAX, &text, &why) == 0)
-		return index_fold(s->ix, s->scratch, path, text, e);
-	if (why.code == ERR_INVALID)
-		return index_fold_bad(s->ix, path, why.msg, e);
-	*e = why;
-	return err_ctx(e, "%s", path);
-}
-
-static int on_entry(void *arg, const char *path, const struct oid *id, bool gone, struct err *e)
+static int on_entry(void *arg, struct arena *scratch, const struct entry_seen *x, struct err *e)
 {
 	struct sync *s = arg;
-	enum obj_type type;
-	struct oid old;
-	bool found = gone;
 
-	if (!gone && s->old_tree && store_lookup(s->store, s->old_tree, path, &found, &type, &old, e) != 0)
-		return -1;
-	if (found) {
-		s->rewritten = true;
-		return err_set(e, ERR_CONFLICT, "%s was changed", path);
-	}
-	if (fold_blob(s, path, id, e) != 0)
-		return -1;
-	if (++s->done % BATCH == 0) {
-		arena_free(s->scratch);
-		s->scratch = arena_new();
-	}
-	if (s->progress && s->done % 1024 == 0)
+	if (s->progress && ++s->done % 1024 == 0)
 		s->progress(s->arg, s->done);
-	return 0;
+	return x->why ? index_fold_bad(s->ix, x->path, x->why, e) : index_fold(s->ix, scratch, x->path, x->text, e);
 }
 
 static int fold_between(struct sync *s, const struct oid *old_tree, const struct oid *commit, struct err *e)
 {
 	struct oid tree;
-	int r;
 
 	if (store_commit_tree(s->store, commit, &tree, e) != 0)
 		return -1;
-	s->old_tree = old_tree;
-	s->scratch = arena_new();
-	r = store_diff(s->store, old_tree, &tree, on_entry, s, e);
-	arena_free(s->scratch);
-	s->scratch = NULL;
-	return r;
+	return entries_each(s->store, old_tree, &tree, on_entry, s, &s->rewritten, e);
 }
 
-/* With the write lock held. *ret_rewritten: the stamp is of another history. */
+/* With the write lock held. */
 static int catch_up(struct sync *s, const struct oid *commit, struct err *e)
 {
 	struct index *ix = s->ix;
