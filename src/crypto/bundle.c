@@ -1,5 +1,5 @@
-/* Containers of other people's making and for them: PKCS#7 with certificates only, PKCS#12. Nothing is taken out of a PKCS#12
- * whose key derivation would run for minutes, and no passphrase appears in a message. */
+/* Containers of other people's making and for them: PKCS#7 with certificates only, PKCS#12. Nothing is taken out of
+ * a PKCS#12 whose key derivation would run for minutes, and no passphrase appears in a message. */
 #include "crypto/bundle.h"
 
 #include <openssl/err.h>
@@ -65,7 +65,8 @@ int p7_split(struct arena *a, struct bytes der, struct bytes **ret_v, size_t *re
 	return 0;
 }
 
-/* Old files use RC2, which OpenSSL 3 has in its legacy provider only: a library context of its own, used while one file is read. */
+/* Old files use RC2, which OpenSSL 3 has in its legacy provider only: a library context of its own, used while one
+ * file is read. */
 struct reader {
 	struct arena *a;
 	const char *passphrase;
@@ -93,7 +94,8 @@ static OSSL_LIB_CTX *legacy(struct reader *r)
 	return r->legacy;
 }
 
-/* Iteration counts, and scrypt's costs, are the INTEGERs in an algorithm's parameters; an absurd one is refused unread. */
+/* Iteration counts, and scrypt's costs, are the INTEGERs in an algorithm's parameters; an absurd one is refused
+ * unread. */
 static bool sane_costs(struct bytes params, int depth)
 {
 	struct der d = der_of(params);
@@ -128,7 +130,8 @@ static int undecipherable(struct err *e)
 
 	err_ossl(&why, "PKCS#12");
 	if (strstr(why.msg, "unsupported") || strstr(why.msg, "unknown"))
-		return err_set(e, ERR_UNSUPPORTED, "PKCS#12: encrypted with an algorithm that this OpenSSL does not have");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "PKCS#12: encrypted with an algorithm that this OpenSSL does not have");
 	return err_set(e, ERR_DENIED, "PKCS#12: the passphrase is wrong");
 }
 
@@ -293,8 +296,8 @@ static void free_certs(STACK_OF(X509) **s)
 	sk_X509_pop_free(*s, X509_free);
 }
 
-int p12_build(struct arena *a, EVP_PKEY *key, const struct bytes *certs, size_t ncerts, const char *name, const char *passphrase,
-	      bool legacy_algs, struct bytes *ret_der, struct err *e)
+int p12_build(struct arena *a, EVP_PKEY *key, const struct bytes *certs, size_t ncerts, const char *name,
+	      const char *passphrase, bool legacy_algs, struct bytes *ret_der, struct err *e)
 {
 	__attribute__((cleanup(free_certs))) STACK_OF(X509) *others = sk_X509_new_null();
 	int pbe = legacy_algs ? NID_pbe_WithSHA1And3_Key_TripleDES_CBC : NID_aes_256_cbc;

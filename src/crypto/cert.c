@@ -1,6 +1,6 @@
-/* Reads certificates (RFC 5280 4.1) strictly by hand: definite lengths, no trailing bytes, the two signature algorithms alike,
- * no duplicate extensions. What a foreign authority may have got wrong without harm (long names, old string types, a version
- * without extensions) is taken, because people must be able to import what they have. */
+/* Reads certificates (RFC 5280 4.1) strictly by hand: definite lengths, no trailing bytes, the two signature
+ * algorithms alike, no duplicate extensions. What a foreign authority may have got wrong without harm (long names,
+ * old string types, a version without extensions) is taken, because people must be able to import what they have. */
 #include "crypto/cert.h"
 
 #include <ctype.h>
@@ -77,7 +77,8 @@ static bool is_spki(struct bytes spki)
 		return false;
 	if (der_expect(&inner, DER_OID, &oid)) /* the parameters, if any */
 		return der_done(&inner) && der_oid(oid, dotted, sizeof(dotted));
-	return der_done(&inner) || ((der_expect(&inner, DER_NULL, NULL) || der_expect(&inner, DER_SEQUENCE, NULL)) && der_done(&inner));
+	return der_done(&inner) ||
+	       ((der_expect(&inner, DER_NULL, NULL) || der_expect(&inner, DER_SEQUENCE, NULL)) && der_done(&inner));
 }
 
 static int decode_exts(struct cert *c, struct err *e)
@@ -87,7 +88,8 @@ static int decode_exts(struct cert *c, struct err *e)
 	struct der d;
 
 	c->path_length = -1;
-	if ((x = exts_find(&c->exts, OID_BC)) && ext_parse_basic_constraints(x->value, &c->is_ca, &c->path_length, e) < 0)
+	if ((x = exts_find(&c->exts, OID_BC)) &&
+	    ext_parse_basic_constraints(x->value, &c->is_ca, &c->path_length, e) < 0)
 		return err_ctx(e, "certificate");
 	if ((x = exts_find(&c->exts, OID_KU)) && ext_parse_key_usage(x->value, &c->key_usage, e) < 0)
 		return err_ctx(e, "certificate");
@@ -156,8 +158,8 @@ static int parse_der(struct arena *a, struct bytes der, struct cert *ret, struct
 	inner = der_of(v);
 	if (!der_next(&inner, &tag, &tbs, &c.tbs) || tag != DER_SEQUENCE)
 		return bad(e, "not a certificate (RFC 5280 4.1)");
-	if (!der_next(&inner, &tag, NULL, &c.sig_alg) || tag != DER_SEQUENCE || !der_expect(&inner, DER_BITSTRING, &c.sig) ||
-	    c.sig.n < 2 || c.sig.p[0] != 0 || !der_done(&inner))
+	if (!der_next(&inner, &tag, NULL, &c.sig_alg) || tag != DER_SEQUENCE ||
+	    !der_expect(&inner, DER_BITSTRING, &c.sig) || c.sig.n < 2 || c.sig.p[0] != 0 || !der_done(&inner))
 		return bad(e, "malformed signature (RFC 5280 4.1.1.3)");
 	c.sig.p++; /* the count of unused bits */
 	c.sig.n--;

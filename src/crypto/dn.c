@@ -1,6 +1,6 @@
-/* Distinguished names taken apart and put together: the table of attribute types, the string types, the bounds of RFC 5280
- * A.1. Reading checks structure only, because names of foreign authorities must be shown whatever is in them; what we certify
- * goes through ava_check or is made by ava_encode. */
+/* Distinguished names taken apart and put together: the table of attribute types, the string types, the bounds of
+ * RFC 5280 A.1. Reading checks structure only, because names of foreign authorities must be shown whatever is in
+ * them; what we certify goes through ava_check or is made by ava_encode. */
 #include "crypto/dn.h"
 
 #include <stddef.h>
@@ -41,7 +41,8 @@ const struct attr attrs[] = {
 	{ "organizationIdentifier", "2.5.4.97", DER_UTF8, 256, { 0 }, NO_FIELD },
 	{ "unstructuredName", "1.2.840.113549.1.9.2", DER_UTF8, 255, { 0 }, NO_FIELD },
 	{ "jurisdictionL", "1.3.6.1.4.1.311.60.2.1.1", DER_UTF8, 128, { "jurisdictionLocalityName" }, NO_FIELD },
-	{ "jurisdictionST", "1.3.6.1.4.1.311.60.2.1.2", DER_UTF8, 128, { "jurisdictionStateOrProvinceName" }, NO_FIELD },
+	{ "jurisdictionST", "1.3.6.1.4.1.311.60.2.1.2", DER_UTF8, 128, { "jurisdictionStateOrProvinceName" },
+	  NO_FIELD },
 	{ "jurisdictionC", "1.3.6.1.4.1.311.60.2.1.3", DER_PRINTABLE, 2, { "jurisdictionCountryName" }, NO_FIELD },
 	{ 0 },
 };
@@ -185,8 +186,8 @@ static void put_utf8(struct buf *b, uint32_t c)
 	buf_putc(b, (char)(0x80 | (c & 0x3f)));
 }
 
-/* Octets of one character in the fixed-width string types; 0: not one of them. T61String is read as Latin-1, which is what
- * those who still write it mean. */
+/* Octets of one character in the fixed-width string types; 0: not one of them. T61String is read as Latin-1, which
+ * is what those who still write it mean. */
 static size_t char_width(int tag)
 {
 	switch (tag) {
@@ -218,7 +219,8 @@ char *ava_text(struct arena *a, const struct ava *v)
 
 		for (size_t k = 0; k < width; k++)
 			c = c << 8 | v->value.p[i + k];
-		if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || (c > 0x7f && width == 1 && v->tag != DER_T61))
+		if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ||
+		    (c > 0x7f && width == 1 && v->tag != DER_T61))
 			return NULL;
 		put_utf8(&b, c);
 	}
@@ -258,12 +260,14 @@ static int check_text(struct arena *a, const struct attr *t, const char *text, s
 	if (chars == 0)
 		return err_set(e, ERR_INVALID, "%s is empty", name);
 	if (t && chars > t->max)
-		return err_set(e, ERR_INVALID, "%s has %zu characters, at most %zu are allowed (RFC 5280 A.1)", name, chars, t->max);
+		return err_set(e, ERR_INVALID, "%s has %zu characters, at most %zu are allowed (RFC 5280 A.1)", name,
+			       chars, t->max);
 	if (t && t->max == 2 && (strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") != 2))
-		return err_set(e, ERR_INVALID, "%s: \"%s\" is not two letters (ISO 3166)", name, text_escape(a, bytes_of(text)));
-	if (t && t->tag == DER_PRINTABLE && !printable(text))
-		return err_set(e, ERR_INVALID, "%s: \"%s\" has characters that a PrintableString lacks (RFC 5280 A.1)", name,
+		return err_set(e, ERR_INVALID, "%s: \"%s\" is not two letters (ISO 3166)", name,
 			       text_escape(a, bytes_of(text)));
+	if (t && t->tag == DER_PRINTABLE && !printable(text))
+		return err_set(e, ERR_INVALID, "%s: \"%s\" has characters that a PrintableString lacks (RFC 5280 A.1)",
+			       name, text_escape(a, bytes_of(text)));
 	return 0;
 }
 
@@ -275,7 +279,8 @@ int ava_encode(struct arena *a, const struct attr *t, const char *text, struct a
 	if (dn_oid(a, t->oid, &v.oid) < 0)
 		return err_set(e, ERR_INVALID, "%s is not an attribute type", t->name);
 	if (!utf8_valid(bytes_of(text)))
-		return err_set(e, ERR_INVALID, "%s: \"%s\" is not valid UTF-8", t->name, text_escape(a, bytes_of(text)));
+		return err_set(e, ERR_INVALID, "%s: \"%s\" is not valid UTF-8", t->name,
+			       text_escape(a, bytes_of(text)));
 	if (t->field == FIELD(email) && strchr(text, '@') && idn_mailbox(a, text, &s, e) < 0)
 		return err_ctx(e, "%s", t->name);
 	if (t->field == FIELD(domain_component) && idn_to_ascii(a, text, &s, e) < 0)
@@ -300,7 +305,7 @@ int ava_check(struct arena *a, const struct ava *v, struct err *e)
 	if (!text)
 		return err_set(e, ERR_INVALID, "%s is not a valid string of its type", name);
 	if (v->tag == DER_PRINTABLE && !printable(text))
-		return err_set(e, ERR_INVALID, "%s: \"%s\" has characters that a PrintableString lacks (X.680 41.4)", name,
-			       text_escape(a, bytes_of(text)));
+		return err_set(e, ERR_INVALID, "%s: \"%s\" has characters that a PrintableString lacks (X.680 41.4)",
+			       name, text_escape(a, bytes_of(text)));
 	return check_text(a, v->attr, text, e);
 }

@@ -1,5 +1,6 @@
-/* Makes certificate extensions (RFC 5280 4.2), one function a kind. Values are in the arena; each goes into the list once, and
- * critical is what the RFC says it is. What can be wrong is refused here, so that nothing is signed that a reader would refuse. */
+/* Makes certificate extensions (RFC 5280 4.2), one function a kind. Values are in the arena; each goes into the list
+ * once, and critical is what the RFC says it is. What can be wrong is refused here, so that nothing is signed that a
+ * reader would refuse. */
 #include "crypto/ext.h"
 
 #include <string.h>
@@ -74,7 +75,7 @@ void ext_basic_constraints(struct arena *a, struct exts *x, bool ca, int64_t pat
 
 void ext_key_usage(struct arena *a, struct exts *x, unsigned bits)
 {
-	/* BIT STRING with named bits: bit 0 is the first octet's highest, and trailing zero bits are left out (X.690 11.2.2) */
+	/* Named bits: bit 0 is the first octet's highest, and trailing zero bits are left out (X.690 11.2.2). */
 	unsigned char v[5] = { DER_BITSTRING, 0 };
 	unsigned last = 0;
 
@@ -97,7 +98,8 @@ int ext_eku(struct arena *a, struct exts *x, const struct strv *names, struct er
 		const char *oid = eku_oid(names->v[i]);
 
 		if (!oid_valid(oid))
-			return err_set(e, ERR_INVALID, "\"%s\" is not an extended key usage", text_escape(a, bytes_of(names->v[i])));
+			return err_set(e, ERR_INVALID, "\"%s\" is not an extended key usage",
+				       text_escape(a, bytes_of(names->v[i])));
 		stamping = stamping || strcmp(names->v[i], "timeStamping") == 0;
 		parts[i] = oid_tlv(a, oid);
 	}
@@ -130,7 +132,8 @@ int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv 
 	if (uris->n == 0)
 		return 0;
 	full = der_join(a, DER_CTX_CONS, parts, uris->n);
-	exts_add(a, x, oid, false, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, full))));
+	exts_add(a, x, oid, false,
+		 DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, full))));
 	return 0;
 }
 
@@ -144,7 +147,8 @@ int ext_aia(struct arena *a, struct exts *x, const struct strv *ocsp, const stru
 
 		if (gn_uri(a, is_ocsp ? ocsp->v[i] : issuers->v[i - ocsp->n], &uri, e) < 0)
 			return err_ctx(e, "authority information access");
-		parts[n++] = DER_JOIN(a, DER_SEQUENCE, oid_tlv(a, is_ocsp ? "1.3.6.1.5.5.7.48.1" : "1.3.6.1.5.5.7.48.2"), uri);
+		parts[n++] = DER_JOIN(a, DER_SEQUENCE,
+				      oid_tlv(a, is_ocsp ? "1.3.6.1.5.5.7.48.1" : "1.3.6.1.5.5.7.48.2"), uri);
 	}
 	if (n)
 		exts_add(a, x, OID_AIA, false, der_join(a, DER_SEQUENCE, parts, n));
@@ -169,7 +173,8 @@ static int build_qualifiers(struct arena *a, const struct policy_info *p, struct
 		for (const char *s = p->user_notice; *s; s++)
 			chars += ((unsigned char)*s & 0xc0) != 0x80;
 		if (chars == 0 || chars > 200 || !utf8_valid(bytes_of(p->user_notice)))
-			return err_set(e, ERR_INVALID, "policy %s: the notice must have 1 to 200 characters (RFC 5280 4.2.1.4)", p->oid);
+			return err_set(e, ERR_INVALID,
+				       "policy %s: the notice needs 1 to 200 characters (RFC 5280 4.2.1.4)", p->oid);
 		parts[n++] = DER_JOIN(a, DER_SEQUENCE, oid_tlv(a, "1.3.6.1.5.5.7.2.2"),
 				      DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_UTF8, bytes_of(p->user_notice))));
 	}
@@ -183,7 +188,8 @@ int ext_policies(struct arena *a, struct exts *x, const struct policy_info *p, s
 
 	for (size_t i = 0; i < n; i++) {
 		if (!oid_valid(p[i].oid))
-			return err_set(e, ERR_INVALID, "\"%s\" is not a policy's OID", text_escape(a, bytes_of(p[i].oid)));
+			return err_set(e, ERR_INVALID, "\"%s\" is not a policy's OID",
+				       text_escape(a, bytes_of(p[i].oid)));
 		if (build_qualifiers(a, &p[i], &qualifiers, e) < 0)
 			return -1;
 		parts[i] = DER_JOIN(a, DER_SEQUENCE, oid_tlv(a, p[i].oid), qualifiers);

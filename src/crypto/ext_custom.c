@@ -1,5 +1,5 @@
-/* Extensions that a profile gives by OID: their value as DER in hexadecimal digits, or as a small text of one ASN.1 element.
- * The value is always one whole DER element; what is inside is the profile's business. */
+/* Extensions that a profile gives by OID: their value as DER in hexadecimal digits, or as a small text of one ASN.1
+ * element. The value is always one whole DER element; what is inside is the profile's business. */
 #include <string.h>
 
 #include "base/text.h"
@@ -115,8 +115,8 @@ static int build_asn1(struct arena *a, const struct custom_extension *c, struct 
 		return 0;
 	}
 	return err_set(e, ERR_INVALID,
-		       "extension %s: \"%s\" begins with none of UTF8String: IA5String: PrintableString: INTEGER: BOOLEAN: "
-		       "OCTETSTRING: OID: NULL",
+		       "extension %s: \"%s\" begins with none of UTF8String: IA5String: PrintableString: INTEGER: "
+		       "BOOLEAN: OCTETSTRING: OID: NULL",
 		       c->oid, text_escape(a, bytes_of(c->asn1)));
 }
 

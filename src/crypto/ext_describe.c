@@ -139,7 +139,8 @@ static bool info_access(struct arena *a, struct buf *b, struct bytes v)
 		if (!der_expect(&d, DER_SEQUENCE, &v))
 			return false;
 		one = der_of(v);
-		if (!der_expect(&one, DER_OID, &oid) || !der_oid(oid, dotted, sizeof(dotted)) || !der_next(&one, &tag, &v, NULL))
+		if (!der_expect(&one, DER_OID, &oid) || !der_oid(oid, dotted, sizeof(dotted)) ||
+		    !der_next(&one, &tag, &v, NULL))
 			return false;
 		text = gn_text(a, tag, v, false, &ignored);
 		if (!text)

@@ -20,7 +20,8 @@ int exts_parse(struct arena *a, struct bytes seq, struct exts *ret, struct err *
 		one = der_of(v);
 		if (!der_expect(&one, DER_OID, &oid) || !der_oid(oid, dotted, sizeof(dotted)))
 			return err_set(e, ERR_INVALID, "an extension has a malformed OID (RFC 5280 4.1)");
-		if (der_expect(&one, DER_BOOLEAN, &critical)) { /* FALSE is the default and need not be there; some write it */
+		/* FALSE is the default and need not be there; some write it */
+		if (der_expect(&one, DER_BOOLEAN, &critical)) {
 			if (critical.n != 1 || (critical.p[0] != 0 && critical.p[0] != 0xff))
 				return err_set(e, ERR_INVALID, "extension %s: malformed critical (X.690 11.1)", dotted);
 			ext.critical = critical.p[0] != 0;
@@ -75,7 +76,8 @@ int ext_parse_key_usage(struct bytes value, unsigned *ret, struct err *e)
 		if (v.p[1 + i / 8] & 0x80 >> i % 8)
 			bits |= 1U << i;
 	if (bits == 0 || bits > KU_DECIPHER_ONLY * 2 - 1)
-		return err_set(e, ERR_INVALID, "keyUsage has %s (RFC 5280 4.2.1.3)", bits ? "unknown bits" : "no bit set");
+		return err_set(e, ERR_INVALID, "keyUsage has %s (RFC 5280 4.2.1.3)",
+			       bits ? "unknown bits" : "no bit set");
 	*ret = bits;
 	return 0;
 }

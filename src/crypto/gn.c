@@ -1,6 +1,6 @@
-/* General names: DNS names, addresses, mailboxes, URIs and the rarer kinds, between text and DER. Nothing is let through that
- * a reader of the certificate could take for another name: no NUL, no control characters, no white space in host names, no
- * empty values. */
+/* General names: DNS names, addresses, mailboxes, URIs and the rarer kinds, between text and DER. Nothing is let
+ * through that a reader of the certificate could take for another name: no NUL, no control characters, no white
+ * space in host names, no empty values. */
 #include "crypto/gn.h"
 
 #include <arpa/inet.h>
@@ -72,7 +72,8 @@ static int build_subnet(struct arena *a, const char *text, struct bytes *ret, st
 			       text_escape(a, bytes_of(text)));
 	for (size_t i = 0; i < n; i++)
 		if (v[i] & ~v[n + i])
-			return err_set(e, ERR_INVALID, "\"%s\" has bits outside its mask", text_escape(a, bytes_of(text)));
+			return err_set(e, ERR_INVALID, "\"%s\" has bits outside its mask",
+				       text_escape(a, bytes_of(text)));
 	*ret = tlv(a, GN_IP, (struct bytes){ v, 2 * n });
 	return 0;
 }
@@ -98,7 +99,8 @@ static int build_domain(struct arena *a, int tag, const char *text, struct bytes
 		if (idn_mailbox(a, text, &host, e) < 0)
 			return -1;
 	} else if (dot && tag == GN_DNS) {
-		return err_set(e, ERR_INVALID, "DNS constraints have no leading dot: \"%s\" covers all names below it (RFC 5280 4.2.1.10)",
+		return err_set(e, ERR_INVALID,
+			       "DNS constraints have no leading dot: \"%s\" covers what is below it (RFC 5280 4.2.1.10)",
 			       text_escape(a, bytes_of(text + 1)));
 	} else if (text[0] || tag != GN_DNS) { /* the empty DNS name covers all names */
 		if (strchr(text, '*'))
@@ -120,8 +122,10 @@ int gn_uri(struct arena *a, const char *uri, struct bytes *ret, struct err *e)
 	size_t n;
 
 	if (scheme == 0 || uri[scheme] != ':' || !uri[scheme + 1] || strchr("0123456789+-.", uri[0]))
-		return err_set(e, ERR_INVALID, "\"%s\" is not an absolute URI (RFC 3986 4.3)", text_escape(a, bytes_of(uri)));
-	if (strncmp(uri + scheme, "://", 3) == 0) { /* an international host name becomes A-labels, nothing else is changed */
+		return err_set(e, ERR_INVALID, "\"%s\" is not an absolute URI (RFC 3986 4.3)",
+			       text_escape(a, bytes_of(uri)));
+	/* an international host name becomes A-labels, nothing else is changed */
+	if (strncmp(uri + scheme, "://", 3) == 0) {
 		n = strcspn(host, "/?#");
 		at = memrchr(host, '@', n);
 		if (at) {
@@ -141,7 +145,8 @@ int gn_uri(struct arena *a, const char *uri, struct bytes *ret, struct err *e)
 	}
 	for (const char *p = s; *p; p++)
 		if (*p <= ' ' || *p > '~' || strchr("\"<>\\^`{|}", *p))
-			return err_set(e, ERR_INVALID, "\"%s\" has characters that a URI must percent-encode (RFC 3986 2)",
+			return err_set(e, ERR_INVALID,
+				       "\"%s\" has characters that a URI must percent-encode (RFC 3986 2)",
 				       text_escape(a, bytes_of(uri)));
 	*ret = tlv(a, GN_URI, bytes_of(s));
 	return 0;
@@ -155,7 +160,8 @@ static int build_other(struct arena *a, const char *text, struct bytes *ret, str
 	struct der d;
 
 	if (!semi || dn_oid(a, arena_strndup(a, text, (size_t)(semi - text)), &oid) < 0)
-		return err_set(e, ERR_INVALID, "otherName \"%s\" must begin with an OID and a semicolon", text_escape(a, bytes_of(text)));
+		return err_set(e, ERR_INVALID, "otherName \"%s\" must begin with an OID and a semicolon",
+			       text_escape(a, bytes_of(text)));
 	if (strncasecmp(semi + 1, "UTF8:", 5) == 0 || strncasecmp(semi + 1, "UTF8String:", 11) == 0) {
 		value = bytes_of(strchr(semi, ':') + 1);
 		for (size_t i = 0; i < value.n; i++)
@@ -165,12 +171,14 @@ static int build_other(struct arena *a, const char *text, struct bytes *ret, str
 			return err_set(e, ERR_INVALID, "otherName is empty or not valid UTF-8");
 		value = tlv(a, DER_UTF8, value);
 	} else if (hex_decode(a, semi + 1, &value) < 0) {
-		return err_set(e, ERR_INVALID, "otherName \"%s\" has neither UTF8: nor hexadecimal digits after the semicolon",
+		return err_set(e, ERR_INVALID,
+			       "otherName \"%s\" has neither UTF8: nor hexadecimal digits after the semicolon",
 			       text_escape(a, bytes_of(text)));
 	}
 	d = der_of(value);
 	if (!der_next(&d, NULL, NULL, NULL) || !der_done(&d))
-		return err_set(e, ERR_INVALID, "otherName \"%s\" does not hold one DER element", text_escape(a, bytes_of(text)));
+		return err_set(e, ERR_INVALID, "otherName \"%s\" does not hold one DER element",
+			       text_escape(a, bytes_of(text)));
 	*ret = DER_JOIN(a, GN_OTHER, tlv(a, DER_OID, oid), tlv(a, DER_CTX_CONS, value));
 	return 0;
 }
@@ -200,7 +208,8 @@ int gn_build(struct arena *a, const char *text, bool subtree, struct bytes *ret,
 		return build_other(a, text, ret, e);
 	case GN_RID:
 		if (dn_oid(a, text, &der) < 0)
-			return err_set(e, ERR_INVALID, "RID \"%s\" is not an object identifier", text_escape(a, bytes_of(text)));
+			return err_set(e, ERR_INVALID, "RID \"%s\" is not an object identifier",
+				       text_escape(a, bytes_of(text)));
 		break;
 	default:
 		if (name_parse(a, text, &der, e) < 0)
@@ -296,6 +305,7 @@ char *gn_text(struct arena *a, int tag, struct bytes v, bool subtree, struct err
 		return NULL;
 	}
 	if (!text)
-		err_set(e, ERR_INVALID, "malformed general name, or one with characters that it must not have (RFC 5280 4.2.1.6)");
+		err_set(e, ERR_INVALID,
+			"malformed general name, or one with characters that it must not have (RFC 5280 4.2.1.6)");
 	return text;
 }

@@ -1,7 +1,7 @@
-/* International host names to A-labels (RFC 5890, Punycode RFC 3492). The only mapping done is ASCII to lower case. Labels are
- * taken only when all their characters are letters that stand for themselves in IDNA 2008: whatever would need
- * normalisation, case folding, or the rules for right-to-left and joining scripts is refused, because two programs could
- * map it to two names; such a label can be given as A-label ("xn--…"). */
+/* International host names to A-labels (RFC 5890, Punycode RFC 3492). The only mapping done is ASCII to lower case.
+ * Labels are taken only when all their characters are letters that stand for themselves in IDNA 2008: whatever would
+ * need normalisation, case folding, or the rules for right-to-left and joining scripts is refused, because two
+ * programs could map it to two names; such a label can be given as A-label ("xn--…"). */
 #include "crypto/idn.h"
 
 #include <stdint.h>
@@ -16,10 +16,11 @@ enum { HOST_MAX = 253, LABEL_MAX = 63 };
 static const struct {
 	uint32_t from, to, step;
 } letters[] = {
-	{ 0xdf, 0xf6, 1 },	{ 0xf8, 0xff, 1 },	{ 0x101, 0x131, 2 },   { 0x135, 0x137, 2 },   { 0x138, 0x13e, 2 },
-	{ 0x142, 0x148, 2 },	{ 0x14b, 0x177, 2 },	{ 0x17a, 0x17e, 2 },   { 0x390, 0x390, 1 },   { 0x3ac, 0x3ce, 1 },
-	{ 0x430, 0x45f, 1 },	{ 0x48b, 0x4bf, 2 },	{ 0x4d1, 0x52f, 2 },   { 0x1ea1, 0x1ef9, 2 }, { 0x3041, 0x3096, 1 },
-	{ 0x30a1, 0x30fa, 1 },	{ 0x30fc, 0x30fe, 1 },	{ 0x3400, 0x4dbf, 1 }, { 0x4e00, 0x9fff, 1 }, { 0xac00, 0xd7a3, 1 },
+	{ 0xdf, 0xf6, 1 }, { 0xf8, 0xff, 1 }, { 0x101, 0x131, 2 }, { 0x135, 0x137, 2 },
+	{ 0x138, 0x13e, 2 }, { 0x142, 0x148, 2 }, { 0x14b, 0x177, 2 }, { 0x17a, 0x17e, 2 },
+	{ 0x390, 0x390, 1 }, { 0x3ac, 0x3ce, 1 }, { 0x430, 0x45f, 1 }, { 0x48b, 0x4bf, 2 },
+	{ 0x4d1, 0x52f, 2 }, { 0x1ea1, 0x1ef9, 2 }, { 0x3041, 0x3096, 1 }, { 0x30a1, 0x30fa, 1 },
+	{ 0x30fc, 0x30fe, 1 }, { 0x3400, 0x4dbf, 1 }, { 0x4e00, 0x9fff, 1 }, { 0xac00, 0xd7a3, 1 },
 };
 
 static bool is_letter(uint32_t c)
@@ -64,7 +65,8 @@ static char digit(uint32_t d)
 	return (char)(d < 26 ? 'a' + d : '0' + (d - 26));
 }
 
-/* RFC 3492 6.3. A label has at most LABEL_MAX characters, so that no counter comes near 32 bits: 0x10ffff * 64 < 2^27. */
+/* RFC 3492 6.3. A label has at most LABEL_MAX characters, so that no counter comes near 32 bits: 0x10ffff * 64 <
+ * 2^27. */
 static void punycode(struct buf *out, const uint32_t *c, size_t n)
 {
 	uint32_t at = 0x80, delta = 0, bias = 72, basic = 0, done;
@@ -121,7 +123,8 @@ static int put_u_label(struct arena *a, struct buf *out, const char *s, size_t l
 		if (c[n] >= 'A' && c[n] <= 'Z')
 			c[n] += 'a' - 'A';
 		if (!(c[n] < 0x80 ? is_ldh(c[n]) : is_letter(c[n])))
-			return err_set(e, ERR_INVALID, "the label \"%s\" needs a mapping of its characters; write it as A-label (xn--…)",
+			return err_set(e, ERR_INVALID,
+				       "the label \"%s\" needs its characters mapped; write it as A-label (xn--…)",
 				       text_escape(a, (struct bytes){ (const unsigned char *)s, len }));
 		n++;
 	}
@@ -193,7 +196,8 @@ int idn_mailbox(struct arena *a, const char *mailbox, char **ret, struct err *e)
 		return err_set(e, ERR_INVALID, "\"%s\" is not a mail address", text_escape(a, bytes_of(mailbox)));
 	for (const char *p = mailbox; p < at; p++)
 		if (*p <= ' ' || *p > '~' || strchr("<>,;:\\\"()[]@", *p))
-			return err_set(e, ERR_INVALID, "\"%s\" has a local part that is not an ASCII atom (RFC 5280 4.2.1.6)",
+			return err_set(e, ERR_INVALID,
+				       "\"%s\" has a local part that is not an ASCII atom (RFC 5280 4.2.1.6)",
 				       text_escape(a, bytes_of(mailbox)));
 	if (idn_to_ascii(a, at + 1, &host, e) < 0)
 		return -1;

@@ -1,5 +1,5 @@
-/* What can be done with a distinguished name in DER: look, check, compare, merge. Attributes of unknown type are carried as
- * they are and never dropped. */
+/* What can be done with a distinguished name in DER: look, check, compare, merge. Attributes of unknown type are
+ * carried as they are and never dropped. */
 #include "crypto/name.h"
 
 #include <string.h>
@@ -58,7 +58,8 @@ char *name_cn(struct arena *a, struct bytes der)
 	return NULL;
 }
 
-static int add_values(struct arena *a, struct dn *dn, const struct attr *t, const struct strv *list, size_t from, struct err *e)
+static int add_values(struct arena *a, struct dn *dn, const struct attr *t, const struct strv *list, size_t from,
+		      struct err *e)
 {
 	for (size_t i = from; i < list->n; i++) {
 		struct ava v;
@@ -81,7 +82,8 @@ int name_from_fields(struct arena *a, const struct subject_fields *f, struct byt
 	return 0;
 }
 
-/* Requests come in all string types; what we issue has those of P7 (RFC 5280 4.1.2.4 leaves UTF8String and PrintableString). */
+/* Requests come in all string types; what we issue has those of P7 (RFC 5280 4.1.2.4 leaves UTF8String and
+ * PrintableString). */
 static int renew_string(struct arena *a, struct ava *v, struct err *e)
 {
 	bool joins = v->joins, good;
@@ -141,7 +143,8 @@ static int merge_one(struct arena *a, struct merge *m, struct ava v, struct err 
 	return 0;
 }
 
-int name_merge(struct arena *a, struct bytes base_der, const struct subject_fields *f, struct bytes *ret_der, struct err *e)
+int name_merge(struct arena *a, struct bytes base_der, const struct subject_fields *f, struct bytes *ret_der,
+	       struct err *e)
 {
 	struct merge m = { .fields = f };
 	struct dn base;

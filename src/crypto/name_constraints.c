@@ -1,5 +1,5 @@
-/* Name constraints (RFC 5280 4.2.1.10) before anything is signed: the subject and all alternative names of a certificate must
- * lie inside what its issuer may certify. What cannot be compared counts against the name. */
+/* Name constraints (RFC 5280 4.2.1.10) before anything is signed: the subject and all alternative names of a
+ * certificate must lie inside what its issuer may certify. What cannot be compared counts against the name. */
 #include <string.h>
 
 #include "base/text.h"
@@ -33,7 +33,8 @@ static struct bytes tail(struct bytes s, size_t n)
 	return (struct bytes){ s.p + (s.n - n), n };
 }
 
-/* `host` is `domain` or below it. A leading dot in the domain, which RFC 5280 does not give DNS names, asks for a name below. */
+/* `host` is `domain` or below it. A leading dot in the domain, which RFC 5280 does not give DNS names, asks for a
+ * name below. */
 static bool below(struct bytes host, struct bytes domain)
 {
 	if (domain.n == 0)
@@ -148,7 +149,8 @@ static int read_subtrees(struct arena *a, struct bytes list, struct names *out, 
 	return 0;
 }
 
-static int read_constraints(struct arena *a, struct bytes nc, struct names *permitted, struct names *excluded, struct err *e)
+static int read_constraints(struct arena *a, struct bytes nc, struct names *permitted, struct names *excluded,
+			    struct err *e)
 {
 	struct der d = der_of(nc);
 	struct bytes v;
@@ -165,11 +167,12 @@ static int read_constraints(struct arena *a, struct bytes nc, struct names *perm
 
 static bool looks_like_host(const char *s)
 {
-	return strchr(s, '.') && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.*_")] == 0;
+	return strchr(s, '.') &&
+	       s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.*_")] == 0;
 }
 
-/* All names that constraints speak about. Common names count as DNS names where there are no others, as OpenSSL has it: a
- * certificate that verifiers would refuse is not worth signing. */
+/* All names that constraints speak about. Common names count as DNS names where there are no others, as OpenSSL has
+ * it: a certificate that verifiers would refuse is not worth signing. */
 static int collect(struct arena *a, struct bytes subject, struct bytes san, struct names *out, struct err *e)
 {
 	struct subject_fields f;
@@ -207,14 +210,15 @@ static const char *show(struct arena *a, int tag, struct bytes v, bool subtree)
 	return text ? text_escape(a, bytes_of(text)) : "a name";
 }
 
-static int check_one(struct arena *a, int tag, struct bytes v, const struct names *permitted, const struct names *excluded,
-		     struct err *e)
+static int check_one(struct arena *a, int tag, struct bytes v, const struct names *permitted,
+		     const struct names *excluded, struct err *e)
 {
 	const char *only = NULL;
 
 	for (size_t i = 0; i < excluded->n; i++)
 		if (excluded->v[i].tag == tag && matches(a, tag, v, excluded->v[i].v, true))
-			return err_set(e, ERR_DENIED, "\"%s\" lies in \"%s\", which the issuer's name constraints exclude (RFC 5280 4.2.1.10)",
+			return err_set(e, ERR_DENIED,
+				       "\"%s\" lies in \"%s\", which the issuer's constraints exclude (RFC 5280 4.2.1.10)",
 				       show(a, tag, v, false), show(a, tag, excluded->v[i].v, true));
 	for (size_t i = 0; i < permitted->n; i++) {
 		if (permitted->v[i].tag != tag)
@@ -223,15 +227,20 @@ static int check_one(struct arena *a, int tag, struct bytes v, const struct name
 			return 0;
 		only = only ? only : show(a, tag, permitted->v[i].v, true);
 	}
-	return only ? err_set(e, ERR_DENIED, "\"%s\" is not in what the issuer's name constraints permit, such as \"%s\" (RFC 5280 4.2.1.10)",
-			      show(a, tag, v, false), only) : 0;
+	if (!only)
+		return 0;
+	return err_set(e, ERR_DENIED,
+		       "\"%s\" is not in what the issuer's name constraints permit, such as \"%s\" (RFC 5280 4.2.1.10)",
+		       show(a, tag, v, false), only);
 }
 
-int cert_check_name_constraints(struct arena *a, struct bytes nc_value, struct bytes subject, struct bytes san_value, struct err *e)
+int cert_check_name_constraints(struct arena *a, struct bytes nc_value, struct bytes subject, struct bytes san_value,
+				struct err *e)
 {
 	struct names permitted = { 0 }, excluded = { 0 }, names = { 0 };
 
-	if (read_constraints(a, nc_value, &permitted, &excluded, e) < 0 || collect(a, subject, san_value, &names, e) < 0)
+	if (read_constraints(a, nc_value, &permitted, &excluded, e) < 0 ||
+	    collect(a, subject, san_value, &names, e) < 0)
 		return -1;
 	for (size_t i = 0; i < names.n; i++)
 		if (check_one(a, names.v[i].tag, names.v[i].v, &permitted, &excluded, e) < 0)

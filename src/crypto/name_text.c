@@ -44,8 +44,9 @@ static int put_escaped(struct reader *r, struct buf *out, struct err *e)
 		buf_putc(out, r->p[1]);
 		r->p += 2;
 	} else {
-		return err_set(e, ERR_INVALID, "subject: a backslash must stand before a special character or two hexadecimal "
-					       "digits other than 00 (RFC 4514 2.4)");
+		return err_set(e, ERR_INVALID,
+			       "subject: a backslash must stand before a special character or two hexadecimal "
+			       "digits other than 00 (RFC 4514 2.4)");
 	}
 	return 0;
 }
@@ -134,8 +135,8 @@ static int read_type(struct arena *a, struct reader *r, const struct attr **ret,
 		return 0;
 	if (dn_oid(a, other.oid, &oid) < 0)
 		return err_set(e, ERR_INVALID,
-			       "subject: unknown attribute type \"%s\"; known are C ST L O OU CN serialNumber DC email UID and "
-			       "others, or an OID",
+			       "subject: unknown attribute type \"%s\"; known are C ST L O OU CN serialNumber DC email "
+			       "UID and others, or an OID",
 			       text_escape(a, bytes_of(other.oid)));
 	*ret = arena_memdup(a, &other, sizeof(other));
 	return 0;

@@ -1,5 +1,6 @@
-/* PEM (RFC 7468): blocks with strict base64, anything between them ignored, as the explanatory text that other tools put there
- * wants it. A block that is damaged is handed out without bytes, so that it is refused where it is read and never passed over. */
+/* PEM (RFC 7468): blocks with strict base64, anything between them ignored, as the explanatory text that other tools
+ * put there wants it. A block that is damaged is handed out without bytes, so that it is refused where it is read
+ * and never passed over. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -43,7 +44,8 @@ static bool next_begin(struct bytes *text, const char **ret_label, size_t *ret_n
 		if (p > start && p[-1] != '\n' && p[-1] != '\r')
 			continue;
 		label = p + sizeof(begin) - 1;
-		dashes = memmem(label, (size_t)(end - label) < LABEL_MAX + 5 ? (size_t)(end - label) : LABEL_MAX + 5, "-----", 5);
+		dashes = memmem(label, (size_t)(end - label) < LABEL_MAX + 5 ? (size_t)(end - label) : LABEL_MAX + 5,
+				"-----", 5);
 		if (!dashes || memchr(label, '\n', (size_t)(dashes - label)))
 			continue;
 		*ret_label = label;

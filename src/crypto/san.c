@@ -1,5 +1,5 @@
-/* The subjectAltName value: a SEQUENCE OF GeneralName from a list of texts, and back. Names that are given twice are written
- * once. */
+/* The subjectAltName value: a SEQUENCE OF GeneralName from a list of texts, and back. Names that are given twice are
+ * written once. */
 #include "crypto/ext.h"
 #include "crypto/gn.h"
 
@@ -11,7 +11,8 @@ int san_build(struct arena *a, const struct strv *names, struct bytes *ret_value
 	size_t n = 0;
 
 	if (names->n == 0 || names->n > SAN_MAX)
-		return err_set(e, ERR_INVALID, "between 1 and %d alternative names are possible (RFC 5280 4.2.1.6)", SAN_MAX);
+		return err_set(e, ERR_INVALID, "between 1 and %d alternative names are possible (RFC 5280 4.2.1.6)",
+			       SAN_MAX);
 	for (size_t i = 0; i < names->n; i++) {
 		size_t k = 0;
 

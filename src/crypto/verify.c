@@ -1,5 +1,5 @@
-/* Path validation (RFC 5280 6) by OpenSSL, at a given time, with CRLs when there are any. Nothing of the environment takes part:
- * no trust store of the system, no clock. */
+/* Path validation (RFC 5280 6) by OpenSSL, at a given time, with CRLs when there are any. Nothing of the environment
+ * takes part: no trust store of the system, no clock. */
 #include "base/text.h"
 #include "crypto/cert.h"
 #include "crypto/name.h"
@@ -44,7 +44,8 @@ static int on_error(int good, X509_STORE_CTX *ctx)
 {
 	int last = sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1;
 
-	if (!good && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_UNABLE_TO_GET_CRL && X509_STORE_CTX_get_error_depth(ctx) == last) {
+	if (!good && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_UNABLE_TO_GET_CRL &&
+	    X509_STORE_CTX_get_error_depth(ctx) == last) {
 		X509_STORE_CTX_set_error(ctx, X509_V_OK);
 		return 1;
 	}
@@ -65,7 +66,8 @@ static int say_why(X509_STORE_CTX *ctx, struct err *e)
 	OPENSSL_free(der);
 	err_ossl(&ignored, "verify");
 	return err_set(e, ERR_CHECK, "certificate \"%s\" at depth %d: %s", text_escape(a, bytes_of(subject)),
-		       X509_STORE_CTX_get_error_depth(ctx), X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+		       X509_STORE_CTX_get_error_depth(ctx),
+		       X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 }
 
 int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, const struct bytes *roots, size_t nroots,
@@ -92,7 +94,8 @@ int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, con
 	if (X509_STORE_CTX_init(ctx, store, x, others) != 1)
 		return err_ossl(e, "verify");
 	if (ncrls)
-		flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_EXTENDED_CRL_SUPPORT | X509_V_FLAG_USE_DELTAS;
+		flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_EXTENDED_CRL_SUPPORT |
+			 X509_V_FLAG_USE_DELTAS;
 	X509_STORE_CTX_set_flags(ctx, flags);
 	X509_STORE_CTX_set_time(ctx, 0, (time_t)at);
 	X509_STORE_CTX_set_verify_cb(ctx, on_error);

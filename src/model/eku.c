@@ -1,6 +1,6 @@
-/* Extended key usages by name (RFC 5280 4.2.1.12 and the SMI registry), in one table. A usage is known under one canonical
- * name; names are read without regard to case, '_' and '-', and the names of other tools are understood. Usages that the
- * table lacks stay what they are: dotted object identifiers. */
+/* Extended key usages by name (RFC 5280 4.2.1.12 and the SMI registry), in one table. A usage is known under one
+ * canonical name; names are read without regard to case, '_' and '-', and the names of other tools are understood.
+ * Usages that the table lacks stay what they are: dotted object identifiers. */
 #include "model/profile.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
-/* The issuance profile as a record: its fields, their documentation, and the rules between them. A profile that passes
- * profile_check can be applied to any request without contradicting RFC 5280; what depends on the request, the key or the
- * issuing authority is judged at issuance. */
+/* The issuance profile as a record: its fields, their documentation, and the rules between them. A profile that
+ * passes profile_check can be applied to any request without contradicting RFC 5280; what depends on the request,
+ * the key or the issuing authority is judged at issuance. */
 #include "model/profile.h"
 
 #include <string.h>
@@ -39,8 +39,8 @@ static int validity_check(struct arena *a, void *rec, struct err *e)
 static int subject_check(struct arena *a, void *rec, struct err *e)
 {
 	struct subject_fields *s = rec;
-	struct strv *all[] = { &s->common_name, &s->organization, &s->organization_unit, &s->country, &s->state, &s->locality,
-			       &s->serial_number, &s->domain_component, &s->email };
+	struct strv *all[] = { &s->common_name, &s->organization, &s->organization_unit, &s->country, &s->state,
+			       &s->locality, &s->serial_number, &s->domain_component, &s->email };
 
 	for (size_t i = 0; i < COUNT(all); i++) { /* "common_name": "" means that nothing is said */
 		size_t n = 0;
@@ -73,8 +73,8 @@ static int check_usages(struct arena *a, struct strv *names, struct err *e)
 		if (!c) {
 			near = eku_nearest(names->v[i]);
 			return err_set(e, ERR_INVALID, "extended_key_usages: unknown usage \"%s\"%s%s%s",
-				       text_escape(a, bytes_of(names->v[i])), near ? ", did you mean \"" : "", near ? near : "",
-				       near ? "\"?" : "; use a registered name or an OID");
+				       text_escape(a, bytes_of(names->v[i])), near ? ", did you mean \"" : "",
+				       near ? near : "", near ? "\"?" : "; use a registered name or an OID");
 		}
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(names->v[k], c) == 0)
@@ -109,7 +109,7 @@ static int check_key_usage(const struct profile *p, struct err *e)
 		return err_set(e, ERR_INVALID, "extended_key_usages: timeStamping must stand alone (RFC 3161 2.3)");
 	if (p->extensions.ocsp_no_check && !has_usage(eku, "ocspSigning"))
 		return err_set(e, ERR_INVALID,
-			       "extensions.ocsp_no_check: needs the extended key usage ocspSigning (RFC 6960 4.2.2.2.1)");
+			       "extensions.ocsp_no_check: needs the usage ocspSigning (RFC 6960 4.2.2.2.1)");
 	return 0;
 }
 
@@ -122,7 +122,8 @@ static int check_crypto(const struct crypto_enforcement *c, struct err *e)
 
 		if (bits < 2048 || bits > 16384)
 			return err_set(e, ERR_INVALID,
-				       "crypto_enforcement.allowed_rsa_key_sizes: %lld is not from 2048 to 16384", (long long)bits);
+				       "crypto_enforcement.allowed_rsa_key_sizes: %lld is not from 2048 to 16384",
+				       (long long)bits);
 	}
 	for (size_t i = 0; i < c->allowed_ecdsa_key_sizes.n; i++) {
 		size_t k = 0;
@@ -147,7 +148,8 @@ static int check_uris(struct arena *a, const char *field, const struct strv *uri
 		for (const char *c = s; *c; c++)
 			good = good && *c > ' ' && *c < 0x7f;
 		if (!good)
-			return err_set(e, ERR_INVALID, "%s: \"%s\" is not a URI such as http://pki.example.com/ca.crl", field,
+			return err_set(e, ERR_INVALID, "%s: \"%s\" is not a URI such as http://pki.example.com/ca.crl",
+				       field,
 				       text_escape(a, bytes_of(s)));
 	}
 	return 0;
@@ -167,8 +169,8 @@ static int check_templates(struct arena *a, const char *field, const struct strv
 				k++;
 			if (k == COUNT(known) || p[2 + n] != '}')
 				return err_set(e, ERR_INVALID,
-					       "subject_alternative_names.%s: unknown template in \"%s\"; known are ${cn}, "
-					       "${device_id}, ${serial_number} and ${email}",
+					       "subject_alternative_names.%s: unknown template in \"%s\"; known are "
+					       "${cn}, ${device_id}, ${serial_number} and ${email}",
 					       field, text_escape(a, bytes_of(list->v[i])));
 		}
 	}
@@ -191,7 +193,8 @@ static bool is_managed(const char *oid)
 static int check_oid(struct arena *a, const char *field, const char *oid, struct err *e)
 {
 	if (!oid_valid(oid))
-		return err_set(e, ERR_INVALID, "%s: \"%s\" is not an object identifier such as 1.3.6.1.4.1.99999.1", field,
+		return err_set(e, ERR_INVALID, "%s: \"%s\" is not an object identifier such as 1.3.6.1.4.1.99999.1",
+			       field,
 			       text_escape(a, bytes_of(oid)));
 	if (is_managed(oid))
 		return err_set(e, ERR_INVALID, "%s: %s is made by other fields of the profile", field, oid);
@@ -209,7 +212,8 @@ static int check_custom(struct arena *a, const struct vec *custom, struct err *e
 		if (!v[i].der == !v[i].asn1)
 			return err_set(e, ERR_INVALID, "extensions.custom: %s needs either der or asn1", v[i].oid);
 		if (v[i].der && (hex_decode(a, v[i].der, &der) < 0 || der.n == 0))
-			return err_set(e, ERR_INVALID, "extensions.custom: der of %s is not hexadecimal digits", v[i].oid);
+			return err_set(e, ERR_INVALID, "extensions.custom: der of %s is not hexadecimal digits",
+				       v[i].oid);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(v[i].oid, v[k].oid) == 0)
 				return err_set(e, ERR_INVALID, "extensions.custom: %s is listed twice (RFC 5280 4.2)",
@@ -224,7 +228,8 @@ static int check_policies(struct arena *a, const struct vec *policies, struct er
 
 	for (size_t i = 0; i < policies->n; i++) {
 		if (!oid_valid(v[i].oid))
-			return err_set(e, ERR_INVALID, "extensions.certificate_policies.oid: \"%s\" is not an object identifier",
+			return err_set(e, ERR_INVALID,
+				       "extensions.certificate_policies.oid: \"%s\" is not an object identifier",
 				       text_escape(a, bytes_of(v[i].oid)));
 		if (v[i].cps) {
 			struct strv one = { .v = (char *[]){ v[i].cps }, .n = 1 };
@@ -235,7 +240,8 @@ static int check_policies(struct arena *a, const struct vec *policies, struct er
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(v[i].oid, v[k].oid) == 0)
 				return err_set(e, ERR_INVALID,
-					       "extensions.certificate_policies: %s is listed twice (RFC 5280 4.2.1.4)", v[i].oid);
+					       "extensions.certificate_policies: %s is listed twice (RFC 5280 4.2.1.4)",
+					       v[i].oid);
 	}
 	return 0;
 }
@@ -251,7 +257,8 @@ static int check_extensions(struct arena *a, const struct profile *p, struct err
 	if (!p->sign_as_ca && (x->name_constraints.permitted.n || x->name_constraints.excluded.n))
 		return err_set(e, ERR_INVALID, "extensions.name_constraints: needs sign_as_ca (RFC 5280 4.2.1.10)");
 	if (check_uris(a, "crl_distribution_points", &p->crl_distribution_points, e) < 0 ||
-	    check_uris(a, "extensions.authority_info_access.ocsp_server", &x->authority_info_access.ocsp_server, e) < 0 ||
+	    check_uris(a, "extensions.authority_info_access.ocsp_server", &x->authority_info_access.ocsp_server,
+		       e) < 0 ||
 	    check_uris(a, "extensions.authority_info_access.ca_issuers", &x->authority_info_access.ca_issuers, e) < 0)
 		return -1;
 	if (check_templates(a, "dns", &san->dns, e) < 0 || check_templates(a, "ip", &san->ip, e) < 0 ||
@@ -280,7 +287,8 @@ static int profile_check(struct arena *a, void *rec, struct err *e)
 		return err_set(e, ERR_INVALID, "crl_validity: must not be negative");
 	for (size_t i = 0; i < days->n; i++)
 		if (days->v[i] < 0 || days->v[i] > 36500)
-			return err_set(e, ERR_INVALID, "renewal_policy.notification_days_before_expiry: not a number of days");
+			return err_set(e, ERR_INVALID,
+				       "renewal_policy.notification_days_before_expiry: not a number of days");
 	return 0;
 }
 
@@ -290,8 +298,8 @@ static const char *const validity_names[] = { "Duration", "Time", "Indefinite", 
 
 static const struct field validity_fields[] = {
 	ENUM(validity, type, validity_names,
-	     "How the end is given: Duration counts from the moment of issue, Time is a fixed moment, Indefinite means that "
-	     "there is no well-defined end (99991231235959Z, RFC 5280 4.1.2.5).",
+	     "How the end is given: Duration counts from the moment of issue, Time is a fixed moment, Indefinite means "
+	     "that there is no well-defined end (99991231235959Z, RFC 5280 4.1.2.5).",
 	     .dflt = "Duration", .flags = F_SHOW0),
 	DUR(validity, duration,
 	    "For Duration: the units ns, us, ms, s, m, h, d, w and y (365 days) may be combined, as in 8760h, 90d or "
@@ -315,7 +323,8 @@ static const struct field subject_fields_fields[] = {
 	STRV(subject_fields, state, "State or province (ST), at most 128 characters.", .flags = F_LAX),
 	STRV(subject_fields, locality, "Locality (L), at most 128 characters.", .flags = F_LAX),
 	STRV(subject_fields, serial_number,
-	     "Serial number of the subject, such as a device (not of the certificate), at most 64 printable characters.",
+	     "Serial number of the subject, such as a device (not of the certificate), at most 64 printable "
+	     "characters.",
 	     .flags = F_LAX),
 	STRV(subject_fields, domain_component, "Domain component (DC), one label each, most general first.",
 	     .flags = F_LAX),
@@ -327,13 +336,15 @@ const struct schema subject_type =
 	PART(subject_fields, "subject", subject_check,
 	     "Fields of a distinguished name. Each takes a string or a list; several values and their order survive.");
 
-const char *const key_usage_names[] = { "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-					"key_agreement", "cert_sign", "crl_sign", "encipher_only", "decipher_only", NULL };
+const char *const key_usage_names[] = {
+	"digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+	"cert_sign", "crl_sign", "encipher_only", "decipher_only", NULL,
+};
 
 static const struct field crypto_enforcement_fields[] = {
 	BOOL(crypto_enforcement, enabled,
-	     "Whether the rules below hold. Weak keys (RSA below 2048 bits, curves below 224 bits and the like) are refused "
-	     "in any case."),
+	     "Whether the rules below hold. Weak keys (RSA below 2048 bits, curves below 224 bits and the like) are "
+	     "refused in any case."),
 	BOOL(crypto_enforcement, allow_rsa_keys, "Accept RSA keys."),
 	INTV(crypto_enforcement, allowed_rsa_key_sizes,
 	     "Accepted RSA sizes in bits. Absent: any secure size; an empty list: none."),
@@ -389,8 +400,8 @@ static const struct field name_constraints_fields[] = {
 };
 static const struct schema name_constraints_type =
 	PART(name_constraints, "name_constraints", NULL,
-	     "Where the names of all that an authority's subtree issues must lie (RFC 5280 4.2.1.10). Critical; only in "
-	     "profiles with sign_as_ca.");
+	     "Where the names of all that an authority's subtree issues must lie (RFC 5280 4.2.1.10). Critical; only "
+	     "in profiles with sign_as_ca.");
 
 static const struct field custom_extension_fields[] = {
 	STR(custom_extension, oid, "The extension's object identifier.", .flags = F_REQ),
@@ -419,7 +430,8 @@ static const struct schema profile_extensions_type =
 	PART(profile_extensions, "extensions", NULL, "Extensions beyond those that other fields make.");
 
 static const struct field renewal_policy_fields[] = {
-	INT(renewal_policy, renewal_window_days, "Renewal is allowed this many days before expiry; 0: not limited here.",
+	INT(renewal_policy, renewal_window_days,
+	    "Renewal is allowed this many days before expiry; 0: not limited here.",
 	    .max = 36500),
 	BOOL(renewal_policy, auto_renew_enabled,
 	     "Renew certificates whose key is in our engines by themselves inside the window."),
@@ -440,17 +452,18 @@ static const struct field profile_fields[] = {
 	     "Issue authorities: critical basicConstraints with CA:TRUE, and cert_sign is required. Otherwise the "
 	     "certificate is never an authority, whatever the request asks.",
 	     .flags = F_COL | F_SHOW0),
-	INT(profile, path_length, "Number of authorities that may follow in a path; -1: not limited. Only with sign_as_ca.",
+	INT(profile, path_length,
+	    "Number of authorities that may follow in a path; -1: not limited. Only with sign_as_ca.",
 	    .min = -1, .max = 64, .dflt = "-1"),
 	BOOL(profile, honor_key_usage, "Take the key usage from the request instead of from key_usage."),
 	FLAGS(profile, key_usage, key_usage_names,
-	      "Key usage bits (RFC 5280 4.2.1.3), critical. Those that a key's algorithm rules out (RFC 8813, RFC 9295) are "
-	      "left out."),
+	      "Key usage bits (RFC 5280 4.2.1.3), critical. Those that a key's algorithm rules out (RFC 8813, RFC "
+	      "9295) are left out."),
 	BOOL(profile, honor_extended_key_usages,
 	     "Take the extended key usages from the request instead of from extended_key_usages."),
 	STRV(profile, extended_key_usages,
-	     "Purposes of the key: serverAuth, clientAuth, codeSigning, emailProtection, timeStamping, ocspSigning, other "
-	     "registered names, or object identifiers. timeStamping stands alone and is critical (RFC 3161 2.3).",
+	     "Purposes of the key: serverAuth, clientAuth, codeSigning, emailProtection, timeStamping, ocspSigning, "
+	     "other registered names, or object identifiers. timeStamping stands alone and is critical (RFC 3161 2.3).",
 	     .flags = F_LAX | F_COL),
 	BOOL(profile, honor_subject,
 	     "Take the subject from the request; fields that subject names replace the request's values of that type. "
@@ -475,8 +488,8 @@ const struct schema profile_type = {
 	.name = "profile",
 	.plural = "profiles",
 	.path = "profiles/%s.yaml",
-	.doc = "An issuance profile: the shape of the certificates that are issued with it. Changes affect new certificates "
-	       "only.",
+	.doc = "An issuance profile: the shape of the certificates that are issued with it. Changes affect new "
+	       "certificates only.",
 	.size = sizeof(struct profile),
 	.fields = profile_fields,
 	.check = profile_check,

@@ -1,5 +1,5 @@
-/* Names, as DER and as text: what is accepted prints as text that reads as the same, and OpenSSL reads our DER. Alternative
- * names likewise. */
+/* Names, as DER and as text: what is accepted prints as text that reads as the same, and OpenSSL reads our DER.
+ * Alternative names likewise. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	text_to_der(a, text);
 	san(a, der);
-	if (name_format(a, der, &shown, &e) == 0 && name_merge(a, der, &none, &merged, &e) == 0 && name_check(der, &e) == 0 &&
+	if (name_format(a, der, &shown, &e) == 0 && name_merge(a, der, &none, &merged, &e) == 0 &&
+	    name_check(der, &e) == 0 &&
 	    !name_equal(der, merged))
 		abort();
 	return 0;

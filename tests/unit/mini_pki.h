@@ -23,7 +23,8 @@ static inline struct strv words(struct arena *a, const char *one)
 }
 
 /* parent NULL: self-signed. Ends the test program when something fails. */
-static inline struct node make_node(struct arena *a, const struct node *parent, const char *subject, bool ca, const char *san,
+static inline struct node make_node(struct arena *a, const struct node *parent, const char *subject, bool ca,
+				    const char *san,
 				    const struct exts *more)
 {
 	struct strv names = words(a, san);
@@ -47,7 +48,8 @@ static inline struct node make_node(struct arena *a, const struct node *parent, 
 		exit(99);
 	if (san)
 		exts_add(a, &t.exts, OID_SAN, false, value);
-	if (cert_sign(a, &t, parent ? parent->key : n.key, sigalg_default(parent ? parent->key : n.key), &n.der, &e) < 0 ||
+	if (cert_sign(a, &t, parent ? parent->key : n.key, sigalg_default(parent ? parent->key : n.key), &n.der,
+		      &e) < 0 ||
 	    cert_parse(a, n.der, &n.cert, &e) < 0) {
 		fprintf(stderr, "%s\n", e.msg);
 		exit(99);

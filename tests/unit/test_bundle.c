@@ -22,7 +22,8 @@ static void pkcs7(void)
 	p = der.p;
 	AUTO(PKCS7) *p7 = d2i_PKCS7(NULL, &p, (long)der.n);
 	ok(p7 && p == der.p + der.n && sk_X509_num(p7->d.sign->cert) == 2, "OpenSSL reads two certificates");
-	ok(p7_split(a, der, &out, &n, &e) == 0 && n == 2 && bytes_equal(out[0], leaf.der) && bytes_equal(out[1], root.der),
+	ok(p7_split(a, der, &out, &n, &e) == 0 && n == 2 && bytes_equal(out[0], leaf.der) &&
+	   bytes_equal(out[1], root.der),
 	   "the order stays");
 	ok(p7_certs(a, NULL, 0, &none, &e) == 0 && p7_split(a, none, &out, &n, &e) == 0 && n == 0, "none");
 	ok(p7_split(a, leaf.der, &out, &n, &e) < 0, "a certificate is none: %s", e.msg);
@@ -49,17 +50,20 @@ static void own_p12(bool legacy)
 	AUTO(X509) *x = NULL;
 	STACK_OF(X509) *more = NULL;
 
-	ok(p12 && PKCS12_parse(p12, "sésame", &key, &x, &more) == 1 && key && x && sk_X509_num(more) == 1, "OpenSSL opens it");
+	ok(p12 && PKCS12_parse(p12, "sésame", &key, &x, &more) == 1 && key && x && sk_X509_num(more) == 1,
+	   "OpenSSL opens it");
 	ok(key && EVP_PKEY_eq(key, leaf.key) == 1, "with the key");
 	sk_X509_pop_free(more, X509_free);
 	ok(p12_load(a, der, "sésame", &got, &e) == 0, "so do we %s", e.msg);
 	ok(got.key && EVP_PKEY_eq(got.key, leaf.key) == 1 && got.ncerts == 2, "key and certificates");
-	ok(got.ncerts == 2 && bytes_equal(got.certs[0], leaf.der) && bytes_equal(got.certs[1], root.der), "own certificate first");
+	ok(got.ncerts == 2 && bytes_equal(got.certs[0], leaf.der) && bytes_equal(got.certs[1], root.der),
+	   "own certificate first");
 	is_str(got.name, "dev 1", "name");
 	EVP_PKEY_free(got.key);
 	ok(p12_load(a, der, "wrong", &got, &e) < 0 && e.code == ERR_DENIED, "wrong passphrase: %s", e.msg);
 	ok(p12_load(a, der, NULL, &got, &e) < 0 && e.code == ERR_DENIED, "no passphrase: %s", e.msg);
-	ok(p12_load(a, (struct bytes){ der.p, der.n - 1 }, "sésame", &got, &e) < 0 && e.code == ERR_INVALID, "cut: %s", e.msg);
+	ok(p12_load(a, (struct bytes){ der.p, der.n - 1 }, "sésame", &got, &e) < 0 && e.code == ERR_INVALID, "cut: %s",
+	   e.msg);
 }
 
 static struct bytes encoded(PKCS12 *p12)
@@ -95,14 +99,17 @@ static void foreign_p12(void)
 	AUTO(PKCS12) *slow = PKCS12_create("p", "x", leaf.key, own, NULL, 0, 0, 1000, 1000, 0);
 	sk_X509_free(more);
 
-	ok(p12_load(a, encoded(empty), NULL, &got, &e) == 0 && got.key && got.ncerts == 2, "empty passphrase %s", e.msg);
+	ok(p12_load(a, encoded(empty), NULL, &got, &e) == 0 && got.key && got.ncerts == 2, "empty passphrase %s",
+	   e.msg);
 	EVP_PKEY_free(got.key);
 	ok(p12_load(a, encoded(plain), "p", &got, &e) == 0 && got.key && got.ncerts == 2, "not encrypted %s", e.msg);
 	EVP_PKEY_free(got.key);
-	ok(p12_load(a, encoded(trust), "p", &got, &e) == 0 && !got.key && got.ncerts == 1, "certificates only %s", e.msg);
+	ok(p12_load(a, encoded(trust), "p", &got, &e) == 0 && !got.key && got.ncerts == 1, "certificates only %s",
+	   e.msg);
 	ok(p12_load(a, encoded(nomac), "p", &got, &e) == 0 && got.key, "no MAC %s", e.msg);
 	EVP_PKEY_free(got.key);
-	ok(p12_load(a, encoded(nomac), "q", &got, &e) < 0 && e.code == ERR_DENIED, "no MAC, wrong passphrase: %s", e.msg);
+	ok(p12_load(a, encoded(nomac), "q", &got, &e) < 0 && e.code == ERR_DENIED, "no MAC, wrong passphrase: %s",
+	   e.msg);
 
 	/* the MAC's count of rounds is the last integer: 1000 = 02 02 03 e8 */
 	der = encoded(slow);

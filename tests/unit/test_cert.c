@@ -1,5 +1,5 @@
-/* Certificates: what we read is what OpenSSL reads, of our own and of others' making; chains, CRLs, PEM, serial numbers; and
- * damage of every bit. */
+/* Certificates: what we read is what OpenSSL reads, of our own and of others' making; chains, CRLs, PEM, serial
+ * numbers; and damage of every bit. */
 #include "tap.h"
 
 #include "mini_pki.h"
@@ -48,7 +48,8 @@ static void same_as_openssl(struct bytes der, const char *what)
 	hex = BN_bn2hex(serial);
 	ok(strcasecmp(hex, cert_serial_hex(a, c.serial)) == 0, "serial %s", hex);
 	OPENSSL_free(hex);
-	ok(seconds(X509_get0_notBefore(x)) == c.not_before && seconds(X509_get0_notAfter(x)) == c.not_after, "validity");
+	ok(seconds(X509_get0_notBefore(x)) == c.not_before && seconds(X509_get0_notAfter(x)) == c.not_after,
+	   "validity");
 	n = i2d_X509_NAME(X509_get_subject_name(x), &subject);
 	ok(bytes_equal(c.subject, (struct bytes){ subject, (size_t)n }), "subject");
 	OPENSSL_free(subject);
@@ -59,10 +60,12 @@ static void same_as_openssl(struct bytes der, const char *what)
 	ok((X509_check_ca(x) == 1) == c.is_ca, "authority or not");
 	is_int(X509_get_pathlen(x), c.path_length, "path length");
 	id = X509_get0_subject_key_id(x);
-	ok(id ? bytes_equal(c.ski, (struct bytes){ ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id) }) : c.ski.n == 0,
+	ok(id ? bytes_equal(c.ski, (struct bytes){ ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id) })
+	   : c.ski.n == 0,
 	   "subject key id");
 	id = X509_get0_authority_key_id(x);
-	ok(id ? bytes_equal(c.aki, (struct bytes){ ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id) }) : c.aki.n == 0,
+	ok(id ? bytes_equal(c.aki, (struct bytes){ ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id) })
+	   : c.aki.n == 0,
 	   "authority key id");
 }
 
@@ -85,13 +88,15 @@ static struct bytes foreign(long version, int64_t not_after)
 	BN_hex2bn(&serial, "ffeeddccbbaa99887766554433221100ffeeddcc");
 	X509_set_version(x, version);
 	BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x));
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"old", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"old", -1, -1,
+				   0);
 	X509_set_issuer_name(x, X509_get_subject_name(x));
 	ASN1_TIME_set(X509_getm_notBefore(x), T0);
 	ASN1_TIME_set(X509_getm_notAfter(x), not_after);
 	X509_set_pubkey(x, root.key);
 	if (version == 2) {
-		X509_EXTENSION *bc = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE,pathlen:4");
+		X509_EXTENSION *bc = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
+							 "critical,CA:TRUE,pathlen:4");
 
 		X509_add_ext(x, bc, -1);
 		X509_EXTENSION_free(bc);
@@ -115,15 +120,18 @@ static void reading(void)
 	ok(cert_issued_by(&leaf.cert, &sub.cert) && cert_issued_by(&sub.cert, &root.cert), "issued by");
 	ok(!cert_issued_by(&leaf.cert, &root.cert) && !cert_issued_by(&leaf.cert, &stranger.cert), "not issued by");
 	text = (char *)arena_memdup(a, leaf.der.p, leaf.der.n + 1);
-	ok(cert_parse(a, (struct bytes){ (unsigned char *)text, leaf.der.n + 1 }, &c, &e) < 0, "trailing byte: %s", e.msg);
+	ok(cert_parse(a, (struct bytes){ (unsigned char *)text, leaf.der.n + 1 }, &c, &e) < 0, "trailing byte: %s",
+	   e.msg);
 	two = cert_pem(a, leaf.der);
 	ok(cert_parse(a, two, &c, &e) == 0 && bytes_equal(c.der, leaf.der), "PEM");
 	text = arena_printf(a, "serial_number: x\nsubject: \"CN=a\"\n%s", (const char *)two.p);
 	ok(cert_parse(a, bytes_of(text), &c, &e) == 0, "PEM with a head");
 	text = arena_printf(a, "%s%s", (const char *)two.p, (const char *)two.p);
 	ok(cert_parse(a, bytes_of(text), &c, &e) < 0, "two: %s", e.msg);
-	ok(cert_parse(a, bytes_of("-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n"), &c, &e) < 0, "damaged: %s", e.msg);
-	ok(cert_parse(a, bytes_of("hello"), &c, &e) < 0 && cert_parse(a, bytes_of(""), &c, &e) < 0, "nothing: %s", e.msg);
+	ok(cert_parse(a, bytes_of("-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n"), &c, &e) < 0,
+	   "damaged: %s", e.msg);
+	ok(cert_parse(a, bytes_of("hello"), &c, &e) < 0 && cert_parse(a, bytes_of(""), &c, &e) < 0, "nothing: %s",
+	   e.msg);
 	is_str(cert_fingerprint(a, &leaf.cert), sha256_hex(a, leaf.der), "fingerprint");
 }
 
@@ -134,12 +142,14 @@ static void splitting(void)
 	char *text;
 	size_t n;
 
-	text = arena_printf(a, "# chain\r\n%s%s\n%s", (const char *)cert_pem(a, leaf.der).p, (const char *)cert_pem(a, sub.der).p,
+	text = arena_printf(a, "# chain\r\n%s%s\n%s", (const char *)cert_pem(a, leaf.der).p,
+			    (const char *)cert_pem(a, sub.der).p,
 			    (const char *)cert_pem(a, root.der).p);
 	ok(cert_split(a, bytes_of(text), &v, &n, &e) == 0 && n == 3 && bytes_equal(v[2], root.der), "PEM chain");
 	ok(cert_split(a, leaf.der, &v, &n, &e) == 0 && n == 1, "DER");
 	ok(p7_certs(a, all, 3, &p7, &e) == 0, "make PKCS#7");
-	ok(cert_split(a, p7, &v, &n, &e) == 0 && n == 3 && bytes_equal(v[0], leaf.der) && bytes_equal(v[2], root.der), "PKCS#7 DER");
+	ok(cert_split(a, p7, &v, &n, &e) == 0 && n == 3 && bytes_equal(v[0], leaf.der) && bytes_equal(v[2], root.der),
+	   "PKCS#7 DER");
 	pem = pem_encode(a, "PKCS7", p7);
 	ok(cert_split(a, pem, &v, &n, &e) == 0 && n == 3, "PKCS#7 PEM");
 	ok(cert_split(a, bytes_of(b64_encode(a, p7)), &v, &n, &e) == 0 && n == 3, "bare base64");
@@ -151,7 +161,8 @@ static void serials(void)
 {
 	static const struct {
 		const char *in, *out;
-	} t[] = { { "5F:3a-01", "5f3a01" }, { "0x5F3", "5f3" }, { "5f3a", "5f3a" }, { "", NULL }, { "xyz", NULL }, { "5f 3a", "5f3a" },
+	} t[] = { { "5F:3a-01", "5f3a01" }, { "0x5F3", "5f3" }, { "5f3a", "5f3a" }, { "", NULL }, { "xyz", NULL },
+		  { "5f 3a", "5f3a" },
 		  { "0x", NULL }, { "5f3a\n", NULL }, { "0123456789012345678901234567890123456789012", NULL } };
 	struct err e = { 0 };
 	char *out;
@@ -170,7 +181,8 @@ static void serials(void)
 
 static struct bytes crl_of(const struct node *ca, const struct node *revoked, int64_t this_update)
 {
-	struct crl_head head = { .issuer = ca->cert.subject, .this_update = this_update, .next_update = this_update + 30 * DAY };
+	struct crl_head head =
+		{ .issuer = ca->cert.subject, .this_update = this_update, .next_update = this_update + 30 * DAY };
 	AUTO(crl_builder) *b = NULL;
 	struct err e = { 0 };
 	struct bytes der = { 0 };
@@ -192,20 +204,26 @@ static struct bytes crl_of(const struct node *ca, const struct node *revoked, in
 static void paths(void)
 {
 	struct bytes chain[] = { sub.der }, roots[] = { root.der }, part[] = { sub.der }, other[] = { stranger.der };
-	struct bytes good[] = { crl_of(&sub, NULL, T0), crl_of(&root, NULL, T0) }, revoked[] = { crl_of(&sub, &leaf, T0), good[1] };
+	struct bytes good[] = { crl_of(&sub, NULL, T0), crl_of(&root, NULL, T0) }, revoked[] =
+		{ crl_of(&sub, &leaf, T0), good[1] };
 	struct bytes above[] = { good[0], crl_of(&root, &sub, T0) };
 	int64_t now = T0 + 10 * DAY;
 	struct err e = { 0 };
 
 	ok(cert_verify(leaf.der, chain, 1, roots, 1, NULL, 0, now, &e) == 0, "chain to the root %s", e.msg);
-	ok(cert_verify(leaf.der, NULL, 0, part, 1, NULL, 0, now, &e) == 0, "a trusted authority need not be a root %s", e.msg);
-	ok(cert_verify(leaf.der, NULL, 0, roots, 1, NULL, 0, now, &e) < 0 && e.code == ERR_CHECK, "a link is missing: %s", e.msg);
+	ok(cert_verify(leaf.der, NULL, 0, part, 1, NULL, 0, now, &e) == 0, "a trusted authority need not be a root %s",
+	   e.msg);
+	ok(cert_verify(leaf.der, NULL, 0, roots, 1, NULL, 0, now, &e) < 0 && e.code == ERR_CHECK,
+	   "a link is missing: %s", e.msg);
 	ok(cert_verify(leaf.der, chain, 1, other, 1, NULL, 0, now, &e) < 0, "another root: %s", e.msg);
-	ok(cert_verify(leaf.der, chain, 1, roots, 1, NULL, 0, T0 + 101 * DAY, &e) < 0 && strstr(e.msg, "expired"), "later: %s", e.msg);
+	ok(cert_verify(leaf.der, chain, 1, roots, 1, NULL, 0, T0 + 101 * DAY, &e) < 0 && strstr(e.msg, "expired"),
+	   "later: %s", e.msg);
 	ok(cert_verify(leaf.der, chain, 1, roots, 1, NULL, 0, T0 - DAY, &e) < 0, "before: %s", e.msg);
 	ok(cert_verify(leaf.der, chain, 1, roots, 1, good, 2, now, &e) == 0, "with CRLs %s", e.msg);
-	ok(cert_verify(leaf.der, chain, 1, roots, 1, revoked, 2, now, &e) < 0 && strstr(e.msg, "revoked"), "revoked: %s", e.msg);
-	ok(cert_verify(leaf.der, chain, 1, roots, 1, above, 2, now, &e) < 0 && strstr(e.msg, "depth 1"), "authority revoked: %s", e.msg);
+	ok(cert_verify(leaf.der, chain, 1, roots, 1, revoked, 2, now, &e) < 0 && strstr(e.msg, "revoked"),
+	   "revoked: %s", e.msg);
+	ok(cert_verify(leaf.der, chain, 1, roots, 1, above, 2, now, &e) < 0 && strstr(e.msg, "depth 1"),
+	   "authority revoked: %s", e.msg);
 	ok(cert_verify(leaf.der, chain, 1, roots, 1, good, 1, now, &e) < 0, "a CRL is missing: %s", e.msg);
 	ok(cert_verify(leaf.der, chain, 1, roots, 1, good, 2, T0 + 40 * DAY, &e) < 0, "CRL too old: %s", e.msg);
 	ok(cert_verify(leaf.der, NULL, 0, part, 1, good, 1, now, &e) == 0, "nobody revokes a trust anchor %s", e.msg);
@@ -214,7 +232,8 @@ static void paths(void)
 /* Our check before signing and OpenSSL's check of what was signed must agree. */
 static void constrained(void)
 {
-	static const char *const names[] = { "DNS:a.example.com", "DNS:a.example.org", "DNS:bad.example.com", "IP:10.1.1.1",
+	static const char *const names[] =
+		{ "DNS:a.example.com", "DNS:a.example.org", "DNS:bad.example.com", "IP:10.1.1.1",
 					     "IP:11.1.1.1",	  "email:a@example.com", "email:a@x.example.com" };
 	struct name_constraints nc = { words(a, "DNS:example.com"), words(a, "DNS:bad.example.com") };
 	struct exts x = { 0 };

@@ -84,12 +84,13 @@ static void simple(void)
 	}
 	is_int(bits, 511, "all sets of key usage bits survive");
 	is_ext(&x, OID_KU,
-	       "critical Digital Signature, Non Repudiation, Key Encipherment, Data Encipherment, Key Agreement, Certificate Sign, "
-	       "CRL Sign, Encipher Only, Decipher Only",
-	       "keyUsage critical: digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, keyAgreement, keyCertSign, "
-	       "cRLSign, encipherOnly, decipherOnly");
+	       "critical Digital Signature, Non Repudiation, Key Encipherment, Data Encipherment, Key Agreement, "
+	       "Certificate Sign, CRL Sign, Encipher Only, Decipher Only",
+	       "keyUsage critical: digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, "
+	       "keyAgreement, keyCertSign, cRLSign, encipherOnly, decipherOnly");
 	ext_key_usage(a, &x, 1 | 1 << 2);
-	is_ext(&x, OID_KU, "critical Digital Signature, Key Encipherment", "keyUsage critical: digitalSignature, keyEncipherment");
+	is_ext(&x, OID_KU, "critical Digital Signature, Key Encipherment",
+	       "keyUsage critical: digitalSignature, keyEncipherment");
 	ok(ext_eku(a, &x, &eku, &e) == 0, "usages");
 	is_ext(&x, OID_EKU, "TLS Web Server Authentication, TLS Web Client Authentication, 1.3.6.1.4.1.99999.5",
 	       "extKeyUsage: serverAuth, clientAuth, 1.3.6.1.4.1.99999.5");
@@ -108,25 +109,31 @@ static void simple(void)
 	is_ext(&x, OID_TLS_FEATURE, "status_request", "tlsFeature: status_request (must staple)");
 	ext_ocsp_nocheck(a, &x);
 	is_ext(&x, OID_OCSP_NOCHECK, "", "ocspNoCheck: yes");
-	ok(ext_parse_basic_constraints((struct bytes){ (const unsigned char *)"\x30\x03\x02\x01\x05", 5 }, &ca, &len, &e) < 0,
+	ok(ext_parse_basic_constraints((struct bytes){ (const unsigned char *)"\x30\x03\x02\x01\x05", 5 }, &ca, &len,
+				       &e) < 0,
 	   "a path length without CA is refused: %s", e.msg);
-	ok(ext_parse_basic_constraints((struct bytes){ (const unsigned char *)"\x30\x03\x01\x01\x01", 5 }, &ca, &len, &e) < 0,
+	ok(ext_parse_basic_constraints((struct bytes){ (const unsigned char *)"\x30\x03\x01\x01\x01", 5 }, &ca, &len,
+				       &e) < 0,
 	   "TRUE must be 0xff");
-	ok(ext_parse_key_usage((struct bytes){ (const unsigned char *)"\x03\x02\x07\x00", 4 }, &bits, &e) < 0, "no bit: %s", e.msg);
-	ok(ext_parse_key_usage((struct bytes){ (const unsigned char *)"\x03\x03\x06\x80\x40", 5 }, &bits, &e) < 0, "bit 9: %s", e.msg);
+	ok(ext_parse_key_usage((struct bytes){ (const unsigned char *)"\x03\x02\x07\x00", 4 }, &bits, &e) < 0,
+	   "no bit: %s", e.msg);
+	ok(ext_parse_key_usage((struct bytes){ (const unsigned char *)"\x03\x03\x06\x80\x40", 5 }, &bits, &e) < 0,
+	   "bit 9: %s", e.msg);
 }
 
 static void places(void)
 {
 	struct exts x = { 0 };
 	struct err e = { 0 };
-	struct strv crl = list("http://a.example/ca.crl", "http://b.example/ca.crl", NULL), bad = list("a.example/ca.crl", NULL);
+	struct strv crl = list("http://a.example/ca.crl", "http://b.example/ca.crl", NULL), bad =
+		list("a.example/ca.crl", NULL);
 	struct strv ocsp = list("http://ocsp.example", NULL), issuer = list("http://a.example/ca.cer", NULL);
 	struct strv idn = list("http://bücher.example:8080/ü", NULL), idn2 = list("http://bücher.example:8080/x", NULL);
 	struct policy_info p[] = { { arena_strdup(a, "2.5.29.32.0"), NULL, NULL },
 				   { arena_strdup(a, "1.3.6.1.4.1.99999.2"), arena_strdup(a, "https://cps.example/"),
 				     arena_strdup(a, "Für Geräte") } };
-	struct name_constraints nc = { list("DNS:example.com", "IP:10.0.0.0/8", "email:example.com", "URI:.example.com", NULL),
+	struct name_constraints nc =
+		{ list("DNS:example.com", "IP:10.0.0.0/8", "email:example.com", "URI:.example.com", NULL),
 				       list("DNS:bad.example.com", "IP:2001:db8::/32", "dirName:O=Evil", NULL) };
 
 	ok(ext_cdp(a, &x, OID_CDP, &crl, &e) == 0, "distribution points %s", e.msg);
@@ -144,17 +151,20 @@ static void places(void)
 	       "authorityInfoAccess: OCSP URI:http://ocsp.example, CA issuers URI:http://a.example/ca.cer");
 	ok(ext_policies(a, &x, p, 2, &e) == 0, "policies");
 	is_ext(&x, OID_CP,
-	       "Policy: X509v3 Any Policy|Policy: 1.3.6.1.4.1.99999.2|  CPS: https://cps.example/|  User Notice:|    Explicit Text: F\xc3\xbc"
-	       "r Ger\xc3\xa4te",
+	       "Policy: X509v3 Any Policy|Policy: 1.3.6.1.4.1.99999.2|  CPS: https://cps.example/|  User Notice:|    "
+	       "Explicit Text: F\xc3\xbcr Ger\xc3\xa4te",
 	       "certificatePolicies: 2.5.29.32.0, 1.3.6.1.4.1.99999.2");
 	ok(ext_name_constraints(a, &x, &nc, &e) == 0, "name constraints %s", e.msg);
 	is_ext(&x, OID_NC,
-	       "critical Permitted:|  DNS:example.com|  IP:10.0.0.0/255.0.0.0|  email:example.com|  URI:.example.com|Excluded:|"
-	       "  DNS:bad.example.com|  IP:2001:DB8:0:0:0:0:0:0/FFFF:FFFF:0:0:0:0:0:0|  DirName:O = Evil",
-	       "nameConstraints critical: permitted DNS:example.com, permitted IP:10.0.0.0/8, permitted email:example.com, permitted "
-	       "URI:.example.com, excluded DNS:bad.example.com, excluded IP:2001:db8::/32, excluded dirName:O=Evil");
+	       "critical Permitted:|  DNS:example.com|  IP:10.0.0.0/255.0.0.0|  email:example.com|  "
+	       "URI:.example.com|Excluded:|  DNS:bad.example.com|  IP:2001:DB8:0:0:0:0:0:0/FFFF:FFFF:0:0:0:0:0:0|  "
+	       "DirName:O = Evil",
+	       "nameConstraints critical: permitted DNS:example.com, permitted IP:10.0.0.0/8, permitted "
+	       "email:example.com, permitted URI:.example.com, excluded DNS:bad.example.com, excluded "
+	       "IP:2001:db8::/32, excluded dirName:O=Evil");
 	for (size_t i = 0; i < 5; i++) {
-		static const char *const wrong[] = { "DNS:.example.com", "IP:10.0.0.1/8", "IP:10.0.0.0/33", "IP:10.0.0.0", "DNS:*.a" };
+		static const char *const wrong[] =
+			{ "DNS:.example.com", "IP:10.0.0.1/8", "IP:10.0.0.0/33", "IP:10.0.0.0", "DNS:*.a" };
 		struct name_constraints one = { list(wrong[i], NULL), { 0 } };
 
 		ok(ext_name_constraints(a, &x, &one, &e) < 0, "%s: %s", wrong[i], e.msg);
@@ -163,22 +173,26 @@ static void places(void)
 
 static void alt_names(void)
 {
-	static const char *const bad[] = { "",	      "DNS:",	 "DNS:a b",    "IP:1.2.3",  "email:x",	    "email:a b@c", "URI:x",
-					   "URI:a:\n", "RID:3.1", "otherName:x", "otherName:1.2;zz", "otherName:1.2;0c05", "dirName:",
+	static const char *const bad[] =
+		{ "",	      "DNS:",	 "DNS:a b",    "IP:1.2.3",  "email:x",	    "email:a b@c", "URI:x",
+					   "URI:a:\n", "RID:3.1", "otherName:x", "otherName:1.2;zz",
+					   "otherName:1.2;0c05", "dirName:",
 					   "dirName:XX", "DNS:*.*.a", "IP:1.2.3.4/8", "otherName:1.2;UTF8:" };
 	struct exts x = { 0 };
 	struct err e = { 0 };
 	struct bytes value = { 0 }, again;
-	struct strv back, in = list("a.example", "DNS:*.b.example", "10.1.2.3", "IP:2001:db8::1", "jo@example.com", "https://x.example/y",
+	struct strv back, in = list("a.example", "DNS:*.b.example", "10.1.2.3", "IP:2001:db8::1", "jo@example.com",
+				    "https://x.example/y",
 				    "URI:urn:dev:mac:0024befffe804ff1", "RID:1.2.3.4", "dirName:CN=x\\,y,O=z",
-				    "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:jo@corp", "otherName:1.2.3.4;0201ff", "DNS:a.example", NULL);
+				    "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:jo@corp", "otherName:1.2.3.4;0201ff",
+				    "DNS:a.example", NULL);
 
 	ok(san_build(a, &in, &value, &e) == 0, "build %s", e.msg);
 	exts_add(a, &x, OID_SAN, false, value);
 	is_ext(&x, OID_SAN,
-	       "DNS:a.example, DNS:*.b.example, IP Address:10.1.2.3, IP Address:2001:DB8:0:0:0:0:0:1, email:jo@example.com, "
-	       "URI:https://x.example/y, URI:urn:dev:mac:0024befffe804ff1, Registered ID:1.2.3.4, DirName:/CN=x,y/O=z, "
-	       "othername: UPN::jo@corp, othername: 1.2.3.4::<unsupported>",
+	       "DNS:a.example, DNS:*.b.example, IP Address:10.1.2.3, IP Address:2001:DB8:0:0:0:0:0:1, "
+	       "email:jo@example.com, URI:https://x.example/y, URI:urn:dev:mac:0024befffe804ff1, Registered "
+	       "ID:1.2.3.4, DirName:/CN=x,y/O=z, othername: UPN::jo@corp, othername: 1.2.3.4::<unsupported>",
 	       "subjectAltName: DNS:a.example, DNS:*.b.example, IP:10.1.2.3, IP:2001:db8::1, email:jo@example.com, "
 	       "URI:https://x.example/y, URI:urn:dev:mac:0024befffe804ff1, RID:1.2.3.4, dirName:CN=x\\,y,O=z, "
 	       "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:jo@corp, otherName:1.2.3.4;0201ff");
@@ -188,9 +202,11 @@ static void alt_names(void)
 		struct strv one = list(bad[i], NULL);
 
 		e = (struct err){ 0 };
-		ok(san_build(a, &one, &again, &e) < 0 && e.msg[0], "refused \"%s\": %s", text_escape(a, bytes_of(bad[i])), e.msg);
+		ok(san_build(a, &one, &again, &e) < 0 && e.msg[0], "refused \"%s\": %s",
+		   text_escape(a, bytes_of(bad[i])), e.msg);
 	}
-	ok(san_parse(a, (struct bytes){ (const unsigned char *)"\x30\x05\x82\x03" "a\0b", 7 }, &back, &e) < 0, "NUL: %s", e.msg);
+	ok(san_parse(a, (struct bytes){ (const unsigned char *)"\x30\x05\x82\x03" "a\0b", 7 }, &back, &e) < 0,
+	   "NUL: %s", e.msg);
 	ok(san_parse(a, (struct bytes){ (const unsigned char *)"\x30\x00", 2 }, &back, &e) < 0, "empty: %s", e.msg);
 }
 
@@ -199,13 +215,19 @@ static void custom(void)
 	static const struct {
 		const char *asn1, *der, *hex;
 	} t[] = {
-		{ "UTF8String:é", NULL, "0c02c3a9" },	{ "INTEGER:5", NULL, "020105" },  { "INTEGER:-129", NULL, "0202ff7f" },
+		{ "UTF8String:é", NULL, "0c02c3a9" },	{ "INTEGER:5", NULL, "020105" },
+			{ "INTEGER:-129", NULL, "0202ff7f" },
 		{ "INTEGER:128", NULL, "02020080" },	{ "INTEGER:0", NULL, "020100" },
-		{ "INTEGER:-9223372036854775808", NULL, "02088000000000000000" },	  { "BOOLEAN:true", NULL, "0101ff" },
-		{ "OCTETSTRING:00ff", NULL, "040200ff" }, { "NULL", NULL, "0500" },	  { "OID:1.2.840", NULL, "06032a8648" },
-		{ "IA5String:x", NULL, "160178" },	{ "PrintableString:x", NULL, "130178" }, { NULL, "0500", "0500" },
-		{ "INTEGER:", NULL, NULL },		{ "INTEGER:9223372036854775808", NULL, NULL }, { "BOOLEAN:x", NULL, NULL },
-		{ "PrintableString:*", NULL, NULL },	{ "FOO:1", NULL, NULL },	  { NULL, "05", NULL }, { NULL, "050000", NULL },
+		{ "INTEGER:-9223372036854775808", NULL, "02088000000000000000" },	  { "BOOLEAN:true", NULL,
+											    "0101ff" },
+		{ "OCTETSTRING:00ff", NULL, "040200ff" },
+		{ "NULL", NULL, "0500" },	  { "OID:1.2.840", NULL, "06032a8648" },
+		{ "IA5String:x", NULL, "160178" },	{ "PrintableString:x", NULL, "130178" },
+		{ NULL, "0500", "0500" },
+		{ "INTEGER:", NULL, NULL },		{ "INTEGER:9223372036854775808", NULL, NULL },
+		{ "BOOLEAN:x", NULL, NULL },
+		{ "PrintableString:*", NULL, NULL },	{ "FOO:1", NULL, NULL },	  { NULL, "05", NULL },
+		{ NULL, "050000", NULL },
 		{ NULL, NULL, NULL },			{ "NULL", "0500", NULL },	  { "NULL:x", NULL, NULL },
 	};
 
@@ -217,7 +239,8 @@ static void custom(void)
 		int rc = ext_custom(a, &x, &c, &e);
 
 		if (t[i].hex)
-			is_str(rc == 0 ? hex_encode(a, x.v[0].value) : e.msg, t[i].hex, t[i].asn1 ? t[i].asn1 : t[i].der);
+			is_str(rc == 0 ? hex_encode(a, x.v[0].value) : e.msg, t[i].hex, t[i].asn1 ? t[i].asn1
+			       : t[i].der);
 		else
 			ok(rc < 0 && e.msg[0], "refused: %s", e.msg);
 	}
@@ -230,14 +253,16 @@ static void whole(void)
 	struct derw w = derw_init(buf, sizeof(buf));
 	struct exts x = { 0 }, back = { 0 };
 	struct err e = { 0 };
-	struct strv names = list("a.example", "10.0.0.1", NULL), uris = list("http://a.example/", NULL), eku = list("clientAuth", NULL);
+	struct strv names = list("a.example", "10.0.0.1", NULL), uris = list("http://a.example/", NULL), eku =
+		list("clientAuth", NULL);
 	struct name_constraints nc = { list("DNS:a", NULL), list("IP:10.0.0.0/8", NULL) };
 	struct bytes der, san = { 0 };
 	size_t read = 0;
 
 	ext_basic_constraints(a, &x, true, 3);
 	ext_key_usage(a, &x, 0x61);
-	ok(ext_eku(a, &x, &eku, &e) == 0 && ext_cdp(a, &x, OID_CDP, &uris, &e) == 0 && ext_aia(a, &x, &uris, &uris, &e) == 0 &&
+	ok(ext_eku(a, &x, &eku, &e) == 0 && ext_cdp(a, &x, OID_CDP, &uris, &e) == 0 &&
+	   ext_aia(a, &x, &uris, &uris, &e) == 0 &&
 		   san_build(a, &names, &san, &e) == 0 && ext_name_constraints(a, &x, &nc, &e) == 0,
 	   "make all");
 	exts_add(a, &x, OID_SAN, false, san);

@@ -23,19 +23,21 @@ static const char *emitted(const struct profile *p)
 static void documents(void)
 {
 	static const char seed[] =
-		"{ \"id\": \"iot-device-profile\", \"name\": \"IoT Device Certificate Profile\", \"description\": \"x\","
-		"\"validity\": {\"type\": \"Duration\", \"duration\": \"8760h\"}, \"sign_as_ca\": false, \"honor_key_usage\": false,"
-		"\"key_usage\": {\"digital_signature\": true, \"key_encipherment\": true, \"content_commitment\": false,"
-		" \"data_encipherment\": false, \"key_agreement\": false, \"cert_sign\": false, \"crl_sign\": false},"
-		"\"honor_extended_key_usages\": false, \"extended_key_usages\": [\"clientAuth\", \"serverAuth\"],"
-		"\"honor_subject\": true, \"subject\": {\"common_name\": \"\", \"organization\": \"Acme Corp\", \"country\": \"US\"},"
-		"\"honor_extensions\": false, \"crypto_enforcement\": {\"enabled\": true, \"allow_rsa_keys\": true,"
-		" \"allowed_rsa_key_sizes\": [2048, 4096], \"allow_ecdsa_keys\": true, \"allowed_ecdsa_key_sizes\": [256, 384]} }";
+		"{ \"id\": \"iot-device-profile\", \"name\": \"IoT Device Certificate Profile\", \"description\": "
+		"\"x\",\"validity\": {\"type\": \"Duration\", \"duration\": \"8760h\"}, \"sign_as_ca\": false, "
+		"\"honor_key_usage\": false,\"key_usage\": {\"digital_signature\": true, \"key_encipherment\": true, "
+		"\"content_commitment\": false, \"data_encipherment\": false, \"key_agreement\": false, \"cert_sign\": "
+		"false, \"crl_sign\": false},\"honor_extended_key_usages\": false, \"extended_key_usages\": "
+		"[\"clientAuth\", \"serverAuth\"],\"honor_subject\": true, \"subject\": {\"common_name\": \"\", "
+		"\"organization\": \"Acme Corp\", \"country\": \"US\"},\"honor_extensions\": false, "
+		"\"crypto_enforcement\": {\"enabled\": true, \"allow_rsa_keys\": true, \"allowed_rsa_key_sizes\": "
+		"[2048, 4096], \"allow_ecdsa_keys\": true, \"allowed_ecdsa_key_sizes\": [256, 384]} }";
 	static const char original[] =
-		"{ \"id\": \"p\", \"validity\": {\"type\": \"duration\", \"duration\": \"1y1d\", \"time\": \"0001-01-01T00:00:00Z\"},"
-		"\"key_usage\": [\"DigitalSignature\", \"CRLSign\"], \"extended_key_usages\": [\"ServerAuth\", \"OCSPSigning\","
-		" \"IPSECEndSystem\", \"MicrosoftServerGatedCrypto\"], \"subject\": {\"organizational_unit\": [\"a\", \"b\"],"
-		" \"country\": \"es\"}, \"crypto_enforcement\": {\"enabled\": true, \"allowed_rsa_key_sizes\": []} }";
+		"{ \"id\": \"p\", \"validity\": {\"type\": \"duration\", \"duration\": \"1y1d\", \"time\": "
+		"\"0001-01-01T00:00:00Z\"},\"key_usage\": [\"DigitalSignature\", \"CRLSign\"], "
+		"\"extended_key_usages\": [\"ServerAuth\", \"OCSPSigning\", \"IPSECEndSystem\", "
+		"\"MicrosoftServerGatedCrypto\"], \"subject\": {\"organizational_unit\": [\"a\", \"b\"], \"country\": "
+		"\"es\"}, \"crypto_enforcement\": {\"enabled\": true, \"allowed_rsa_key_sizes\": []} }";
 	struct profile p;
 	struct err e;
 
@@ -46,11 +48,12 @@ static void documents(void)
 	is_int((int64_t)p.crypto_enforcement.allowed_ecdsa_key_sizes.n, 2, "sizes");
 	is_int(p.path_length, -1, "no path length");
 	is_str(emitted(&p),
-	       "id: iot-device-profile\nname: IoT Device Certificate Profile\ndescription: x\nvalidity:\n  type: Duration\n"
-	       "  duration: 8760h\nsign_as_ca: false\nkey_usage:\n  digital_signature: true\n  key_encipherment: true\n"
-	       "extended_key_usages: [clientAuth, serverAuth]\nhonor_subject: true\nsubject:\n  organization: Acme Corp\n"
-	       "  country: US\ncrypto_enforcement:\n  enabled: true\n  allow_rsa_keys: true\n  allowed_rsa_key_sizes: [2048, 4096]\n"
-	       "  allow_ecdsa_keys: true\n  allowed_ecdsa_key_sizes: [256, 384]\n",
+	       "id: iot-device-profile\nname: IoT Device Certificate Profile\ndescription: x\nvalidity:\n  type: "
+	       "Duration\n  duration: 8760h\nsign_as_ca: false\nkey_usage:\n  digital_signature: true\n  "
+	       "key_encipherment: true\nextended_key_usages: [clientAuth, serverAuth]\nhonor_subject: "
+	       "true\nsubject:\n  organization: Acme Corp\n  country: US\ncrypto_enforcement:\n  enabled: true\n  "
+	       "allow_rsa_keys: true\n  allowed_rsa_key_sizes: [2048, 4096]\n  allow_ecdsa_keys: true\n  "
+	       "allowed_ecdsa_key_sizes: [256, 384]\n",
 	       "stored form");
 	ok(load(original, &p, &e) == 0, "the other spelling %s", e.msg);
 	is_int(p.key_usage, KU_DIGITAL_SIGNATURE | KU_CRL_SIGN, "names in a list");
@@ -67,26 +70,29 @@ static void documents(void)
 	ok(strstr(emitted(&p), "allowed_rsa_key_sizes: []") != NULL, "and stays so");
 	ok(load("id: p", &p, &e) == 0, "only the id is needed %s", e.msg);
 	is_int(p.validity.duration.secs, 31536000, "a year by default");
-	ok(load("{id: p, validity: {type: INDEFINITE}}", &p, &e) == 0 && p.validity.type == VALIDITY_INDEFINITE, "indefinite %s", e.msg);
-	ok(load("{id: p, validity: {type: time, time: 2040-01-01}}", &p, &e) == 0 && p.validity.time == INT64_C(2208988800), "time %s",
+	ok(load("{id: p, validity: {type: INDEFINITE}}", &p, &e) == 0 && p.validity.type == VALIDITY_INDEFINITE,
+	   "indefinite %s", e.msg);
+	ok(load("{id: p, validity: {type: time, time: 2040-01-01}}", &p, &e) == 0 &&
+	   p.validity.time == INT64_C(2208988800), "time %s",
 	   e.msg);
-	ok(load("{id: p, key_usage: DigitalSignature, extended_key_usages: server_auth}", &p, &e) == 0 && p.key_usage == 1, "one name %s",
+	ok(load("{id: p, key_usage: DigitalSignature, extended_key_usages: server_auth}", &p, &e) == 0 &&
+	   p.key_usage == 1, "one name %s",
 	   e.msg);
 }
 
 static void round_trip(void)
 {
 	static const char text[] =
-		"id: full\nca_id: devices\nvalidity: {duration: 90d}\nsign_as_ca: true\npath_length: 0\n"
-		"key_usage: [cert_sign, crl_sign]\nhonor_subject: true\nsubject: {organization_unit: [b, a], email: x@example.com}\n"
-		"crl_distribution_points: http://a.example/ca.crl\ncrl_validity: 1w\ncrl_update_interval_hours: 6\n"
-		"subject_alternative_names: {dns: '${cn}.example.com', other_name: '1.2.3;UTF8:${device_id}'}\n"
-		"extensions:\n  authority_info_access: {ocsp_server: ['http://ocsp.example']}\n"
-		"  certificate_policies: [{oid: 2.5.29.32.0, cps: 'https://cps.example/'}]\n"
-		"  name_constraints: {permitted: ['DNS:example.com']}\n  ocsp_must_staple: true\n"
-		"  custom: [{oid: 1.2.3.4, critical: true, asn1: 'UTF8String:x'}, {oid: 1.2.3.5, der: '0500'}]\n"
-		"renewal_policy: {renewal_window_days: 30, auto_renew_enabled: true, notification_days_before_expiry: [30, 7]}\n"
-		"metadata: {site: {rack: 7}}\n";
+		"id: full\nca_id: devices\nvalidity: {duration: 90d}\nsign_as_ca: true\npath_length: 0\nkey_usage: "
+		"[cert_sign, crl_sign]\nhonor_subject: true\nsubject: {organization_unit: [b, a], email: "
+		"x@example.com}\ncrl_distribution_points: http://a.example/ca.crl\ncrl_validity: "
+		"1w\ncrl_update_interval_hours: 6\nsubject_alternative_names: {dns: '${cn}.example.com', other_name: "
+		"'1.2.3;UTF8:${device_id}'}\nextensions:\n  authority_info_access: {ocsp_server: "
+		"['http://ocsp.example']}\n  certificate_policies: [{oid: 2.5.29.32.0, cps: "
+		"'https://cps.example/'}]\n  name_constraints: {permitted: ['DNS:example.com']}\n  ocsp_must_staple: "
+		"true\n  custom: [{oid: 1.2.3.4, critical: true, asn1: 'UTF8String:x'}, {oid: 1.2.3.5, der: "
+		"'0500'}]\nrenewal_policy: {renewal_window_days: 30, auto_renew_enabled: true, "
+		"notification_days_before_expiry: [30, 7]}\nmetadata: {site: {rack: 7}}\n";
 	struct profile p, again;
 	struct err e;
 	const char *once;
@@ -147,7 +153,8 @@ static void rules(void)
 		struct err e;
 		int rc = load(t[i].text, &p, &e);
 
-		ok(rc < 0 && strstr(e.msg, t[i].why) && e.code == ERR_INVALID, "%s: %s", t[i].text, rc < 0 ? e.msg : "accepted");
+		ok(rc < 0 && strstr(e.msg, t[i].why) && e.code == ERR_INVALID, "%s: %s", t[i].text, rc < 0 ? e.msg
+		   : "accepted");
 	}
 }
 
@@ -162,7 +169,8 @@ static void usages(void)
 	is_str(eku_oid("smartcardLogon"), "1.3.6.1.4.1.311.20.2.2", "OID of a name");
 	is_str(eku_oid("1.2.3.4"), "1.2.3.4", "OID of an OID");
 	ok(oid_valid("2.999.1") && oid_valid("0.39") && oid_valid("1.2.840.113549"), "good OIDs");
-	ok(!oid_valid("1") && !oid_valid("3.1") && !oid_valid("1.40") && !oid_valid("1..2") && !oid_valid("1.2.") && !oid_valid("1.02") &&
+	ok(!oid_valid("1") && !oid_valid("3.1") && !oid_valid("1.40") && !oid_valid("1..2") && !oid_valid("1.2.") &&
+	   !oid_valid("1.02") &&
 		   !oid_valid("") && !oid_valid(NULL) && !oid_valid("1.2.x") && !oid_valid("12.1"),
 	   "bad OIDs");
 }
