@@ -6,6 +6,7 @@
 #include "cmd/ca.h"
 #include "cmd/init.h"
 #include "cmd/open.h"
+#include "cmd/profile.h"
 
 struct help_args {
 	struct strv words;
@@ -126,7 +127,7 @@ static const struct cmd cmd_man = {
 	.run = man_run,
 };
 
-static const struct cmd *const nouns[] = { &init_cmd, &ca_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
+static const struct cmd *const nouns[] = { &init_cmd, &ca_cmd, &profile_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
 
 static const struct cmd root = {
 	.name = "lamassu",

@@ -1,0 +1,14 @@
+#pragma once
+#include "cli/cli.h"
+
+/* The record types of the repository, and what refers to what among them. */
+struct record_type {
+	const char *name; /* of `schema --type` */
+	const struct schema *schema;
+};
+extern const struct record_type record_types[]; /* ends with an empty row */
+
+/* Every id that the record names must exist: ERR_INVALID names the field. */
+int refs_check(struct ctx *, const struct schema *, const void *rec, struct err *) NODISCARD;
+/* Who refers to the record `id` of a type: "ca devices (issuance_profile_id)". */
+int refs_users(struct ctx *, const struct schema *, const char *id, struct strv *ret, struct err *) NODISCARD;
