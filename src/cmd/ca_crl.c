@@ -144,6 +144,17 @@ static int run_crl(struct ctx *ctx, void *args, struct err *e)
 	return publish(&m, e) != 0 ? -1 : deliver(&m, e);
 }
 
+int ca_crl_now(struct ctx *ctx, const char *id, struct err *e)
+{
+	const struct crl_args a = { .ca = id, .partition = -1 };
+	SCOPED_AUTHORITY ca = { 0 };
+	struct making m = { .ctx = ctx, .args = &a, .ca = &ca };
+
+	if (authority_load(ctx, id, &ca, e) != 0 || make_scopes(&m, 0, 0, e) != 0 || commit(&m, "crl", e) != 0)
+		return -1;
+	return publish(&m, e);
+}
+
 static const struct opt crl_opts[] = {
 	OSTR(crl_args, out, 0, "file|dir|-", "Where it goes. Default: standard output."),
 	OENUM(crl_args, format, 0, crl_formats, "pem or der."),

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cmd/ca.h"
+#include "cmd/cert.h"
 #include "cmd/init.h"
 #include "cmd/open.h"
 #include "cmd/profile.h"
@@ -127,7 +128,7 @@ static const struct cmd cmd_man = {
 	.run = man_run,
 };
 
-static const struct cmd *const nouns[] = { &init_cmd, &ca_cmd, &profile_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
+static const struct cmd *const nouns[] = { &init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
 
 static const struct cmd root = {
 	.name = "lamassu",

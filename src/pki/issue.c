@@ -71,7 +71,7 @@ int issue_head(struct arena *ar, const struct authority *issuer, const char *pro
 	r.request_sha256 = arena_strdup(ar, req->sha256);
 	if (plan->shortened) {
 		struct err ignored = { 0 };
-		if (any_set(ar, NULL, "lamassu.io/certificate/shortened", plan->warning, &r.metadata, &ignored) != 0)
+		if (any_set(ar, NULL, META_SHORTENED, plan->warning, &r.metadata, &ignored) != 0)
 			r.metadata = NULL;
 	}
 	if (head_names(ar, t->subject, &t->exts, &r, e) != 0 || head_key(ar, t->spki, req->pub, &r) != 0)
@@ -103,8 +103,8 @@ int issue_record(struct ctx *ctx, struct certrec *rec, struct bytes der, struct 
 	return ledger_add_cert(ctx->state, rec, cert_pem(ctx->arena, der), e);
 }
 
-int issue_one(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct request *req,
-	      const struct wishes *wishes, struct issued *ret, struct err *e)
+int issue_sign(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct request *req,
+	       const struct wishes *wishes, struct issued *ret, struct err *e)
 {
 	struct issued r = { 0 };
 
@@ -113,11 +113,15 @@ int issue_one(struct ctx *ctx, struct authority *ca, const struct profile *prof,
 	    issue_head(ctx->arena, ca, prof->id, &r.plan, req, r.der, ctx->now, &r.rec, e) != 0)
 		return -1;
 	r.rec.device = arena_strdup(ctx->arena, wishes->device);
-	if (issue_record(ctx, &r.rec, r.der, e) != 0)
-		return -1;
 	r.warning = r.plan.warning;
 	*ret = r;
 	return 0;
+}
+
+int issue_one(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct request *req,
+	      const struct wishes *wishes, struct issued *ret, struct err *e)
+{
+	return issue_sign(ctx, ca, prof, req, wishes, ret, e) != 0 ? -1 : issue_record(ctx, &ret->rec, ret->der, e);
 }
 
 int request_from_csr(struct arena *ar, struct bytes text, struct csr *csr, struct request *ret, EVP_PKEY **ret_pub, struct err *e)

@@ -24,7 +24,11 @@ struct issued {
 	const char *warning;
 	struct plan plan;
 };
+int issue_sign(struct ctx *, struct authority *, const struct profile *, const struct request *, const struct wishes *,
+	       struct issued *ret, struct err *) NODISCARD; /* only signed: the caller may add to rec before issue_record */
 int issue_one(struct ctx *, struct authority *, const struct profile *, const struct request *, const struct wishes *,
 	      struct issued *ret, struct err *) NODISCARD;
 /* A request from a CSR: parsed, key judged, signature verified. The caller owns *ret_pub. */
 int request_from_csr(struct arena *, struct bytes text, struct csr *, struct request *ret, EVP_PKEY **ret_pub, struct err *) NODISCARD;
+
+#define META_SHORTENED "lamassu.io/certificate/shortened"
