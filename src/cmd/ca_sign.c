@@ -121,6 +121,8 @@ static int take_chunk(void *arg, const struct batch_item *items, size_t n, struc
 		v->request = arena_strdup(ar, it->name);
 		if (it->err.code != ERR_NONE) {
 			v->error = arena_strdup(ar, it->err.msg);
+			if (it->err.code == ERR_PARTIAL) /* sound itself, dropped with an atomic batch */
+				continue;
 			ctx_warn(s->ctx, "%s: %s", it->name, it->err.msg);
 			continue;
 		}
@@ -166,7 +168,7 @@ static int print_results(struct signing *s, struct err *e)
 		if (to_stdout)
 			return 0;
 	}
-	if (to_stdout && out_is_table(s->ctx))
+	if (out_is_table(s->ctx) && (to_stdout || cli_globals(s->ctx)->quiet))
 		return 0;
 	if (s->total == 1)
 		return out_record(s->ctx, &sign_view_type, &s->views[0], e);
