@@ -82,7 +82,7 @@ static char *put_utf8(char *to, unsigned c)
 
 static int unicode(struct reader *r, unsigned *ret)
 {
-	unsigned hi, lo;
+	unsigned hi = 0, lo = 0;
 
 	if (hex4(r, &hi) != 0)
 		return -1;
@@ -110,7 +110,7 @@ static int escape(struct reader *r, char **to)
 	static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
 	int c = peek(r);
 	const char *at = c > 0 ? strchr(from, c) : NULL;
-	unsigned u;
+	unsigned u = 0;
 
 	if (c == 'u') {
 		step(r);

@@ -1,20 +1,31 @@
 /* Writes a tree as JSON: UTF-8 as it is, everything below a space escaped, no space where indent is 0. */
 #include "rec/node.h"
 
+static bool as_it_is(char c)
+{
+	return (unsigned char)c >= ' ' && c != '"' && c != '\\' && c != 0x7F;
+}
+
 void json_print_text(const char *s, struct buf *out)
 {
 	static const char named[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
 
 	buf_putc(out, '"');
-	for (; *s; s++) {
-		const char *at = strchr(named, *s);
+	while (*s) {
+		size_t n = 0;
 
+		while (as_it_is(s[n]))
+			n++;
+		buf_put(out, s, n);
+		s += n;
+		if (!*s)
+			break;
+		const char *at = strchr(named, *s);
 		if (at)
 			buf_printf(out, "\\%c", letter[at - named]);
-		else if ((unsigned char)*s < 0x20 || *s == 0x7F)
-			buf_printf(out, "\\u%04x", (unsigned)*s);
 		else
-			buf_putc(out, *s);
+			buf_printf(out, "\\u%04x", (unsigned)*s);
+		s++;
 	}
 	buf_putc(out, '"');
 }

@@ -53,7 +53,7 @@ int doc_parse(struct arena *a, const char *file, struct bytes text, struct doc *
 			doc.json = true;
 		else if (yaml_parse(a, file, doc.text, &doc.root, &yaml_err) != 0)
 			return err_set(e, json_err.code, "%s", json_err.msg);
-	} else if (yaml_parse(a, file, doc.text, &doc.root, e) != 0) {
+	} else if (!flat_parse(a, doc.text, &doc.root) && yaml_parse(a, file, doc.text, &doc.root, e) != 0) {
 		return -1;
 	}
 	*ret = doc;

@@ -31,7 +31,9 @@ struct doc {
 
 /* Reads a document: JSON where it is JSON, else YAML. Enforces every limit of schema.h but those of the schema. */
 int doc_parse(struct arena *, const char *file, struct bytes, struct doc *ret, struct err *) NODISCARD;
-/* The two readers behind it; both trust that the text is UTF-8 without NUL. json_parse takes any JSON value. */
+/* The readers behind it; they trust that the text is UTF-8 without NUL. json_parse takes any JSON value; flat_parse gives
+ * false for what it leaves to yaml_parse. */
+bool flat_parse(struct arena *, struct bytes, struct node *ret);
 int yaml_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
 int json_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
 

@@ -243,7 +243,7 @@ static int bind_flags(struct load *l, const struct field *f, const struct node *
 	size_t step = n->kind == NODE_MAP ? 2 : 1, count = n->kind == NODE_SCALAR ? 1 : n->n;
 	const struct node *items = n->kind == NODE_SCALAR ? n : n->items;
 	unsigned seen = 0, bits = 0;
-	int bit;
+	int bit = 0;
 
 	for (size_t i = 0; i < count; i += step) {
 		bool on = true;

@@ -198,7 +198,7 @@ static struct node object_type(struct arena *a, const struct schema *s)
 	node_add(a, &n, "properties", properties);
 	if (required.n)
 		node_add(a, &n, "required", required);
-	node_add(a, &n, "additionalProperties", literal(a, "false"));
+	node_add(a, &n, "additionalProperties", literal(a, field_rest(s) ? "true" : "false"));
 	return n;
 }
 

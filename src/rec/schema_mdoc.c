@@ -95,6 +95,8 @@ static void put_field(const struct field *f, struct buf *out)
 	put_range(f, out);
 	if (f->kind == F_STRV && (f->flags & F_LAX))
 		buf_puts(out, "A single text is accepted too.\n");
+	if (f->flags & F_REST)
+		buf_puts(out, "Its members may also stand beside it.\n");
 	if (f->flags & F_SECRET)
 		buf_puts(out, "Only a reference to the secret is accepted.\n");
 	if (f->dflt) {

@@ -6,12 +6,22 @@
 #include "rec/node.h"
 
 enum { LINE_MAX_FLOW = 80 }; /* columns of a list on one line */
-#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Whether c is one of `set`; NUL never is. */
+static bool is_in(char c, const char *set)
+{
+	return c && strchr(set, c);
+}
 
 /* Every form that YAML 1.1 or 1.2 reads as a number, a time or in base 60, and more. */
 static bool like_number(const char *s)
 {
-	if (!strchr("0123456789+-.", *s))
+	if (!is_in(*s, "0123456789+-."))
 		return false;
 	if (s[0] == '0' && s[1] && strchr("xXoObB", s[1]))
 		return true;
@@ -22,7 +32,7 @@ static bool like_word(const char *s)
 {
 	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", ".nan" };
 
-	for (size_t i = 0; i < COUNT(words); i++)
+	for (size_t i = 0; strlen(s) <= 5 && i < COUNT(words); i++)
 		if (strcasecmp(s, words[i]) == 0)
 			return true;
 	return false;
@@ -61,18 +71,18 @@ static bool all_printable(const char *text, const char *also)
  * [] and {}, like punctuation. */
 static bool plain_inside(const char *p, bool flow)
 {
-	if ((unsigned char)*p >= 0x80 || strchr(LETTERS "_/.$-+=@() ;~^%", *p))
+	if (is_alnum(*p) || (unsigned char)*p >= 0x80 || is_in(*p, "_/.$-+=@() ;~^%"))
 		return true;
 	if (*p == ':')
-		return p[1] && strchr(flow ? LETTERS "/" : LETTERS "/:.,", p[1]);
-	return !flow && strchr(",!?'*&<>|", *p);
+		return is_alnum(p[1]) || is_in(p[1], flow ? "/" : "/:.,");
+	return !flow && is_in(*p, ",!?'*&<>|");
 }
 
 static bool can_be_plain(const char *s, bool flow)
 {
-	if (!*s || (!strchr(LETTERS "_/.$", *s) && (unsigned char)*s < 0x80) || s[strlen(s) - 1] == ' ')
+	if (!is_alnum(*s) && !is_in(*s, "_/.$") && (unsigned char)*s < 0x80)
 		return false;
-	if (like_number(s) || like_word(s) || strncmp(s, "..", 2) == 0 || !all_printable(s, ""))
+	if (like_number(s) || like_word(s) || strncmp(s, "..", 2) == 0 || s[strlen(s) - 1] == ' ' || !all_printable(s, ""))
 		return false;
 	for (const char *p = s; *p; p++)
 		if (!plain_inside(p, flow))
@@ -104,7 +114,11 @@ static void print_quoted(const char *text, struct buf *out)
 /* A time or a duration: never mistaken by us, and what it is to others is what it is to us. */
 static bool can_be_word(const char *s)
 {
-	return *s && strchr(LETTERS, *s) && s[strspn(s, LETTERS ".:-")] == '\0' && s[strlen(s) - 1] != ':';
+	const char *p = s;
+
+	while (is_alnum(*p) || is_in(*p, ".:-"))
+		p++;
+	return is_alnum(*s) && !*p && p[-1] != ':';
 }
 
 static void print_scalar(const struct node *n, bool flow, struct buf *out)
@@ -213,7 +227,8 @@ static void print_list(const struct node *list, int indent, struct buf *out)
 static void print_map(const struct node *map, int indent, bool hanging, struct buf *out)
 {
 	for (size_t i = 0; i < map->n; i += 2) {
-		buf_printf(out, "%*s", i == 0 && hanging ? 0 : indent, "");
+		if (indent > 0 && !(i == 0 && hanging))
+			buf_printf(out, "%*s", indent, "");
 		size_t before = out->n;
 		print_scalar(&map->items[i], true, out);
 		buf_putc(out, ':');
