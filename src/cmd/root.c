@@ -6,6 +6,7 @@
 #include "cmd/ca.h"
 #include "cmd/cert.h"
 #include "cmd/init.h"
+#include "cmd/kms.h"
 #include "cmd/open.h"
 #include "cmd/profile.h"
 
@@ -128,7 +129,9 @@ static const struct cmd cmd_man = {
 	.run = man_run,
 };
 
-static const struct cmd *const nouns[] = { &init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL };
+static const struct cmd *const nouns[] = {
+	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
+};
 
 static const struct cmd root = {
 	.name = "lamassu",
