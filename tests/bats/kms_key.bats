@@ -151,6 +151,20 @@ load helpers
 	[ "$(git log -1 --format=%s)" = 'key: delete gone' ]
 }
 
+@test "K9: the key of an authority is bound to it and cannot be deleted before it" {
+	new_pki
+	ok lamassu kms key create spare --key-type ecdsa:256
+	ok lamassu ca create root --subject "CN=Root" --key spare --validity 10y
+	ok lamassu kms key show spare -o json
+	[ "$(jq -c '.metadata["lamassu.io/kms/binded-resources"]' <<<"$output")" = '[{"resource_type":"ca","resource_id":"root"}]' ]
+	fails 4 'in use by ca root' lamassu kms key delete spare --yes
+	ok lamassu ca export root --out root.pem
+	openssl x509 -in root.pem -noout -pubkey >pub.pem
+	ok lamassu kms key show "$(key_id pub.pem)"
+	ok lamassu ca delete root --yes
+	ok lamassu kms key delete spare --yes
+}
+
 @test "K9: the retention of an engine delays the deletion" {
 	new_pki
 	ok lamassu kms engine set software retention=30d
