@@ -5,6 +5,8 @@
 #include "rec/fields.h"
 #include "rec/schema.h"
 
+enum { LINE_WIDTH = 76 };
+
 static const char *const kinds[] = {
 	[F_STR] = "text",
 	[F_INT] = "integer",
@@ -28,16 +30,23 @@ static bool ends_sentence(const char *s, const char *at)
 	return at > s && strchr(".?!", at[-1]) && at[1] >= 'A' && at[1] <= 'Z';
 }
 
-/* Text lines: a backslash is written \e, a dot or quote that would start a request is preceded by \&. */
+/* Text lines: short, a backslash written \e, a dot or quote that would start a request behind a \&. */
 static void put_text(const char *s, struct buf *out)
 {
+	size_t column = 0;
+
 	for (const char *p = s; *p; p++) {
-		if ((p == s || out->p[out->n - 1] == '\n') && strchr(".'", *p))
+		if ((unsigned char)*p >= 0x80) /* mandoc counts \[u2026] */
+			column += 3;
+		if (*p == ' ' && (ends_sentence(s, p) || column + strcspn(p + 1, " ") >= LINE_WIDTH)) {
+			buf_putc(out, '\n');
+			column = 0;
+			continue;
+		}
+		if (column++ == 0 && strchr(".'", *p))
 			buf_puts(out, "\\&");
 		if (*p == '\\')
 			buf_puts(out, "\\e");
-		else if (*p == ' ' && ends_sentence(s, p))
-			buf_putc(out, '\n');
 		else
 			buf_putc(out, *p);
 	}
@@ -58,9 +67,9 @@ static void put_word(const char *s, struct buf *out)
 	buf_putc(out, '"');
 }
 
-static void put_names(const char *const *names, struct buf *out)
+static void put_names(const char *which, const char *const *names, struct buf *out)
 {
-	buf_puts(out, "One of\n");
+	buf_printf(out, "%s of\n", which);
 	for (; *names; names++) {
 		if (!**names)
 			continue;
@@ -91,10 +100,10 @@ static void put_field(const struct field *f, struct buf *out)
 	buf_printf(out, " Pq %s%s\n", kinds[f->kind], f->flags & F_REQ ? ", required" : f->flags & F_OUT ? ", computed" : "");
 	put_text(f->doc, out);
 	if (f->names)
-		put_names(f->names, out);
+		put_names(f->kind == F_FLAGS ? "Any" : "One", f->names, out);
 	put_range(f, out);
-	if (f->kind == F_STRV && (f->flags & F_LAX))
-		buf_puts(out, "A single text is accepted too.\n");
+	if (f->flags & F_LAX)
+		buf_printf(out, "A single %s is accepted too.\n", f->kind == F_REFV ? "id" : "text");
 	if (f->flags & F_REST)
 		buf_puts(out, "Its members may also stand beside it.\n");
 	if (f->flags & F_SECRET)
