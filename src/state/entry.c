@@ -173,7 +173,7 @@ static const struct field *field_of(const struct schema *sc, struct line *l, siz
 		for (; sc->fields[*at].name; (*at)++) {
 			const struct field *f = &sc->fields[*at];
 
-			if (strncmp(f->name, l->p, n) == 0 && f->name[n] == '\0') {
+			if (strlen(f->name) == n && memcmp(f->name, l->p, n) == 0) {
 				l->p = colon + 1;
 				return f->flags & (F_OUT | F_SECRET) ? NULL : f;
 			}

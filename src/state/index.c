@@ -9,7 +9,7 @@
 
 #include "state/entries.h"
 
-enum { BUSY_MS = 60000, APPLY_BUSY_MS = 2000, BATCH = 256, PAGES_KIB = 64 << 10 };
+enum { BUSY_MS = 60000, APPLY_BUSY_MS = 2000, BATCH = 256 };
 
 static const char *const statements[ST_N] = {
 	[ST_STAMP] = "SELECT tip FROM stamp WHERE tip IS NOT NULL",
@@ -33,8 +33,8 @@ static const char *const statements[ST_N] = {
 			    "WHERE ca = ?1 AND state > 0 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
 	[ST_REVOKED_ONE] = "SELECT serial, state, reason, time, invalidity, not_after, changed, \"partition\" FROM revoked "
 			   "WHERE ca = ?1 AND serial = ?3 AND (not_after = 0 OR not_after >= ?2)",
-	[ST_COUNT_BY] = "SELECT ca, profile, coalesce(status, not_after < ?1) AS s, count(*) FROM cert INDEXED BY cert_ca "
-			"GROUP BY ca, profile, s",
+	[ST_COUNT_BY] = "SELECT ca, profile, status, count(*), total(not_after < ?1) FROM cert INDEXED BY cert_ca "
+			"GROUP BY ca, profile, status",
 	[ST_EXPIRY] = "SELECT (not_after - ?1) / ?2 AS period, count(*) FROM cert INDEXED BY cert_not_after "
 		      "WHERE not_after >= ?1 AND not_after < ?3 AND not_after >= ?4 AND status IS NULL AND (?5 IS NULL OR ca = ?5) "
 		      "GROUP BY period",
@@ -346,7 +346,7 @@ static int catch_up(struct sync *s, const struct oid *commit, struct err *e)
 		s->rewritten = true;
 		return err_set(e, ERR_CONFLICT, "the ledger was rewritten");
 	}
-	if (!found && index_exec(ix, "PRAGMA cache_size = -65536", e) != 0)
+	if (!found && index_exec(ix, "PRAGMA cache_size = -32768; PRAGMA threads = 2", e) != 0)
 		return -1;
 	if (fold_between(s, found ? &old_tree : NULL, commit, e) != 0 || (!found && index_optimise(ix, e) != 0))
 		return -1;

@@ -186,6 +186,14 @@ int index_crls(struct index *ix, struct arena *a, const char *ca, struct crlrec 
 
 /* --- numbers --- */
 
+static void add_count(struct arena *a, struct cert_count **v, size_t *n, struct cert_count c)
+{
+	if (c.n == 0)
+		return;
+	*v = arena_grow(a, *v, *n, sizeof(**v));
+	(*v)[(*n)++] = c;
+}
+
 int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_count **ret, size_t *ret_n, struct err *e)
 {
 	struct cert_count *v = NULL;
@@ -199,11 +207,16 @@ int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_coun
 	if (s)
 		sqlite3_bind_int64(s, 1, now);
 	while (s && (r = index_step(ix, s, e)) > 0) {
-		v = arena_grow(a, v, n, sizeof(*v));
-		v[n].ca = index_text(a, s, 0);
-		v[n].profile = index_text(a, s, 1);
-		v[n].status = sqlite3_column_int(s, 2);
-		v[n++].n = sqlite3_column_int64(s, 3);
+		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1), .status = sqlite3_column_int(s, 2),
+					.n = sqlite3_column_int64(s, 3) };
+		/* NULL stands for both of those that depend on the clock. */
+		int64_t expired = sqlite3_column_type(s, 2) == SQLITE_NULL ? (int64_t)sqlite3_column_double(s, 4) : 0;
+
+		c.n -= expired;
+		add_count(a, &v, &n, c);
+		c.status = CERT_EXPIRED;
+		c.n = expired;
+		add_count(a, &v, &n, c);
 	}
 	index_read_end(ix);
 	if (r < 0)

@@ -17,7 +17,7 @@ static const char tables[] =
 	" \"partition\" INT, PRIMARY KEY(ca, serial)) WITHOUT ROWID;"
 	/* Trigrams of subject, device and alternative names; which column it was is checked on the row. */
 	"CREATE VIRTUAL TABLE words USING fts5(t, content='', tokenize='trigram', detail=none, columnsize=0);"
-	"INSERT INTO words(words, rank) VALUES('hashsize', 16777216);";
+	"INSERT INTO words(words, rank) VALUES('hashsize', 8388608);";
 
 /* Needed while folding: an entry that comes twice is noticed. A serial number that an authority used twice is not lost. */
 static const char keys[] =
