@@ -31,7 +31,7 @@ static const struct {
 
 enum { MSG = sizeof(((struct err *)0)->msg) };
 
-int err_set(struct err *e, enum err_code code, const char *fmt, ...)
+int (err_set)(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	char raw[MSG]; /* the arguments may point into e->msg */
 	va_list ap;
@@ -47,7 +47,7 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	return -1;
 }
 
-int err_ctx(struct err *e, const char *fmt, ...)
+int (err_ctx)(struct err *e, const char *fmt, ...)
 {
 	char raw[MSG];
 	va_list ap;
@@ -58,7 +58,7 @@ int err_ctx(struct err *e, const char *fmt, ...)
 	return err_set(e, e->code, "%s: %s", raw, e->msg);
 }
 
-int err_sys(struct err *e, const char *what)
+int (err_sys)(struct err *e, const char *what)
 {
 	char text[128];
 

@@ -30,6 +30,16 @@ int err_set(struct err *, enum err_code, const char *fmt, ...) PRINTF(3, 4); /* 
 int err_ctx(struct err *, const char *fmt, ...) PRINTF(2, 3); /* prefixes "fmt: ", keeps the code, returns -1 */
 int err_sys(struct err *, const char *what);                  /* ERR_IO "what: strerror(errno)", returns -1 */
 
+/* The compiler sees the -1 too, and so which variables a failure leaves unset. */
+static inline int err_result(int failed)
+{
+	(void)failed;
+	return -1;
+}
+#define err_set(...) err_result(err_set(__VA_ARGS__))
+#define err_ctx(...) err_result(err_ctx(__VA_ARGS__))
+#define err_sys(e, what) err_result(err_sys(e, what))
+
 int err_exit_status(enum err_code);
 int err_http_status(enum err_code);
 const char *err_name(enum err_code); /* "not_found": the code in JSON output */
