@@ -42,7 +42,7 @@ int doc_parse(struct arena *a, const char *file, struct bytes text, struct doc *
 		doc.text = (struct bytes){ text.p + 3, text.n - 3 };
 	size_t bad = bad_line(doc.text);
 	if (bad)
-		return err_set(e, ERR_INVALID, "%s:%zu:1: not UTF-8 text", file, bad);
+		return err_set(e, ERR_INVALID, "%s:%zu:1: not UTF-8 text, or a NUL byte in it", file, bad);
 
 	/* libyaml knows neither surrogate pairs nor a key and its colon on two lines, so JSON has its own reader; what
 	 * that refuses may still be YAML in flow style. */
@@ -89,7 +89,10 @@ struct node node_text(struct arena *a, const char *text)
 	/* Records may hold what a certificate said; what we write is always UTF-8. */
 	if (!utf8_valid(bytes_of(text)))
 		return (struct node){ .kind = NODE_SCALAR, .text = text_escape(a, bytes_of(text)) };
-	return (struct node){ .kind = NODE_SCALAR, .text = arena_strdup(a, text) };
+	/* Text that came from a certificate or a file name may be anything; documents and JSON are UTF-8. */
+	bool good = utf8_valid(bytes_of(text));
+
+	return (struct node){ .kind = NODE_SCALAR, .text = good ? arena_strdup(a, text) : text_escape(a, bytes_of(text)) };
 }
 
 struct node *node_add(struct arena *a, struct node *map, const char *key, struct node value)

@@ -38,31 +38,38 @@ static bool like_word(const char *s)
 	return false;
 }
 
-/* The length of the character at s if it shows as it is between quotes; 0 if it must be escaped (YAML 1.2 5.1, and the
- * line breaks of 1.1). *ret_code is its code point. */
-static size_t printable(const unsigned char *s, unsigned *ret_code)
+/* The length of the character at s and its code point; of what is not UTF-8, one byte. */
+static size_t decode(const char *text, unsigned *ret_code)
 {
-	size_t n = *s < 0x80 ? 1 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : 4;
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n = *s < 0xC0 ? 1 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : 4;
 	unsigned c = n == 1 ? *s : *s & (0x7FU >> n);
 
-	for (size_t i = 1; i < n; i++)
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xC0) != 0x80) {
+			*ret_code = *s;
+			return 1;
+		}
 		c = c << 6 | (s[i] & 0x3FU);
+	}
 	*ret_code = c;
-	if (c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 || c == 0xFEFF || c == 0xFFFE || c == 0xFFFF)
-		return 0;
 	return n;
 }
 
-static bool all_printable(const char *text, const char *also)
+/* Shows as it is between quotes; all else must be escaped (YAML 1.2 5.1, and the line breaks of 1.1). */
+static bool is_printable(unsigned c)
+{
+	return c >= 0x20 && !(c >= 0x7F && c < 0xA0) && c != 0x2028 && c != 0x2029 && c != 0xFEFF && c != 0xFFFE && c != 0xFFFF;
+}
+
+static bool all_printable(const char *s, char also)
 {
 	unsigned c;
 
-	for (const char *s = text; *s;) {
-		size_t n = printable((const unsigned char *)s, &c);
-
-		if (n == 0 && !(c < 0x80 && strchr(also, *s)))
+	for (size_t n; *s; s += n) {
+		n = decode(s, &c);
+		if (!is_printable(c) && *s != also)
 			return false;
-		s += n ? n : 1;
 	}
 	return true;
 }
@@ -82,7 +89,7 @@ static bool can_be_plain(const char *s, bool flow)
 {
 	if (!is_alnum(*s) && !is_in(*s, "_/.$") && (unsigned char)*s < 0x80)
 		return false;
-	if (like_number(s) || like_word(s) || strncmp(s, "..", 2) == 0 || s[strlen(s) - 1] == ' ' || !all_printable(s, ""))
+	if (like_number(s) || like_word(s) || strncmp(s, "..", 2) == 0 || s[strlen(s) - 1] == ' ' || !all_printable(s, '\0'))
 		return false;
 	for (const char *p = s; *p; p++)
 		if (!plain_inside(p, flow))
@@ -90,23 +97,22 @@ static bool can_be_plain(const char *s, bool flow)
 	return true;
 }
 
-static void print_quoted(const char *text, struct buf *out)
+static void print_quoted(const char *s, struct buf *out)
 {
 	static const char named[] = "\"\\\n\r\t", letter[] = "\"\\nrt";
 	unsigned c;
 
 	buf_putc(out, '"');
-	for (const char *s = text; *s;) {
-		size_t n = printable((const unsigned char *)s, &c);
-		const char *at = c < 0x80 ? strchr(named, *s) : NULL;
+	for (size_t n; *s; s += n) {
+		const char *at = strchr(named, *s);
 
+		n = decode(s, &c);
 		if (at)
 			buf_printf(out, "\\%c", letter[at - named]);
-		else if (n)
+		else if (is_printable(c))
 			buf_put(out, s, n);
 		else
 			buf_printf(out, c < 0x100 ? "\\x%02X" : "\\u%04X", c);
-		s += n ? n : c < 0x80 ? 1 : c < 0x800 ? 2 : 3;
 	}
 	buf_putc(out, '"');
 }
@@ -134,7 +140,7 @@ static bool can_be_literal(const char *s)
 {
 	size_t n = strlen(s);
 
-	if (!strchr(s, '\n') || strchr(" \n", *s) || !all_printable(s, "\n"))
+	if (!strchr(s, '\n') || strchr(" \n", *s) || !all_printable(s, '\n'))
 		return false;
 	return !(s[n - 1] == '\n' && s[n - 2] == '\n') && !strstr(s, " \n") && s[n - 1] != ' ';
 }

@@ -7,8 +7,8 @@
 static const int64_t now = INT64_C(1900000000); /* 2030-03-17T17:46:40Z */
 
 static const char *const docs[] = {
-	"{id: ada, note: First Device, level: 3, mode: off, until: 2030-03-18, tags: [red, blue], organization: Acme, "
-	"metadata: {site: Turin, n: 9, a.b: {c: x}, when: 2030-03-20}, usage: cert_sign}",
+	("{id: ada, note: First Device, level: 3, mode: off, until: 2030-03-18, tags: [red, blue], organization: Acme, "
+	"metadata: {site: Turin, n: 9, a.b: {c: x}, when: 2030-03-20}, usage: cert_sign}"),
 	"{id: bob, note: second device, level: 20, mode: Time, until: 2031-01-01, backdate: 2h, metadata: {site: Oslo, n: 10}}",
 	"{id: cyd, level: -4, until: 2029-01-01, tags: [blue], path_length: 0, parent: ada}",
 	"{id: dee, note: '100%', level: 20, enabled: false, limits: {mode: Time, time: 2040-01-01}}",

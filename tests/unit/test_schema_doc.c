@@ -69,10 +69,13 @@ static void test_views(void)
 	has(&pretty, "{\n  \"id\": \"a\",\n");
 	has(&pretty, "  \"sizes\": [],\n");
 	has(&pretty, "    {\n      \"oid\": \"x\",\n");
+	s.note = arena_strdup(a, "\xF0\x9F"); /* from a certificate, say */
+	s.status = arena_strdup(a, "\xFF""x");
 	rec_show_yaml(&sample_type, &s, &yaml);
+	has(&yaml, "note: \"\\\\xf0\\\\x9f\"\n");
 	has(&yaml, "pin: \"***\"\n");
 	has(&yaml, "until: 2030-03-17T17:46:40Z\n");
-	has(&yaml, "status: ACTIVE\n");
+	has(&yaml, "status: \"\\\\xffx\"\n");
 }
 
 static void test_paths(void)
