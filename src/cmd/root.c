@@ -9,6 +9,7 @@
 #include "cmd/kms.h"
 #include "cmd/open.h"
 #include "cmd/profile.h"
+#include "cmd/repo.h"
 
 struct help_args {
 	struct strv words;
@@ -130,7 +131,7 @@ static const struct cmd cmd_man = {
 };
 
 static const struct cmd *const nouns[] = {
-	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
+	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
 };
 
 static const struct cmd root = {

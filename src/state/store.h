@@ -64,6 +64,18 @@ const char *store_config(struct store *, const char *key);
 /* in the repository's own file */
 int store_config_set(struct store *, const char *key, const char *value, struct err *) NODISCARD;
 
+/* --- git_walk.c: commits, newest first by the committer's time, without those that `hidden` reaches --- */
+struct walk;
+int walk_open(struct store *, struct arena *, const struct oid *tips, size_t ntips, const struct oid *hidden, size_t nhidden,
+	      struct walk **ret, struct err *) NODISCARD;
+int walk_next(struct walk *, bool *ret_more, struct oid *ret, struct err *) NODISCARD;
+void walk_close(struct walk *); /* NULL is allowed */
+static inline void walk_close_scoped(struct walk **w)
+{
+	walk_close(*w);
+}
+#define SCOPED_WALK __attribute__((cleanup(walk_close_scoped))) struct walk
+
 /* Calls cb for each blob below new_tree (NULL: nothing) that old_tree (NULL: empty) lacks or has with other content,
  * and, with gone = true, for each that only old_tree has. Equal subtrees are not read; symbolic links and submodules
  * are left out. Order: git's, folders as if they ended in '/'. */

@@ -1,0 +1,7 @@
+#pragma once
+#include "cli/cli.h"
+
+extern const struct cmd repo_cmd; /* the noun `repo` */
+/* Verbs, by file. */
+extern const struct cmd repo_log_cmd;                                                                   /* repo_log.c */
+extern const struct cmd repo_reindex_cmd, repo_upgrade_cmd;                                              /* repo_keep.c */
