@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2030,SC2031 # output, stderr: set by ok and fails of helpers.bash
 load helpers
 
 @test "K1 K4: engines are added, listed, shown, chosen and removed" {

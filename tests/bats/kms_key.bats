@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2030,SC2031 # output, stderr: set by ok and fails of helpers.bash
 load helpers
 
 @test "K5 K6 K7: a key of every type is made, and openssl finds the same id, type and size" {

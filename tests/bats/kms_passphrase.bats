@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2030,SC2031 # output, stderr: set by ok and fails of helpers.bash
 load helpers
 
 keyfile() { # of the only key
@@ -50,7 +51,7 @@ keyfile() { # of the only key
 	LAMASSU_PASSPHRASE=wrong fails 5 'wrong passphrase' lamassu kms engine passphrase software --new-passphrase-file new
 	ok lamassu kms engine passphrase software --new-passphrase-file new
 	for f in .git/lamassu/keys/*.pem; do openssl pkey -in "$f" -passin pass:battery-staple -noout; done
-	[ "$(ls .git/lamassu/keys | wc -l)" -eq 3 ]
+	[ "$(find .git/lamassu/keys -type f | wc -l)" -eq 3 ]
 	fails 5 'wrong passphrase' lamassu kms key sign a --in msg --out sig
 	LAMASSU_PASSPHRASE=battery-staple ok lamassu kms key sign a --in msg --out sig
 	export LAMASSU_PASSPHRASE=battery-staple
@@ -78,7 +79,7 @@ keyfile() { # of the only key
 	done
 	ok lamassu kms engine passphrase software --generate --out last --passphrase-file $current
 	for f in .git/lamassu/keys/*.pem; do openssl pkey -in "$f" -passin file:last -noout; done
-	[ "$(ls .git/lamassu/keys | wc -l)" -eq 4 ]
+	[ "$(find .git/lamassu/keys -type f | wc -l)" -eq 4 ]
 }
 
 @test "K11: unlock lets a session work without the passphrase until lock" {

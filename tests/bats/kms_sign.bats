@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2030,SC2031 # output, stderr: set by ok and fails of helpers.bash
 load helpers
 
 # foreign ALGORITHM: how openssl verifies it, on message, signature and public key in the folder.
