@@ -75,7 +75,7 @@ int ext_parse_key_usage(struct bytes value, unsigned *ret, struct err *e)
 	for (unsigned i = 0; i < 8 * (v.n - 1); i++)
 		if (v.p[1 + i / 8] & 0x80 >> i % 8)
 			bits |= 1U << i;
-	if (bits == 0 || bits > KU_DECIPHER_ONLY * 2 - 1)
+	if (bits == 0 || bits > USE_DECIPHER_ONLY * 2 - 1)
 		return err_set(e, ERR_INVALID, "keyUsage has %s (RFC 5280 4.2.1.3)",
 			       bits ? "unknown bits" : "no bit set");
 	*ret = bits;

@@ -96,13 +96,13 @@ static int check_key_usage(const struct profile *p, struct err *e)
 {
 	const struct strv *eku = &p->extended_key_usages;
 
-	if (p->sign_as_ca && !(p->key_usage & KU_CERT_SIGN))
+	if (p->sign_as_ca && !(p->key_usage & USE_CERT_SIGN))
 		return err_set(e, ERR_INVALID, "key_usage: sign_as_ca needs cert_sign (RFC 5280 4.2.1.9)");
-	if (!p->sign_as_ca && (p->key_usage & KU_CERT_SIGN))
+	if (!p->sign_as_ca && (p->key_usage & USE_CERT_SIGN))
 		return err_set(e, ERR_INVALID, "key_usage: cert_sign needs sign_as_ca (RFC 5280 4.2.1.3)");
 	if (!p->sign_as_ca && p->path_length >= 0)
 		return err_set(e, ERR_INVALID, "path_length: needs sign_as_ca (RFC 5280 4.2.1.9)");
-	if ((p->key_usage & (KU_ENCIPHER_ONLY | KU_DECIPHER_ONLY)) && !(p->key_usage & KU_KEY_AGREEMENT))
+	if ((p->key_usage & (USE_ENCIPHER_ONLY | USE_DECIPHER_ONLY)) && !(p->key_usage & USE_KEY_AGREEMENT))
 		return err_set(e, ERR_INVALID,
 			       "key_usage: encipher_only and decipher_only need key_agreement (RFC 5280 4.2.1.3)");
 	if (has_usage(eku, "timeStamping") && eku->n > 1)

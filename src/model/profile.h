@@ -17,9 +17,9 @@ struct subject_fields {
 
 /* Bit positions of RFC 5280 4.2.1.3. */
 enum key_usage_bit {
-	KU_DIGITAL_SIGNATURE = 1 << 0, KU_CONTENT_COMMITMENT = 1 << 1, KU_KEY_ENCIPHERMENT = 1 << 2,
-	KU_DATA_ENCIPHERMENT = 1 << 3, KU_KEY_AGREEMENT = 1 << 4, KU_CERT_SIGN = 1 << 5, KU_CRL_SIGN = 1 << 6,
-	KU_ENCIPHER_ONLY = 1 << 7, KU_DECIPHER_ONLY = 1 << 8
+	USE_DIGITAL_SIGNATURE = 1 << 0, USE_CONTENT_COMMITMENT = 1 << 1, USE_KEY_ENCIPHERMENT = 1 << 2,
+	USE_DATA_ENCIPHERMENT = 1 << 3, USE_KEY_AGREEMENT = 1 << 4, USE_CERT_SIGN = 1 << 5, USE_CRL_SIGN = 1 << 6,
+	USE_ENCIPHER_ONLY = 1 << 7, USE_DECIPHER_ONLY = 1 << 8
 };
 extern const char *const key_usage_names[];
 

@@ -165,7 +165,7 @@ int authority_may_issue(const struct authority *a, struct err *e)
 		return err_set(e, ERR_DENIED, "ca %s is compromised and issues nothing", a->rec.id);
 	if (a->status != CA_ACTIVE)
 		return err_set(e, ERR_DENIED, "ca %s is %s and issues nothing", a->rec.id, ca_status_names[a->status]);
-	if (a->cert.key_usage && !(a->cert.key_usage & KU_CERT_SIGN))
+	if (a->cert.key_usage && !(a->cert.key_usage & USE_CERT_SIGN))
 		return err_set(e, ERR_DENIED, "ca %s: its certificate lacks keyCertSign (RFC 5280 4.2.1.3)", a->rec.id);
 	for (const struct authority *p = a->parent; p; p = p->parent)
 		if (p->status == CA_REVOKED || p->status == CA_EXPIRED)

@@ -172,7 +172,7 @@ static int build_csr(struct ctx *ctx, struct bytes subject, const struct key *k,
 	if (engine_key(ctx, k, &key, e) != 0)
 		return -1;
 	ext_basic_constraints(ctx->arena, &exts, true, path_length);
-	ext_key_usage(ctx->arena, &exts, KU_CERT_SIGN | KU_CRL_SIGN);
+	ext_key_usage(ctx->arena, &exts, USE_CERT_SIGN | USE_CRL_SIGN);
 	return csr_build(ctx->arena, subject, &exts, key, sigalg_default(key), ret, e);
 }
 

@@ -154,7 +154,7 @@ static int indirect_signer(struct making *m, EVP_PKEY **ret_key, struct cert *re
 		return err_set(e, ERR_NOT_FOUND, "CRL issuer key %s has no certificate in the ledger", m->ca->rec.crl.issuer_key);
 	if (ledger_cert_pem(ctx->state, &v[0], &pem, e) != 0 || cert_parse(ctx->arena, pem, ret_cert, e) != 0)
 		return -1;
-	if (!(ret_cert->key_usage & KU_CRL_SIGN))
+	if (!(ret_cert->key_usage & USE_CRL_SIGN))
 		return err_set(e, ERR_DENIED, "certificate %s of the CRL issuer lacks cRLSign (RFC 5280 6.3.3)", v[0].serial_number);
 	return engine_key(ctx, &k, ret_key, e);
 }
@@ -198,7 +198,7 @@ static int make(struct making *m, struct bytes *ret, struct err *e)
 
 	if (indirect ? indirect_signer(m, &other, &other_cert, e) != 0 : authority_open_key(m->ctx, m->ca, e) != 0)
 		return -1;
-	if (!indirect && signer->key_usage && !(signer->key_usage & KU_CRL_SIGN))
+	if (!indirect && signer->key_usage && !(signer->key_usage & USE_CRL_SIGN))
 		return err_set(e, ERR_DENIED, "ca %s: its certificate lacks cRLSign (RFC 5280 4.2.1.3)", m->ca->rec.id);
 	if (indirect)
 		m->certificate_issuer = m->ca->cert.subject;

@@ -23,7 +23,7 @@ static void builtin(struct arena *ar, const char *id, const char *duration, int6
 	rec_default(ar, &profile_type, ret);
 	ret->id = arena_strdup(ar, id);
 	ret->sign_as_ca = ret->honor_subject = true;
-	ret->key_usage = KU_CERT_SIGN | KU_CRL_SIGN;
+	ret->key_usage = USE_CERT_SIGN | USE_CRL_SIGN;
 	ret->validity = (struct validity){ .type = VALIDITY_DURATION, .duration = { secs, arena_strdup(ar, duration) } };
 }
 

@@ -45,8 +45,8 @@ static int plan_basic_constraints(struct planning *p, struct err *e)
 
 static unsigned bits_for_key(const EVP_PKEY *pub, unsigned bits)
 {
-	const unsigned encipher = KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT;
-	const unsigned agree = KU_KEY_AGREEMENT | KU_ENCIPHER_ONLY | KU_DECIPHER_ONLY;
+	const unsigned encipher = USE_KEY_ENCIPHERMENT | USE_DATA_ENCIPHERMENT;
+	const unsigned agree = USE_KEY_AGREEMENT | USE_ENCIPHER_ONLY | USE_DECIPHER_ONLY;
 
 	if (EVP_PKEY_is_a(pub, "RSA"))
 		return bits;
@@ -61,10 +61,10 @@ static int plan_key_usage(struct planning *p, struct err *e)
 
 	if (from_request && ext_parse_key_usage(asked->value, &bits, e) != 0)
 		return err_ctx(e, "requested keyUsage");
-	if (from_request && !p->prof->sign_as_ca && bits & KU_CERT_SIGN)
+	if (from_request && !p->prof->sign_as_ca && bits & USE_CERT_SIGN)
 		return err_set(e, ERR_DENIED, "the request asks for keyCertSign, which only authorities have");
 	if (p->prof->sign_as_ca)
-		bits |= KU_CERT_SIGN; /* RFC 5280 4.2.1.9 */
+		bits |= USE_CERT_SIGN; /* RFC 5280 4.2.1.9 */
 	fit = bits_for_key(p->req->pub, bits);
 	if (bits && fit == 0)
 		return err_set(e, ERR_DENIED, "no key usage of profile %s is possible with this key (RFC 8813, RFC 9295)",

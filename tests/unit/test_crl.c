@@ -43,7 +43,7 @@ static struct bytes root(struct arena *a, EVP_PKEY *key, const struct sigalg *al
 		exit(99);
 	cert_random_serial(&t);
 	ext_basic_constraints(a, &t.exts, true, -1);
-	ext_key_usage(a, &t.exts, KU_CERT_SIGN | KU_CRL_SIGN);
+	ext_key_usage(a, &t.exts, USE_CERT_SIGN | USE_CRL_SIGN);
 	ext_ski(a, &t.exts, cert_key_id(a, t.spki));
 	if (cert_sign(a, &t, key, alg, &der, &e))
 		printf("# %s\n", e.msg);

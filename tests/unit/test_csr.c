@@ -91,7 +91,7 @@ static struct bytes build(struct arena *a, EVP_PKEY *key, const struct sigalg *a
 	struct exts exts = { 0 };
 	struct err e = { 0 };
 
-	ext_key_usage(a, &exts, KU_DIGITAL_SIGNATURE);
+	ext_key_usage(a, &exts, USE_DIGITAL_SIGNATURE);
 	ext_basic_constraints(a, &exts, true, 0);
 	if (name_parse(a, "CN=Sub CA,O=Acme,C=DE", &name, &e) || csr_build(a, name, &exts, key, alg, &der, &e))
 		printf("# %s\n", e.msg);

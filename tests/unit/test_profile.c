@@ -42,7 +42,7 @@ static void documents(void)
 	struct err e;
 
 	ok(load(seed, &p, &e) == 0, "the document of the manual %s", e.msg);
-	is_int(p.key_usage, KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT, "key usage");
+	is_int(p.key_usage, USE_DIGITAL_SIGNATURE | USE_KEY_ENCIPHERMENT, "key usage");
 	is_int(p.validity.duration.secs, 31536000, "8760h");
 	is_int((int64_t)p.subject.common_name.n, 0, "an empty string says nothing");
 	is_int((int64_t)p.crypto_enforcement.allowed_ecdsa_key_sizes.n, 2, "sizes");
@@ -56,7 +56,7 @@ static void documents(void)
 	       "allowed_ecdsa_key_sizes: [256, 384]\n",
 	       "stored form");
 	ok(load(original, &p, &e) == 0, "the other spelling %s", e.msg);
-	is_int(p.key_usage, KU_DIGITAL_SIGNATURE | KU_CRL_SIGN, "names in a list");
+	is_int(p.key_usage, USE_DIGITAL_SIGNATURE | USE_CRL_SIGN, "names in a list");
 	is_str(p.extended_key_usages.n == 4 ? p.extended_key_usages.v[1] : "", "ocspSigning", "canonical");
 	is_str(p.extended_key_usages.n == 4 ? p.extended_key_usages.v[2] : "", "ipsecEndSystem", "canonical");
 	is_str(p.extended_key_usages.n == 4 ? p.extended_key_usages.v[3] : "", "msSGC", "canonical");
