@@ -205,10 +205,12 @@ static int show_all(struct txn *t, struct err *e)
 	for (size_t i = 0; i < st->nentries; i++)
 		if (show(t, t->entries[i].path, NULL, &t->entries[i].text, e))
 			return -1;
-	for (size_t i = 0; i < st->nchanges; i++)
-		if (show(t, st->changes[i].path, st->policy.exists ? &st->policy.tree : NULL, st->changes[i].gone ?
-			 NULL : &st->changes[i].text, e))
+	for (size_t i = 0; i < st->nchanges; i++) {
+		const struct change *c = &st->changes[i];
+
+		if (show(t, c->path, st->policy.exists ? &st->policy.tree : NULL, c->gone ? NULL : &c->text, e))
 			return -1;
+	}
 	return 0;
 }
 

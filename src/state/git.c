@@ -297,8 +297,8 @@ int store_commit_tree(struct store *s, const struct oid *commit, struct oid *ret
 
 	if (store_read(s, a, commit, OBJ_COMMIT, STORE_COMMIT_MAX, &text, e))
 		return -1;
-	if (text.n < 46 || memcmp(text.p, "tree ", 5) != 0 || oid_parse(arena_strndup(a, (const char *)text.p + 5, 40),
-									ret))
+	if (text.n < 46 || memcmp(text.p, "tree ", 5) != 0 ||
+	    oid_parse(arena_strndup(a, (const char *)text.p + 5, 40), ret))
 		return err_set(e, ERR_INVALID, "commit %s is damaged", oid_hex(a, commit));
 	return 0;
 }

@@ -9,8 +9,7 @@ int store_patch(struct arena *a, const char *path, const struct bytes *old, cons
 	git_patch *p = NULL;
 	int r = git_diff_options_init(&opts, GIT_DIFF_OPTIONS_VERSION);
 
-	r = r ? r : git_patch_from_buffers(&p, old ? (const char *)old->p : NULL, old ? old->n : 0, path, new ?
-					   (const char *)new->p : NULL,
+	r = r ? r : git_patch_from_buffers(&p, old ? old->p : NULL, old ? old->n : 0, path, new ? new->p : NULL,
 					   new ? new->n : 0, path, &opts);
 	r = r ? r : git_patch_to_buf(&text, p);
 	if (r == 0)

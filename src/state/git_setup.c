@@ -1,6 +1,9 @@
 /* Making and preparing a repository: what init needs of libgit2, and the push settings that carry the ledger along. */
+#include "base/buf.h"
+#include "base/fs.h"
 #include "base/text.h"
 #include "state/git.h"
+#include "state/locks.h"
 
 static int make(const char *dir, const char *branch, struct err *e)
 {
@@ -85,21 +88,44 @@ int store_remotes(struct store *s, struct arena *a, struct strv *ret, struct err
 	return 0;
 }
 
-int store_set_push(struct store *s, const char *ledger_branch, struct err *e)
+static void put_push(struct buf *out, const char *remote, const char *ledger_branch)
+{
+	buf_puts(out, "[remote \"");
+	for (; *remote; remote++) {
+		if (*remote == '"' || *remote == '\\')
+			buf_putc(out, '\\');
+		buf_putc(out, *remote);
+	}
+	buf_printf(out, "\"]\n\tpush = HEAD\n\tpush = refs/heads/%s\n", ledger_branch);
+}
+
+/* Appended by hand, under git's lock: libgit2 leaks memory when it adds a second value. */
+static int append_config(struct store *s, struct arena *a, const char *tmp_dir, const struct buf *more, struct err *e)
+{
+	char *file = fs_join(a, s->git_dir, "config");
+	struct filelock l;
+	struct bytes old;
+	int r;
+
+	if (filelock_take(a, s, tmp_dir, file, 0, &l, e))
+		return -1;
+	r = fs_read(a, file, FS_LIMIT_DOC, &old, e) || fs_write_fd(l.fd, old, e) ||
+			(old.n && old.p[old.n - 1] != '\n' && fs_write_fd(l.fd, bytes_of("\n"), e)) ||
+			fs_write_fd(l.fd, buf_bytes(more), e) || filelock_commit(&l, e);
+	filelock_drop(&l);
+	return r ? -1 : 0;
+}
+
+int store_set_push(struct store *s, const char *tmp_dir, const char *ledger_branch, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
-	char *ledger = arena_printf(a, "refs/heads/%s", ledger_branch);
+	SCOPED_BUF more = buf_init(FS_LIMIT_DOC);
 	struct strv remotes;
 
 	if (store_remotes(s, a, &remotes, e))
 		return -1;
-	for (size_t i = 0; i < remotes.n; i++) {
-		const char *name = remotes.v[i];
-
-		if (store_config(s, arena_printf(a, "remote.%s.push", name)))
-			continue;
-		if (git_remote_add_push(s->repo, name, "HEAD") || git_remote_add_push(s->repo, name, ledger))
-			return err_git(e, ERR_IO, name);
-	}
-	return 0;
+	for (size_t i = 0; i < remotes.n; i++)
+		if (!store_config(s, arena_printf(a, "remote.%s.push", remotes.v[i])))
+			put_push(&more, remotes.v[i], ledger_branch);
+	return more.n ? append_config(s, a, tmp_dir, &more, e) : 0;
 }

@@ -24,15 +24,17 @@ struct init {
 
 static const char *user_key(void *arg, const char *key)
 {
-	struct init *in = arg;
-
-	return in->opts->operator_ && strcmp(key, "lamassu.operator") == 0 ? in->opts->operator_ :
-			store_user_config(in->arena, key);
+	return store_user_config(arg, key);
 }
 
 static const char *repo_key(void *arg, const char *key)
 {
 	return store_config(arg, key);
+}
+
+static const char *actor_of(const struct init *in)
+{
+	return in->env->actor && *in->env->actor ? in->env->actor : in->opts->operator_;
 }
 
 static bool is_git(struct arena *a, const char *dir)
@@ -124,8 +126,8 @@ static int add_lines(struct state *st, const char *path, const char *const *line
 	if (old.n && old.p[old.n - 1] != '\n')
 		buf_putc(&out, '\n');
 	for (; *lines; lines++) {
-		char *whole = arena_printf(st->arena, "\n%s\n", *lines), *had = arena_printf(st->arena, "\n%s\n",
-											     buf_str(&out));
+		char *whole = arena_printf(st->arena, "\n%s\n", *lines);
+		char *had = arena_printf(st->arena, "\n%s\n", buf_str(&out));
 
 		if (!strstr(had, whole))
 			buf_printf(&out, "%s\n", *lines);
@@ -169,9 +171,9 @@ static int put_settings(struct state *st, const struct init *in, struct err *e)
 	for (size_t i = 0; i < COUNT(settings); i++)
 		if (store_config_set(st->store, settings[i][0], settings[i][1], e))
 			return -1;
-	if (in->opts->operator_ && store_config_set(st->store, "lamassu.operator", in->opts->operator_, e))
-		return -1;
-	return store_set_push(st->store, st->ledger.ref + strlen(HEADS), e);
+	if (in->opts->operator_)
+		return store_config_set(st->store, "lamassu.operator", in->opts->operator_, e);
+	return 0;
 }
 
 static int run(struct state *st, const struct init *in, struct err *e)
@@ -181,10 +183,9 @@ static int run(struct state *st, const struct init *in, struct err *e)
 	st->dir = store_workdir(st->store) ? store_workdir(st->store) : store_git_dir(st->store);
 	st->private_dir = fs_join(st->arena, store_git_dir(st->store), "lamassu");
 	if (check_policy(st, e) || check_ledger(st, in->opts->ledger_branch ? in->opts->ledger_branch : "ledger", e) ||
-	    put_settings(st, in, e) ||
-	    state_find_operator(st->arena, in->env->actor, repo_key, st->store, &st->operator_, e) ||
-			state_take_lock(st, e) || state_new_op(st, e) ||
-	    put_files(st, in, e))
+	    state_find_operator(st->arena, actor_of(in), repo_key, st->store, &st->operator_, e) ||
+	    put_settings(st, in, e) || state_take_lock(st, e) || state_new_op(st, e) ||
+	    store_set_push(st->store, st->private_dir, st->ledger.ref + strlen(HEADS), e) || put_files(st, in, e))
 		return -1;
 	return state_commit(st, in->opts->name ? arena_printf(st->arena, "repo: init %s", in->opts->name) : "repo: init", e);
 }
@@ -200,7 +201,7 @@ int state_init(struct arena *a, const char *dir, const struct state_init_opts *o
 	*st = (struct state){ .arena = a, .flags = STATE_WRITE, .env = *env, .lock_fd = -1 };
 	if (check_folder(&in, e))
 		return -1;
-	if (!is_git(a, dir) && (state_find_operator(a, env->actor, user_key, &in, &operator_, e) ||
+	if (!is_git(a, dir) && (state_find_operator(a, actor_of(&in), user_key, a, &operator_, e) ||
 				fs_mkdirs(dir, 0777, e) || store_make(dir, e)))
 		return -1;
 	r = run(st, &in, e);

@@ -73,8 +73,8 @@ static int say_busy(int fd, const char *path, struct err *e)
 
 	who[n > 0 ? (size_t)n : 0] = '\0';
 	who[strcspn(who, "\n")] = '\0';
-	return err_set(e, ERR_CONFLICT, "%s: held by %s: try again, or wait longer with --lock-timeout", path, *who ?
-		       who : "another process");
+	return err_set(e, ERR_CONFLICT, "%s: held by %s: try again, or wait longer with --lock-timeout", path,
+		       *who ? who : "another process");
 }
 
 static int flock_until(int fd, const char *path, int64_t timeout_ms, struct err *e)
@@ -94,8 +94,8 @@ static int flock_until(int fd, const char *path, int64_t timeout_ms, struct err 
 int repo_lock(struct arena *a, const struct store *s, const char *private_dir, const char *what, int64_t timeout_ms,
 	      int *ret_fd, struct err *e)
 {
-	char *path = fs_join(a, private_dir, "lock"), *who = arena_printf(a, "process %ld (%s)\n", (long)getpid(),
-									  what ? what : "lamassu");
+	char *path = fs_join(a, private_dir, "lock");
+	char *who = arena_printf(a, "process %ld (%s)\n", (long)getpid(), what ? what : "lamassu");
 	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0644);
 
 	if (fd < 0)

@@ -114,8 +114,9 @@ static int set_ref(struct tip *t, const char *prefix, const char *name, struct e
 {
 	int n = snprintf(t->ref, sizeof(t->ref), "%s%s", prefix, name);
 
-	return n > 0 && (size_t)n < sizeof(t->ref) ? 0 : err_set(e, ERR_INVALID, "branch name \"%s\" is too long",
-								 name);
+	if (n < 0 || (size_t)n >= sizeof(t->ref))
+		return err_set(e, ERR_INVALID, "branch name \"%s\" is too long", name);
+	return 0;
 }
 
 static int load_config(struct state *st, const struct oid *tree, struct err *e)
@@ -323,9 +324,10 @@ static int open_all(struct state *st, const char *dir, struct err *e)
 		return -1;
 	if (!(st->flags & STATE_WRITE))
 		return 0;
-	return check_writable(st, e) || state_find_operator(st->arena, st->env.actor, store_key, st->store,
-							    &st->operator_, e) || state_new_op(st, e) ?
-		       -1 : 0;
+	if (check_writable(st, e) ||
+	    state_find_operator(st->arena, st->env.actor, store_key, st->store, &st->operator_, e))
+		return -1;
+	return state_new_op(st, e);
 }
 
 int state_open(struct arena *a, const char *dir, unsigned flags, const struct state_env *env, struct state **ret,

@@ -26,3 +26,4 @@ static inline void pack_abort_scoped(struct pack **p)
 int pack_merge(struct store *, const char *tmp_dir, size_t least, struct err *) NODISCARD;
 /* Removes the .keep files that a killed process of ours left; counts packs. */
 int pack_sweep(struct store *, size_t *ret_packs, struct err *) NODISCARD;
+int pack_count_all(struct store *, size_t *ret, struct err *) NODISCARD;

@@ -174,6 +174,20 @@ static bool is_our_keep(struct arena *a, const char *path)
 	return fs_read(a, path, sizeof(PACK_KEEP), &text, &ignored) == 0 && bytes_equal(text, bytes_of(PACK_KEEP));
 }
 
+int pack_count_all(struct store *s, size_t *ret, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	char *dir = pack_dir(a, s);
+	struct strv names = { 0 };
+
+	if (fs_exists(dir) && fs_list(a, dir, SIZE_MAX, &names, e))
+		return -1;
+	*ret = 0;
+	for (size_t i = 0; i < names.n; i++)
+		*ret += is_pack_name(names.v[i], ".idx");
+	return 0;
+}
+
 int pack_sweep(struct store *s, size_t *ret_packs, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();

@@ -122,10 +122,10 @@ static int how_far(struct state *st, const struct tip *old, const struct tip *ne
 static int finish_policy(struct state *st, const struct intent *in, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
+	const struct oid *old = in->policy_old.exists ? &in->policy_old.commit : NULL;
 	struct filelock l;
 
-	if (ref_prepare(a, st->store, st->private_dir, in->policy_new.ref, in->policy_old.exists ?
-			&in->policy_old.commit : NULL, &in->policy_new.commit,
+	if (ref_prepare(a, st->store, st->private_dir, in->policy_new.ref, old, &in->policy_new.commit,
 			st->env.lock_timeout_ms, &l, e))
 		return -1;
 	if (filelock_commit(&l, e)) {

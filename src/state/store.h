@@ -33,7 +33,7 @@ char *store_user_config(struct arena *, const char *key); /* of the user and the
 int store_remotes(struct store *, struct arena *, struct strv *ret, struct err *) NODISCARD; /* their names */
 /* Makes a plain `git push` send the ledger beside the current branch, for every remote that has no push setting of
  * its own. */
-int store_set_push(struct store *, const char *ledger_branch, struct err *) NODISCARD;
+int store_set_push(struct store *, const char *tmp_dir, const char *ledger_branch, struct err *) NODISCARD;
 const char *store_git_dir(const struct store *);  /* the common dir */
 /* of this work tree: HEAD and index; the common dir but for linked work trees */
 const char *store_own_dir(const struct store *);
@@ -86,3 +86,17 @@ int store_diff(struct store *, const struct oid *old_tree, const struct oid *new
 /* The change of one file as `git diff` prints it; old or new is NULL when the file is made or removed. */
 int store_patch(struct arena *, const char *path, const struct bytes *old, const struct bytes *new, char **ret,
 		struct err *) NODISCARD;
+
+/* --- git_remote.c --- */
+/* Fetches branches into refs/remotes/<remote>/; one that the remote does not have is passed over. */
+int store_fetch(struct store *, const char *remote, const char *const *branches, size_t n, struct err *) NODISCARD;
+/* *ret_rejected says why the remote did not take a branch (it moved, a hook said no); NULL when all is well. */
+int store_push(struct store *, struct arena *, const char *remote, const char *const *branches, size_t n,
+	       char **ret_rejected,
+	       struct err *) NODISCARD;
+int store_merge_base(struct store *, const struct oid *, const struct oid *, bool *ret_found, struct oid *ret,
+		     struct err *) NODISCARD;
+/* A merge as git does it, without a work tree. *ret_conflicts lists the files that both changed; else NULL and the
+ * tree is written. */
+int store_merge(struct store *, struct arena *, const struct oid *ours, const struct oid *theirs, char **ret_conflicts,
+		struct oid *ret_tree, struct err *) NODISCARD;

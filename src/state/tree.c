@@ -315,8 +315,8 @@ static int splice_name(struct splicer *s, struct arena *a, struct table *t, cons
 		const struct tree_entry *other = table_find(t, &twin);
 
 		if (other && other->mode)
-			return err_set(s->e, ERR_EXISTS, "\"%.*s\" is a %s", (int)(skip + len), u->path, slash ?
-				       "file" : "folder");
+			return err_set(s->e, ERR_EXISTS, "\"%.*s\" is a %s", (int)(skip + len), u->path,
+				       slash ? "file" : "folder");
 		t->v = arena_grow(a, t->v, t->n, sizeof(*t->v));
 		t->v[t->n++] = key;
 	}

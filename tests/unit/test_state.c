@@ -1,133 +1,8 @@
-/* The repository as a whole, judged by git itself: every test ends with `git fsck --strict` and a clean `git
- * status`. */
-#include <fcntl.h>
+/* The repository as a whole, judged by git itself: every test ends with `git fsck --strict` and a clean `git status`. */
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/fs.h"
-#include "base/text.h"
-#include "model/profile.h"
-#include "state/internal.h"
+#include "git_repo.h"
 #include "state/locks.h"
-#include "tap.h"
-
-static struct arena *mem;
-static char *top, *repo;
-static char said[4096]; /* warnings and diffs of the last transaction */
-
-static void note(void *arg, const char *text)
-{
-	size_t n = strlen(said);
-
-	(void)arg;
-	snprintf(said + n, sizeof(said) - n, "%s\n", text);
-}
-
-static struct state_env env_of(void)
-{
-	return (struct state_env){ .actor = "Ann Operator <ann@example.org>", .now = tm_now(), .lock_timeout_ms = 200,
-			.op = "test",
-				   .warn = note, .diff = note };
-}
-
-/* Runs git in the repository; its output in the arena. */
-static char *git(int *ret_status, const char *const *args)
-{
-	const char *argv[16] = { "git", "-C", repo };
-	char *out = arena_alloc(mem, 1 << 16, 1);
-	size_t n = 0, i = 3;
-	int p[2], status;
-	ssize_t k;
-
-	while (*args && i < COUNT(argv) - 1)
-		argv[i++] = *args++;
-	if (pipe(p))
-		abort();
-	pid_t pid = fork();
-	if (pid == 0) {
-		dup2(p[1], 1);
-		dup2(p[1], 2);
-		close(p[0]);
-		execvp("git", (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	close(p[1]);
-	while ((k = read(p[0], out + n, (1 << 16) - 1 - n)) > 0)
-		n += (size_t)k;
-	close(p[0]);
-	waitpid(pid, &status, 0);
-	*ret_status = status;
-	return out;
-}
-#define GIT(...) git(&git_status, (const char *const[]){ __VA_ARGS__, NULL })
-static int git_status;
-
-static void check_git(const char *when)
-{
-	char *text = GIT("fsck", "--strict", "--no-dangling");
-
-	ok(git_status == 0, "git fsck --strict: %s", when);
-	if (git_status)
-		printf("# %s\n", text);
-	is_str(GIT("status", "--porcelain"), "", when);
-}
-
-static struct state *opened(unsigned flags, struct err *e)
-{
-	struct state_env env = env_of();
-	struct state *st = NULL;
-
-	said[0] = '\0';
-	*e = (struct err){ 0 };
-	if (state_open(mem, repo, flags, &env, &st, e))
-		return NULL;
-	return st;
-}
-
-static struct state *must_open(unsigned flags)
-{
-	struct err e;
-	struct state *st = opened(flags, &e);
-
-	if (!st) {
-		printf("Bail out! %s\n", e.msg);
-		exit(1);
-	}
-	return st;
-}
-
-static int put_profile(struct state *st, const char *id, const char *name, struct err *e)
-{
-	struct profile p;
-
-	rec_default(mem, &profile_type, &p);
-	p.id = arena_strdup(mem, id);
-	p.name = arena_strdup(mem, name);
-	return state_put(st, &profile_type, id, &p, e);
-}
-
-static int write_profile(const char *id, const char *name, struct err *e)
-{
-	struct state *st = opened(STATE_WRITE, e);
-	int r = !st || put_profile(st, id, name, e) || state_commit(st, "profile: write", e);
-
-	state_close(st);
-	return r;
-}
-
-static const char *profile_name(const char *id)
-{
-	struct state *st = must_open(0);
-	struct err e = { 0 };
-	struct profile p;
-	const char *name = state_get(st, &profile_type, id, &p, &e) ? NULL : p.name;
-
-	state_close(st);
-	return name;
-}
 
 static void make(void)
 {
@@ -135,7 +10,6 @@ static void make(void)
 	struct state_env env = env_of();
 	struct err e = { 0 };
 
-	repo = arena_printf(mem, "%s/repo", top);
 	ok(state_init(mem, repo, &opts, &env, NULL, NULL, &e) == 0, "init: %s", e.msg);
 	check_git("after init");
 	ok(state_init(mem, repo, &opts, &env, NULL, NULL, &e) && e.code == ERR_EXISTS, "a second init is refused");
@@ -435,15 +309,7 @@ static void concurrent_gc(void)
 
 int main(void)
 {
-	char dir[] = "/tmp/lamassu-test-state-XXXXXX";
-
-	mem = arena_new();
-	top = arena_strdup(mem, mkdtemp(dir));
-	setenv("HOME", top, 1);
-	setenv("GIT_CONFIG_NOSYSTEM", "1", 1);
-	setenv("LC_ALL", "C", 1);
-	unsetenv("XDG_CONFIG_HOME");
-	unsetenv("GIT_DIR");
+	begin("state");
 	make();
 	records();
 	both_histories();
@@ -457,8 +323,5 @@ int main(void)
 	killed();
 	packs();
 	concurrent_gc();
-	if (system(arena_printf(mem, "rm -rf '%s'", top)))
-		printf("# %s is left behind\n", top);
-	arena_free(mem);
-	return done();
+	return end();
 }

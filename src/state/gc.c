@@ -1,0 +1,104 @@
+/* Housekeeping that is too slow for a commit. git does the work: it alone finds good deltas between the folders of a
+ * ledger, and it keeps what reflogs and .keep files protect. What it prints is an error's text, never shown
+ * otherwise. */
+#include "state/gc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "state/internal.h"
+#include "state/pack.h"
+
+enum { DUE_PACKS = 96, TEXT_MAX = 600 };
+
+extern char **environ;
+
+static int spawn_git(char *const *argv, int out, pid_t *ret)
+{
+	posix_spawn_file_actions_t files;
+	int r;
+
+	if (posix_spawn_file_actions_init(&files))
+		return ENOMEM;
+	r = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	r = r ? r : posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	r = r ? r : posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
+	r = r ? r : posix_spawnp(ret, argv[0], &files, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	return r;
+}
+
+/* Waits for the child and gathers the beginning of what it says. */
+static int collect(pid_t pid, int in, struct buf *text)
+{
+	char block[512];
+	int status = 0;
+	ssize_t n;
+
+	while ((n = read(in, block, sizeof(block))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0 && text->n < TEXT_MAX)
+			buf_put(text, block, (size_t)n);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* *ret_missing: there is no git on this machine. */
+static int run_git(struct state *st, bool *ret_missing, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	SCOPED_BUF text = buf_init(TEXT_MAX + 512);
+	char *argv[] = { arena_strdup(a, "git"), arena_printf(a, "--git-dir=%s", store_git_dir(st->store)),
+			arena_strdup(a, "gc"),
+			 arena_strdup(a, "--quiet"), NULL };
+	int p[2], r, status = 0;
+	pid_t pid;
+
+	if (pipe2(p, O_CLOEXEC))
+		return err_sys(e, "pipe");
+	r = spawn_git(argv, p[1], &pid);
+	close(p[1]);
+	if (!r)
+		status = collect(pid, p[0], &text);
+	close(p[0]);
+	*ret_missing = r == ENOENT || (WIFEXITED(status) && WEXITSTATUS(status) == 127);
+	if (*ret_missing)
+		return 0;
+	if (r || status)
+		return err_set(e, ERR_IO, "git gc: %s", r ? strerror(r) : text.n ? buf_str(&text) :
+			       "ended with an error");
+	return 0;
+}
+
+int state_gc(struct state *st, struct err *e)
+{
+	bool locked = st->lock_fd >= 0, missing, moved;
+	struct err why = { 0 };
+	int r;
+
+	if (st->flags & STATE_DRY_RUN)
+		return 0;
+	if (locked && state_pause(st, e))
+		return -1;
+	r = run_git(st, &missing, &why);
+	if (locked && state_resume(st, &moved, e))
+		return -1;
+	if (r)
+		return err_set(e, why.code, "%s", why.msg);
+	return missing && locked ? pack_merge(st->store, st->private_dir, 2, e) : 0;
+}
+
+int state_gc_due(struct state *st, bool *ret, struct err *e)
+{
+	size_t n;
+
+	if (pack_count_all(st->store, &n, e))
+		return -1;
+	*ret = n >= DUE_PACKS;
+	return 0;
+}

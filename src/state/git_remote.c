@@ -1,0 +1,182 @@
+/* Remotes and merges through libgit2: local paths, ssh (agent, else key files without passphrase, known_hosts as
+ * libgit2 checks it) and https. Branches are never forced, neither here nor there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "state/git.h"
+
+DEFINE_AUTO(git_commit, git_commit_free)
+DEFINE_AUTO(git_index_conflict_iterator, git_index_conflict_iterator_free)
+
+struct talk { /* one conversation with a remote */
+	struct arena *arena;
+	int asked;      /* how often credentials were wanted: none of ours works twice */
+	char *rejected; /* why the remote refused a branch, the first one */
+};
+
+static int give_key_file(git_credential **ret, struct talk *t, const char *user)
+{
+	static const char *const names[] = { "id_ed25519", "id_ecdsa", "id_rsa" };
+	const char *home = getenv("HOME");
+	size_t i = (size_t)t->asked - 2;
+
+	for (; home && i < COUNT(names); i++, t->asked++) {
+		char *file = arena_printf(t->arena, "%s/.ssh/%s", home, names[i]);
+
+		if (fs_exists(file))
+			return git_credential_ssh_key_new(ret, user, NULL, file, NULL);
+	}
+	return GIT_EAUTH;
+}
+
+static int give_credential(git_credential **ret, const char *url, const char *user, unsigned allowed, void *arg)
+{
+	struct talk *t = arg;
+
+	(void)url;
+	user = user ? user : "git";
+	if (allowed & GIT_CREDENTIAL_USERNAME)
+		return git_credential_username_new(ret, user);
+	t->asked++;
+	if (allowed & GIT_CREDENTIAL_SSH_KEY)
+		return t->asked == 1 ? git_credential_ssh_key_from_agent(ret, user) : give_key_file(ret, t, user);
+	if ((allowed & GIT_CREDENTIAL_DEFAULT) && t->asked == 1)
+		return git_credential_default_new(ret);
+	return GIT_EAUTH;
+}
+
+static int note_rejection(const char *ref, const char *status, void *arg)
+{
+	struct talk *t = arg;
+
+	if (status && !t->rejected)
+		t->rejected = arena_printf(t->arena, "%s: %s", ref, status);
+	return 0;
+}
+
+static int look_up(struct store *s, const char *remote, git_remote **ret, struct err *e)
+{
+	int r = git_remote_lookup(ret, s->repo, remote);
+
+	if (r == GIT_ENOTFOUND || r == GIT_EINVALIDSPEC)
+		return err_set(e, ERR_NOT_FOUND, "remote \"%s\" not found: git remote add %s URL", remote, remote);
+	return r ? err_git(e, ERR_IO, remote) : 0;
+}
+
+/* The same remote without its configured refspecs: git_remote_fetch would take `remote.<name>.push =
+ * refs/heads/ledger` for a thing to fetch too, and set the local ledger back. */
+static int look_up_bare(struct store *s, const char *remote, git_remote **ret, struct err *e)
+{
+	AUTO(git_remote) *named = NULL;
+	git_remote_create_options o;
+
+	if (look_up(s, remote, &named, e))
+		return -1;
+	git_remote_create_options_init(&o, GIT_REMOTE_CREATE_OPTIONS_VERSION);
+	o.repository = s->repo;
+	o.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
+	return git_remote_create_with_opts(ret, git_remote_url(named), &o) ? err_git(e, ERR_IO, remote) : 0;
+}
+
+static int err_remote(struct err *e, const char *remote)
+{
+	return err_git(e, ERR_REMOTE, remote);
+}
+
+int store_fetch(struct store *s, const char *remote, const char *const *branches, size_t n, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	AUTO(git_remote) *r = NULL;
+	struct talk t = { .arena = a };
+	git_fetch_options o;
+	git_strarray specs = { arena_new_array(a, n, char *), n };
+
+	if (look_up_bare(s, remote, &r, e))
+		return -1;
+	git_fetch_options_init(&o, GIT_FETCH_OPTIONS_VERSION);
+	o.callbacks.credentials = give_credential;
+	o.callbacks.payload = &t;
+	o.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
+	o.proxy_opts.type = GIT_PROXY_AUTO;
+	for (size_t i = 0; i < n; i++)
+		specs.strings[i] = arena_printf(a, "+refs/heads/%s:refs/remotes/%s/%s", branches[i], remote,
+						branches[i]);
+	return git_remote_fetch(r, &specs, &o, "lamassu: sync") ? err_remote(e, remote) : 0;
+}
+
+int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n,
+	       char **ret_rejected, struct err *e)
+{
+	AUTO(git_remote) *r = NULL;
+	struct talk t = { .arena = a };
+	git_push_options o;
+	git_strarray specs = { arena_new_array(a, n, char *), n };
+	int code;
+
+	if (look_up(s, remote, &r, e))
+		return -1;
+	git_push_options_init(&o, GIT_PUSH_OPTIONS_VERSION);
+	o.callbacks.credentials = give_credential;
+	o.callbacks.push_update_reference = note_rejection;
+	o.callbacks.payload = &t;
+	o.proxy_opts.type = GIT_PROXY_AUTO;
+	for (size_t i = 0; i < n; i++)
+		specs.strings[i] = arena_printf(a, "refs/heads/%s:refs/heads/%s", branches[i], branches[i]);
+	code = git_remote_push(r, &specs, &o);
+	if (code == GIT_ENONFASTFORWARD && !t.rejected)
+		t.rejected = arena_strdup(a, "the remote has moved");
+	*ret_rejected = t.rejected;
+	return code && !t.rejected ? err_remote(e, remote) : 0;
+}
+
+int store_merge_base(struct store *s, const struct oid *x, const struct oid *y, bool *ret_found, struct oid *ret,
+		     struct err *e)
+{
+	git_oid a = oid_to_git(x), b = oid_to_git(y), base;
+	int r = git_merge_base(&base, s->repo, &a, &b);
+
+	if (r && r != GIT_ENOTFOUND)
+		return err_git(e, ERR_IO, "common history");
+	*ret_found = r == 0;
+	if (r == 0)
+		*ret = oid_of_git(&base);
+	return 0;
+}
+
+/* The files that a person must look at, one name each. */
+static char *conflicts_of(struct arena *a, git_index *ix)
+{
+	AUTO(git_index_conflict_iterator) *all = NULL;
+	const git_index_entry *base, *ours, *theirs;
+	char *list = arena_strdup(a, "");
+
+	if (git_index_conflict_iterator_new(&all, ix))
+		return list;
+	while (git_index_conflict_next(&base, &ours, &theirs, all) == 0) {
+		const git_index_entry *x = ours ? ours : theirs ? theirs : base;
+
+		list = arena_printf(a, "%s%s%s", list, *list ? ", " : "", x->path);
+	}
+	return list;
+}
+
+int store_merge(struct store *s, struct arena *a, const struct oid *ours, const struct oid *theirs,
+		char **ret_conflicts, struct oid *ret_tree,
+		struct err *e)
+{
+	AUTO(git_commit) *x = NULL, *y = NULL;
+	AUTO(git_index) *ix = NULL;
+	git_oid o = oid_to_git(ours), t = oid_to_git(theirs), tree;
+
+	if (git_commit_lookup(&x, s->repo, &o) || git_commit_lookup(&y, s->repo, &t) ||
+	    git_merge_commits(&ix, s->repo, x, y, NULL))
+		return err_git(e, ERR_IO, "merge");
+	*ret_conflicts = git_index_has_conflicts(ix) ? conflicts_of(a, ix) : NULL;
+	if (*ret_conflicts)
+		return 0;
+	if (git_index_write_tree_to(&tree, ix, s->repo))
+		return err_git(e, ERR_IO, "merge");
+	*ret_tree = oid_of_git(&tree);
+	return 0;
+}
