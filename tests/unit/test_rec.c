@@ -298,8 +298,72 @@ static void test_mutations(void)
 	}
 }
 
+/* Records that were built in memory are held to the same rules. */
+static void test_check(void)
+{
+	SCOPED_ARENA *a = arena_new();
+	struct sample_item items[2] = { { .oid = arena_strdup(a, "1") }, { 0 } };
+	struct sample s;
+	struct err e = { 0 };
+
+	rec_default(a, &sample_type, &s);
+	is_str(s.country, "DE", "a default");
+	is_int(s.backdate.secs, 60, "a default duration");
+	ok(rec_check(a, &sample_type, &s, &e) == -1, "required");
+	is_str(e.msg, "id: is required", "required");
+	s.id = arena_strdup(a, "No!");
+	ok(rec_check(a, &sample_type, &s, &e) == -1 && strncmp(e.msg, "id: not a valid id", 18) == 0, "%s", e.msg);
+	s.id = arena_strdup(a, "a");
+	ok(rec_check(a, &sample_type, &s, &e) == 0, "good");
+	s.limits.mode = MODE_TIME;
+	ok(rec_check(a, &sample_type, &s, &e) == -1, "a rule of a part");
+	is_str(e.msg, "limits: time: must be given", "its path");
+	s.limits.time = 1;
+	s.items = (struct vec){ items, 2 };
+	ok(rec_check(a, &sample_type, &s, &e) == -1, "an item of a list");
+	is_str(e.msg, "items.1: oid: is required", "its path");
+}
+
+struct open_record {
+	char *id, *config;
+};
+static const struct field open_fields[] = {
+	STR(open_record, id, "Identifier.", .flags = F_REQ),
+	ANY(open_record, config, "Whatever is not named.", .flags = F_REST),
+	END
+};
+static const struct schema open_type = { "open", "opens", NULL, "Open.", sizeof(struct open_record), open_fields, NULL };
+
+static void test_rest(void)
+{
+	static const char *const docs[][2] = {
+		{ "id: a", NULL },
+		{ "id: a\nconfig: {x: 1}", "{\"x\":1}" },
+		{ "id: a\nx: 1\nconfig: {y: [no]}\nz: {}", "{\"x\":1,\"y\":[\"no\"],\"z\":{}}" },
+		{ "id: a\nx: 1\nconfig: {x: 2}", "!doc:3:10: config: this key is given twice" },
+		{ "id: a\nconfig: {x: 2}\nconfig: {y: 1}", "!doc:3:1: config: given twice" },
+		{ "id: a\nconfig: 1", "!doc:2:9: config: must be a mapping" },
+	};
+
+	for (size_t i = 0; i < COUNT(docs); i++) {
+		SCOPED_ARENA *a = arena_new();
+		struct open_record r = { 0 };
+		struct err e = { 0 };
+		int rc = rec_load(a, &open_type, "doc", bytes_of(docs[i][0]), &r, &e);
+
+		is_str(rc == 0 ? r.config : arena_printf(a, "!%s", e.msg), docs[i][1], docs[i][0]);
+	}
+	SCOPED_ARENA *a = arena_new();
+	SCOPED_BUF out = buf_init(BUF_TEXT);
+	struct err e = { 0 };
+	ok(rec_set(a, &open_type, "doc", bytes_of("id: a\npin: x\n"), "pin", "y z", &out, &e) == 0, "set beside %s", e.msg);
+	is_str(buf_str(&out), "id: a\npin: y z\n", "set beside");
+}
+
 int main(void)
 {
+	test_check();
+	test_rest();
 	for (size_t i = 0; i < COUNT(rows); i++)
 		run_row(&rows[i]);
 	test_hostile();
