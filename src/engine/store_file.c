@@ -31,7 +31,7 @@ static const struct schema software_type = {
 		.fields = software_fields
 };
 
-enum { MAX_KEY_FILE = 1 << 16, MAX_KEY_FILES = 1 << 20 };
+enum { MAX_KEY_FILE = 1 << 16, MAX_KEY_FILES = 1 << 20, SWEEP_SECS = 3600 };
 
 static int file_open(struct ctx *ctx, struct engine *en, const void *config, struct err *e)
 {
@@ -128,6 +128,17 @@ static int file_del(struct ctx *ctx, struct engine *en, const char *name, struct
 	return err_sys(e, path);
 }
 
+/* What a killed process was writing: a key in a form that nothing refers to. Young ones may be another process's work. */
+static void sweep(struct ctx *ctx, const char *dir, const char *name)
+{
+	const char *path = fs_join(ctx->arena, dir, name);
+	struct stat st;
+
+	if (!ctx->dry_run && text_has_prefix(name, ".lamassu-") && lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_mtime < tm_now() - SWEEP_SECS)
+		unlink(path);
+}
+
 static int file_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const char *, struct err *), void *arg,
 		     struct err *e)
 {
@@ -140,6 +151,7 @@ static int file_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const
 	for (size_t i = 0; i < names.n; i++) {
 		size_t n = strlen(names.v[i]);
 
+		sweep(ctx, en->priv, names.v[i]);
 		if (n > 4 && strcmp(names.v[i] + n - 4, ".pem") == 0 &&
 		    cb(arg, arena_strndup(ctx->arena, names.v[i], n - 4), e) != 0)
 			return -1;

@@ -51,7 +51,7 @@ keyfile() { # of the only key
 	LAMASSU_PASSPHRASE=wrong fails 5 'wrong passphrase' lamassu kms engine passphrase software --new-passphrase-file new
 	ok lamassu kms engine passphrase software --new-passphrase-file new
 	for f in .git/lamassu/keys/*.pem; do openssl pkey -in "$f" -passin pass:battery-staple -noout; done
-	[ "$(find .git/lamassu/keys -type f | wc -l)" -eq 3 ]
+	[ "$(find .git/lamassu/keys -name '*.pem' | wc -l)" -eq 3 ]
 	fails 5 'wrong passphrase' lamassu kms key sign a --in msg --out sig
 	LAMASSU_PASSPHRASE=battery-staple ok lamassu kms key sign a --in msg --out sig
 	export LAMASSU_PASSPHRASE=battery-staple
@@ -77,9 +77,12 @@ keyfile() { # of the only key
 		if [ -e "pass$n" ] && lamassu kms key sign a --in msg --out sig --passphrase-file "pass$n" 2>/dev/null; then current=pass$n; fi
 		for k in a b c d; do ok lamassu kms key sign $k --in msg --out sig --passphrase-file $current; done
 	done
+	: >.git/lamassu/keys/.lamassu-0123456789abcdef.tmp
+	touch -d '2 hours ago' .git/lamassu/keys/.lamassu-*.tmp
 	ok lamassu kms engine passphrase software --generate --out last --passphrase-file $current
+	[ -z "$(find .git/lamassu/keys -name '*.tmp')" ]
 	for f in .git/lamassu/keys/*.pem; do openssl pkey -in "$f" -passin file:last -noout; done
-	[ "$(find .git/lamassu/keys -type f | wc -l)" -eq 4 ]
+	[ "$(find .git/lamassu/keys -name '*.pem' | wc -l)" -eq 4 ]
 }
 
 @test "K11: unlock lets a session work without the passphrase until lock" {
