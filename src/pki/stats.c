@@ -1,6 +1,7 @@
 /* Statistics from the fold. Reads counters, never all certificates. */
 #include "pki/stats.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "pki/authority.h"
@@ -9,17 +10,10 @@
 enum { BINS = 12 };
 #define BIN_SECS (INT64_C(86400) * 30)
 
-static const struct field count_fields[] = {
-	STR(count, name, "What is counted.", .flags = F_COL),
-	INT(count, n, "How many.", .flags = F_COL | F_SHOW0),
-	END
-};
-static const struct schema count_type = { .name = "count", .doc = "A number", .size = sizeof(struct count), .fields = count_fields };
-
 static const struct field ca_counts_fields[] = {
 	INT(ca_counts, total, "Authorities.", .flags = F_SHOW0),
-	OBJV(ca_counts, by_status, &count_type, "By status."),
-	OBJV(ca_counts, by_engine, &count_type, "By engine."),
+	ANY(ca_counts, status_distribution, "How many of each status."),
+	ANY(ca_counts, engine_distribution, "How many in each engine; - is without key."),
 	END
 };
 static const struct schema ca_counts_type = {
@@ -28,9 +22,9 @@ static const struct schema ca_counts_type = {
 
 static const struct field cert_counts_fields[] = {
 	INT(cert_counts, total, "Certificates.", .flags = F_SHOW0),
-	OBJV(cert_counts, by_status, &count_type, "By status."),
-	OBJV(cert_counts, by_ca, &count_type, "By issuing authority."),
-	OBJV(cert_counts, by_profile, &count_type, "By profile."),
+	ANY(cert_counts, status_distribution, "How many of each status."),
+	ANY(cert_counts, ca_distribution, "How many of each issuing authority."),
+	ANY(cert_counts, profile_distribution, "How many of each profile; - is imported."),
 	END
 };
 static const struct schema cert_counts_type = {
@@ -55,18 +49,12 @@ const struct schema stats_type = {
 	.name = "stats", .plural = "stats", .doc = "Numbers", .size = sizeof(struct pki_stats), .fields = stats_fields
 };
 
-static void bump(struct arena *ar, struct vec *v, const char *name, int64_t by)
+static int bump(struct arena *ar, char **json, const char *name, int64_t by, struct err *e)
 {
-	struct count *c = v->v;
+	const char *old = any_get(ar, *json, name);
+	int64_t n = (old ? strtoll(old, NULL, 10) : 0) + by;
 
-	for (size_t i = 0; i < v->n; i++)
-		if (strcmp(c[i].name, name) == 0) {
-			c[i].n += by;
-			return;
-		}
-	c = arena_grow(ar, v->v, v->n, sizeof(*c));
-	c[v->n++] = (struct count){ arena_strdup(ar, name), by };
-	v->v = c;
+	return any_set(ar, *json, name, arena_printf(ar, "%lld", (long long)n), json, e);
 }
 
 static int count_cas(struct ctx *ctx, const char *ca, struct ca_counts *c, struct err *e)
@@ -80,8 +68,9 @@ static int count_cas(struct ctx *ctx, const char *ca, struct ca_counts *c, struc
 		if (ca && strcmp(all[i].rec.id, ca) != 0)
 			continue;
 		c->total++;
-		bump(ctx->arena, &c->by_status, ca_status_names[all[i].status], 1);
-		bump(ctx->arena, &c->by_engine, all[i].rec.engine_id ? all[i].rec.engine_id : "-", 1);
+		if (bump(ctx->arena, &c->status_distribution, ca_status_names[all[i].status], 1, e) != 0 ||
+		    bump(ctx->arena, &c->engine_distribution, all[i].rec.engine_id ? all[i].rec.engine_id : "-", 1, e) != 0)
+			return -1;
 	}
 	return 0;
 }
@@ -97,9 +86,10 @@ static int count_certs(struct ctx *ctx, const char *ca, struct cert_counts *c, s
 		if (ca && strcmp(v[i].ca, ca) != 0)
 			continue;
 		c->total += v[i].n;
-		bump(ctx->arena, &c->by_status, cert_status_names[v[i].status], v[i].n);
-		bump(ctx->arena, &c->by_ca, v[i].ca, v[i].n);
-		bump(ctx->arena, &c->by_profile, v[i].profile ? v[i].profile : "-", v[i].n);
+		if (bump(ctx->arena, &c->status_distribution, cert_status_names[v[i].status], v[i].n, e) != 0 ||
+		    bump(ctx->arena, &c->ca_distribution, v[i].ca, v[i].n, e) != 0 ||
+		    bump(ctx->arena, &c->profile_distribution, v[i].profile ? v[i].profile : "-", v[i].n, e) != 0)
+			return -1;
 	}
 	return 0;
 }

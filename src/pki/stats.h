@@ -3,17 +3,13 @@
 #include "rec/schema.h"
 
 /* Numbers over authorities and certificates (C6). */
-struct count {
-	char *name;
-	int64_t n;
-};
 struct ca_counts {
 	int64_t total;
-	struct vec by_status, by_engine; /* struct count */
+	char *status_distribution, *engine_distribution; /* JSON objects: name to number */
 };
 struct cert_counts {
 	int64_t total;
-	struct vec by_status, by_ca, by_profile;
+	char *status_distribution, *ca_distribution, *profile_distribution;
 };
 struct expiry_bin {
 	int64_t from, to, n;
