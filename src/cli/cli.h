@@ -97,11 +97,19 @@ struct env_doc {
 	const char *name, *doc; /* a variable of the environment, for the manual */
 };
 
+struct record_page {
+	const char *name;                  /* of the page: "profile" is PROGRAM-profile(5), "x.yaml" is x.yaml(5) */
+	const char *brief, *doc, *example; /* as in struct cmd; example is a document */
+	const struct schema *const *types; /* ends with NULL */
+	const struct schema *(*more)(size_t i); /* further types that only run time knows; NULL after the last; may be NULL */
+};
+
 struct cli {
 	const struct cmd *root; /* names that begin with "__" are left out of help, manual and completion */
 	const char *version;
 	const char *date;          /* of the manual pages: "November 21, 2026" */
 	const struct env_doc *env; /* ends with an empty row */
+	const struct record_page *records; /* manual pages of section 5; ends with an empty row; may be NULL */
 	/* Opens what the command needs into ctx, before run; and closes it, after (also when prepare failed). */
 	int (*prepare)(struct ctx *, const struct globals *, const struct cmd *, struct err *);
 	void (*finish)(struct ctx *);
@@ -124,7 +132,8 @@ enum { CLI_DEPTH = 5 }; /* commands in a path, the program included */
 int cli_find(const struct cli *, const struct strv *words, const struct cmd *path[CLI_DEPTH], size_t *ret_depth,
 	     struct err *) NODISCARD;
 void cli_help(const struct cli *, const struct cmd *const path[], size_t depth, struct buf *out);
-/* A manual page in mdoc(7): of the program (NULL), or of a noun ("ca" or "lamassu-ca"); and the names of all pages. */
+/* A manual page in mdoc(7): of the program (NULL), of a noun ("ca", "lamassu-ca" or "lamassu-ca.1") or of records
+ * ("lamassu-ca.5"); and the names of all pages, with their sections. */
 int cli_man(const struct cli *, const char *page, struct buf *out, struct err *) NODISCARD;
 void cli_man_list(const struct cli *, struct buf *out);
 /* The completion script for a shell of cli_shells[]; it asks `lamassu __complete` for candidates. */

@@ -1,5 +1,5 @@
-/* Manual pages in mdoc(7), written from the tree of commands: lamassu(1) and one page per noun. Every text of the tree
- * may hold any character; what roff would read as markup is escaped here. */
+/* Manual pages in mdoc(7), written from the tree of commands: lamassu(1) and one page per noun; and from the tables of
+ * fields, in section 5. Every text may hold any character; what roff would read as markup is escaped here. */
 #include "cli/internal.h"
 
 #include <ctype.h>
@@ -237,10 +237,12 @@ static void example_of(struct man *m, const struct cmd *c, const char *words)
 	example(m, c->example);
 }
 
-static void head(struct man *m, const char *name, const char *what)
+static void head(struct man *m, const char *name, int section, const char *what)
 {
-	buf_printf(m->out, ".Dd %s\n.Dt %s 1\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n.Sh SYNOPSIS\n", m->cli->date,
-		   metavar(m->arena, name), name, what);
+	buf_printf(m->out, ".Dd %s\n.Dt %s %d\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", m->cli->date, metavar(m->arena, name), section,
+		   name, what);
+	if (section == 1)
+		buf_puts(m->out, ".Sh SYNOPSIS\n");
 }
 
 static void exit_status(struct man *m)
@@ -256,26 +258,36 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* References in the order of their names. */
+/* The name of a page of records: one that looks like a file's is the file's. */
+static char *record_name(struct arena *a, const struct cli *cli, const struct record_page *r)
+{
+	return strchr(r->name, '.') ? arena_strdup(a, r->name) : arena_printf(a, "%s-%s", cli->root->name, r->name);
+}
+
+/* References in the order of sections and names, as mandoc(1) wants it. */
 static void see_also(struct man *m)
 {
 	const char *names[128];
-	size_t n = 0;
+	size_t n = 0, nouns;
 
-	for (const struct cmd *const *c = m->cli->root->sub; *c && n < COUNT(names); c++)
+	for (const struct cmd *const *c = m->cli->root->sub; *c && n < COUNT(names) / 2; c++)
 		if (!cmd_hidden(*c))
-			names[n++] = (*c)->name;
-	qsort(names, n, sizeof(*names), by_name);
+			names[n++] = arena_printf(m->arena, "%s-%s", m->cli->root->name, (*c)->name);
+	nouns = n;
+	for (const struct record_page *r = m->cli->records; r && r->name && n < COUNT(names); r++)
+		names[n++] = record_name(m->arena, m->cli, r);
+	qsort(names, nouns, sizeof(*names), by_name);
+	qsort(names + nouns, n - nouns, sizeof(*names), by_name);
 	buf_puts(m->out, ".Sh SEE ALSO\n");
 	for (size_t i = 0; i < n; i++)
-		buf_printf(m->out, ".Xr %s-%s 1%s\n", m->cli->root->name, names[i], i + 1 < n ? " ," : "");
+		buf_printf(m->out, ".Xr %s %d%s\n", names[i], i < nouns ? 1 : 5, i + 1 < n ? " ," : "");
 }
 
 static void program_page(struct man *m)
 {
 	const struct cmd *root = m->cli->root;
 
-	head(m, root->name, root->brief);
+	head(m, root->name, 1, root->brief);
 	macro(m, "Nm", root->name);
 	buf_puts(m->out, ".Op Ar global options\n.Ar noun\n.Op Ar verb\n.Op Ar operands\n.Op Ar options\n");
 	buf_puts(m->out, ".Sh DESCRIPTION\n");
@@ -320,7 +332,7 @@ static void noun_page(struct man *m, const struct cmd *c)
 {
 	const char *root = m->cli->root->name;
 
-	head(m, arena_printf(m->arena, "%s-%s", root, c->name), c->brief);
+	head(m, arena_printf(m->arena, "%s-%s", root, c->name), 1, c->brief);
 	walk(m, c, c->name, synopsis);
 	buf_puts(m->out, ".Sh DESCRIPTION\n");
 	if (c->sub && c->doc)
@@ -336,17 +348,61 @@ static void noun_page(struct man *m, const struct cmd *c)
 	if (c->sub && c->example)
 		example(m, c->example);
 	walk(m, c, c->name, example_of);
+	buf_printf(m->out, ".Sh SEE ALSO\n.Xr %s 1", root);
+	for (const struct record_page *r = m->cli->records; r && r->name; r++)
+		if (strcmp(r->name, c->name) == 0)
+			buf_printf(m->out, " ,\n.Xr %s-%s 5", root, r->name);
+	buf_putc(m->out, '\n');
+}
+
+static void fields(struct man *m, const struct schema *s)
+{
+	size_t n = strlen(s->doc);
+
+	macro(m, "Ss", arena_strndup(m->arena, s->doc, n && s->doc[n - 1] == '.' ? n - 1 : n));
+	schema_mdoc(s, m->out);
+}
+
+static void record_page(struct man *m, const struct record_page *r)
+{
+	const char *root = m->cli->root->name;
+
+	head(m, record_name(m->arena, m->cli, r), 5, r->brief);
+	buf_puts(m->out, ".Sh DESCRIPTION\n");
+	text(m, r->doc);
+	for (const struct schema *const *s = r->types; *s; s++)
+		fields(m, *s);
+	for (size_t i = 0; r->more && r->more(i); i++)
+		fields(m, r->more(i));
+	if (r->example)
+		buf_puts(m->out, ".Sh EXAMPLES\n");
+	example(m, r->example);
 	buf_printf(m->out, ".Sh SEE ALSO\n.Xr %s 1\n", root);
+}
+
+static const struct record_page *find_record(struct arena *a, const struct cli *cli, const char *page)
+{
+	for (const struct record_page *r = cli->records; r && r->name; r++)
+		if (strcmp(page, arena_printf(a, "%s.5", record_name(a, cli, r))) == 0)
+			return r;
+	return NULL;
 }
 
 int cli_man(const struct cli *cli, const char *page, struct buf *out, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct man m = { a, out, cli };
+	const struct record_page *record = find_record(a, cli, page ? page : "");
 	const struct cmd *path[CLI_DEPTH];
-	size_t depth, n = strlen(cli->root->name);
+	size_t depth, n = strlen(cli->root->name), len = page ? strlen(page) : 0;
 	char *word;
 
+	if (record) {
+		record_page(&m, record);
+		return 0;
+	}
+	if (len > 2 && strcmp(page + len - 2, ".1") == 0)
+		page = arena_strndup(a, page, len - 2);
 	if (page == NULL || strcmp(page, cli->root->name) == 0) {
 		program_page(&m);
 		return 0;
@@ -360,8 +416,12 @@ int cli_man(const struct cli *cli, const char *page, struct buf *out, struct err
 
 void cli_man_list(const struct cli *cli, struct buf *out)
 {
-	buf_printf(out, "%s\n", cli->root->name);
+	SCOPED_ARENA *a = arena_new();
+
+	buf_printf(out, "%s.1\n", cli->root->name);
 	for (const struct cmd *const *c = cli->root->sub; *c; c++)
 		if (!cmd_hidden(*c))
-			buf_printf(out, "%s-%s\n", cli->root->name, (*c)->name);
+			buf_printf(out, "%s-%s.1\n", cli->root->name, (*c)->name);
+	for (const struct record_page *r = cli->records; r && r->name; r++)
+		buf_printf(out, "%s.5\n", record_name(a, cli, r));
 }

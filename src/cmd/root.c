@@ -7,6 +7,7 @@
 #include "cmd/cert.h"
 #include "cmd/init.h"
 #include "cmd/kms.h"
+#include "cmd/manual.h"
 #include "cmd/open.h"
 #include "cmd/profile.h"
 #include "cmd/repo.h"
@@ -160,6 +161,7 @@ const struct cli lamassu_cli = {
 	.version = VERSION_TEXT,
 	.date = "November 21, 2026",
 	.env = env,
+	.records = manual_records,
 	.prepare = cmd_prepare,
 	.finish = cmd_finish,
 	.names = cmd_names,

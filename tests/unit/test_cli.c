@@ -161,7 +161,13 @@ static void names(struct ctx *ctx, const char *kind, void (*emit)(void *, const 
 	}
 }
 
-static const struct cli cli = { .root = &root, .version = "1.2", .date = "November 21, 2026", .names = names };
+static const struct schema *const record_types[] = { &thing_type, NULL };
+static const struct record_page records[] = {
+	{ .name = "ca", .brief = "record", .doc = "A .dot and a \\ here.", .types = record_types },
+	{ .name = "tool.yaml", .brief = "settings", .doc = "Settings.", .example = ".a: 1", .types = record_types },
+	{ .name = NULL },
+};
+static const struct cli cli = { .root = &root, .records = records, .version = "1.2", .date = "November 21, 2026", .names = names };
 
 /* --- running --- */
 
@@ -415,7 +421,7 @@ static void test_manual(void)
 	struct err e = { 0 };
 
 	cli_man_list(&cli, &list_text);
-	is_str(buf_str(&list_text), "tool\ntool-ca\ntool-kms\ntool-help\n", "names of pages");
+	is_str(buf_str(&list_text), "tool.1\ntool-ca.1\ntool-kms.1\ntool-help.1\ntool-ca.5\ntool.yaml.5\n", "names of pages");
 	ok(cli_man(&cli, "caa", &page, &e) != 0 && e.code == ERR_USAGE, "a page of no noun");
 	ok(cli_man(&cli, "ca", &page, &e) == 0, "page of a noun");
 	ok(strstr(buf_str(&page), "\\&.dot \\e line\n") != NULL, "text is escaped for roff");
@@ -427,6 +433,8 @@ static void test_manual(void)
 	ok(mandoc_clean("ca"), "lint of tool-ca(1)");
 	ok(mandoc_clean("kms"), "lint of tool-kms(1)");
 	ok(mandoc_clean("help"), "lint of tool-help(1)");
+	ok(mandoc_clean("tool-ca.5"), "lint of tool-ca(5)");
+	ok(mandoc_clean("tool.yaml.5"), "lint of tool.yaml(5)");
 }
 
 int main(void)

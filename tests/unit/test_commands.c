@@ -108,14 +108,15 @@ static void check_manual(const char *page)
 
 int main(void)
 {
+	SCOPED_BUF pages = buf_init(BUF_TEXT);
+
 	check("", lamassu_cli.root, 1);
 	if (system("command -v mandoc >/dev/null 2>&1") != 0) {
 		ok(true, "manual pages # SKIP no mandoc here");
 		return done();
 	}
-	check_manual("lamassu");
-	for (const struct cmd *const *c = lamassu_cli.root->sub; *c; c++)
-		if (!cmd_hidden(*c))
-			check_manual((*c)->name);
+	cli_man_list(&lamassu_cli, &pages);
+	for (char *save = NULL, *page = strtok_r(pages.p, "\n", &save); page; page = strtok_r(NULL, "\n", &save))
+		check_manual(page);
 	return done();
 }
