@@ -277,6 +277,28 @@ int state_take_lock(struct state *st, struct err *e)
 	return state_recover(st, e);
 }
 
+/* A bare repository may have work trees; one on the policy branch would be left behind. */
+static int check_linked(struct state *st, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	char *dir = fs_join(a, store_git_dir(st->store), "worktrees"), *head = arena_printf(a, "ref: %s\n",
+											    st->policy.ref);
+	struct strv names = { 0 };
+	struct bytes text;
+	struct err ignored = { 0 };
+
+	if (fs_is_dir(dir) && fs_list(a, dir, SIZE_MAX, &names, e))
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		char *file = arena_printf(a, "%s/%s/HEAD", dir, names.v[i]);
+
+		if (fs_read(a, file, 4096, &text, &ignored) == 0 && bytes_equal(text, bytes_of(head)))
+			return err_set(e, ERR_CONFLICT, "work tree %s is on branch %s: run the command there",
+				       names.v[i], st->config.policy_branch);
+	}
+	return 0;
+}
+
 /* States of git in which moving the policy branch would surprise: bare repositories have none of them. */
 static int check_writable(struct state *st, struct err *e)
 {
@@ -284,7 +306,7 @@ static int check_writable(struct state *st, struct err *e)
 	char *head;
 
 	if (!store_workdir(st->store))
-		return 0;
+		return check_linked(st, e);
 	if (busy)
 		return err_set(e, ERR_CONFLICT, "a %s is in progress: finish or abort it first", busy);
 	if (store_head(st->store, st->arena, &head, e))

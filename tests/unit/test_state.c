@@ -307,6 +307,23 @@ static void concurrent_gc(void)
 	check_git("after git gc under a running process");
 }
 
+static void bare(void)
+{
+	struct err e = { 0 };
+	char *usual = repo;
+
+	GIT("clone", "-q", "--bare", repo, "../bare.git");
+	repo = fs_join(mem, top, "bare.git");
+	ok(write_profile("bare", "Bare", &e) == 0, "a bare repository: %s", e.msg);
+	is_str(profile_name("bare"), "Bare", "moves without a work tree");
+	GIT("worktree", "add", "-q", "../linked", "main");
+	ok(write_profile("bare", "Two", &e) && e.code == ERR_CONFLICT, "but not under a work tree of it: %s", e.msg);
+	repo = fs_join(mem, top, "linked");
+	ok(write_profile("bare", "Two", &e) == 0, "where it works: %s", e.msg);
+	check_git("in the linked work tree");
+	repo = usual;
+}
+
 int main(void)
 {
 	begin("state");
@@ -323,5 +340,6 @@ int main(void)
 	killed();
 	packs();
 	concurrent_gc();
+	bare();
 	return end();
 }
