@@ -47,11 +47,12 @@ static int add_metadata(struct ctx *ctx, char *own, struct certrec *rec, struct 
 	return note ? any_set(ctx->arena, own, META_SHORTENED, note, &rec->metadata, e) : 0;
 }
 
-static int make(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct cert_order *o, const char *name,
+static int make(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct cert_order *o, struct bytes subject,
 		struct cert_made *m, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
-	struct request req = { 0 };
+	struct request req = { .subject = subject };
+	const char *cn = name_cn(ctx->arena, subject), *name = cn && *cn ? cn : "certificate";
 	struct certrec *rec = &m->issued.rec;
 
 	if (take_key(ctx, o, name, m, &pub, e) != 0 || key_spki(ctx->arena, pub, &req.spki, e) != 0)
@@ -69,15 +70,13 @@ int cert_make(struct ctx *ctx, struct authority *ca, const struct cert_order *o,
 	SCOPED_CERT_MADE m = { 0 };
 	struct profile prof;
 	struct bytes subject;
-	const char *cn;
 
 	if (profile_load(ctx, o->profile ? o->profile : ca->rec.issuance_profile_id, &prof, e) != 0 ||
 	    name_parse(ctx->arena, o->wishes.subject ? o->wishes.subject : "", &subject, e) != 0)
 		return -1;
 	if (prof.sign_as_ca)
 		return err_set(e, ERR_DENIED, "profile %s makes authorities: use `ca create`", prof.id);
-	cn = name_cn(ctx->arena, subject);
-	if (make(ctx, ca, &prof, o, cn && *cn ? cn : "certificate", &m, e) != 0) {
+	if (make(ctx, ca, &prof, o, subject, &m, e) != 0) {
 		cert_unmake(ctx, &m);
 		return -1;
 	}

@@ -16,17 +16,22 @@ static int64_t window_of(const struct profile *p)
 	return p->renewal_policy.renewal_window_days * DAY;
 }
 
-static int check(struct ctx *ctx, const struct certrec *c, const struct profile *p, bool early, struct err *e)
+static int check(struct ctx *ctx, const struct certrec *c, struct err *e)
 {
-	int64_t opens = c->not_after - window_of(p);
-
 	if (c->status == CERT_REVOKED || c->status == CERT_HELD)
 		return err_set(e, ERR_DENIED, "it is %s", cert_status_names[c->status]);
 	if (c->is_ca)
 		return err_set(e, ERR_DENIED, "it is an authority's: use `ca reissue`");
 	if (!keys_have(ctx, c->key_id))
 		return err_set(e, ERR_DENIED, "its key is not in our engines: sign a new request with `ca sign`");
-	if (!early && window_of(p) && ctx->now < opens)
+	return 0;
+}
+
+static int check_window(struct ctx *ctx, const struct certrec *c, const struct profile *p, struct err *e)
+{
+	int64_t opens = c->not_after - window_of(p);
+
+	if (window_of(p) && ctx->now < opens)
 		return err_set(e, ERR_DENIED, "profile %s renews from %s on; --force renews now", p->id, tm_format(ctx->arena, opens));
 	return 0;
 }
@@ -96,7 +101,7 @@ int cert_renew(struct ctx *ctx, struct authority *ca, const struct certrec *old,
 	struct bytes pem;
 	struct cert c;
 
-	if (profile_load(ctx, old->profile, &p, e) != 0 || check(ctx, old, &p, early, e) != 0 ||
+	if (check(ctx, old, e) != 0 || profile_load(ctx, old->profile, &p, e) != 0 || (!early && check_window(ctx, old, &p, e) != 0) ||
 	    ledger_cert_pem(ctx->state, old, &pem, e) != 0 || cert_parse(ctx->arena, pem, &c, e) != 0 || cert_pubkey(&c, &pub, e) != 0 ||
 	    same_names(ctx, &c, old, &p, &req, &w, e) != 0 || use_authority(ctx, ca, old->ca, e) != 0)
 		return err_ctx(e, "certificate %s", old->serial_number);
