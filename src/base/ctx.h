@@ -25,6 +25,7 @@ struct ctx {
 	struct state *state;     /* the repository; NULL where the command's row does not ask for one */
 	struct engines *engines; /* opened on first use through engines_of() */
 	struct out *out;         /* results; only cli/ and cmd/ use it */
+	char **argv;             /* the command line as the program was started with */
 	bool dry_run;            /* nothing may be written anywhere; results are not printed */
 	bool yes, no_input;      /* --yes, --no-input (or no terminal) */
 	/* A warning or a note for the user; library code calls ctx_warn and never prints. */

@@ -166,7 +166,7 @@ int cli_main(const struct cli *cli, int argc, char **argv)
 {
 	SCOPED_ARENA *arena = arena_new();
 	struct out out = { .arena = arena, .cli = cli, .buf = buf_init(BUF_BIG), .diff = buf_init(BUF_BIG) };
-	struct ctx ctx = { .arena = arena, .out = &out, .warn = warn, .warn_arg = &out };
+	struct ctx ctx = { .arena = arena, .argv = argv, .out = &out, .warn = warn, .warn_arg = &out };
 	struct err e = { 0 };
 	struct parser p;
 	int rc = 0;

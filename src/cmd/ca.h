@@ -18,5 +18,7 @@ extern const struct operand ca_operand[];
 int ca_print(struct ctx *, const struct authority *, struct err *) NODISCARD;
 /* "k=v" list to JSON. */
 int metadata_from_list(struct ctx *, const struct strv *, char **ret_json, struct err *) NODISCARD;
+/* Whether publishing its CRLs needs the network: to be asked before anything is written (net/net.h). */
+int ca_crl_need(struct ctx *, const struct ca *, struct err *) NODISCARD;
 /* Makes, records and publishes the full CRLs of an authority, and commits; prints nothing. */
 int ca_crl_now(struct ctx *, const char *id, struct err *) NODISCARD;

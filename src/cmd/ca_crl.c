@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "cmd/ca.h"
+#include "net/net.h"
 #include "pki/crl_issue.h"
 #include "state/state.h"
 
@@ -90,16 +91,32 @@ static char *file_name(struct making *m, const struct crl_made *c)
 			    m->args->delta ? ".delta" : "", date);
 }
 
+static int publish_one(struct making *m, const char *where, const struct crl_made *c, struct err *e)
+{
+	char *path = fs_join(m->ctx->arena, where, file_name(m, c));
+
+	if (net_is_url(where))
+		return net_here->put(m->ctx, path, "application/pkix-crl", c->der, e); /* RFC 5280 4.2.1.13, RFC 2585 */
+	return fs_write(path, c->der, 0644, true, e);
+}
+
+/* Addresses need the network; asked for before anything is written. */
+int ca_crl_need(struct ctx *ctx, const struct ca *ca, struct err *e)
+{
+	for (size_t i = 0; i < ca->crl.publish.n; i++)
+		if (net_is_url(ca->crl.publish.v[i]) && !ctx->dry_run)
+			return net_need(ctx, e);
+	return 0;
+}
+
 static int publish(struct making *m, struct err *e)
 {
 	const struct strv *dirs = &m->ca->rec.crl.publish;
 
 	for (size_t i = 0; i < dirs->n && !m->args->horizon.secs; i++)
-		for (size_t c = 0; c < m->n; c++) {
-			char *path = fs_join(m->ctx->arena, dirs->v[i], file_name(m, &m->made[c]));
-			if (fs_write(path, m->made[c].der, 0644, true, e) != 0)
+		for (size_t c = 0; c < m->n; c++)
+			if (publish_one(m, dirs->v[i], &m->made[c], e) != 0)
 				return err_ctx(e, "the CRL is recorded, but not published");
-		}
 	return 0;
 }
 
@@ -132,7 +149,7 @@ static int run_crl(struct ctx *ctx, void *args, struct err *e)
 	struct making m = { .ctx = ctx, .args = a, .ca = &ca };
 	bool due = true;
 
-	if (authority_load(ctx, a->ca, &ca, e) != 0 || (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
+	if (authority_load(ctx, a->ca, &ca, e) != 0 || ca_crl_need(ctx, &ca.rec, e) != 0 || (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
 		return -1;
 	if (!due)
 		return 0;
@@ -173,6 +190,6 @@ const struct cmd ca_crl_cmd = {
 	.argsize = sizeof(struct crl_args), .needs = NEED_STATE | NEED_WRITE, .run = run_crl, .type = &crlrec_type,
 	.doc = "Full CRLs by default. Numbers only grow, and a CRL is refused while the ledger here lacks what the last one was made from. "
 	       "Authorities that are revoked or switched off sign CRLs too. Besides --out it is written, in DER, to the folders of "
-	       "crl.publish.",
+	       "crl.publish, and sent to the addresses there.",
 	.example = "lamassu ca crl devices --out devices.crl\nlamassu ca crl root --horizon 52w --every 4w --out crls/"
 };

@@ -96,6 +96,18 @@ static int commit(struct revoking *r, struct err *e)
 						    : arena_printf(ar, "certificate: %s %zu certificates", r->verb, r->n), e);
 }
 
+/* Publishing may need the other program (net/net.h), which is asked for before anything is written. */
+static int need_network(struct revoking *r, struct err *e)
+{
+	struct err ignored = { 0 };
+	struct ca ca;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (state_get(r->ctx->state, &ca_type, r->v[i].ca, &ca, &ignored) == 0 && ca_crl_need(r->ctx, &ca, e) != 0)
+			return -1;
+	return 0;
+}
+
 /* One CRL for each authority concerned; made from the committed ledger. */
 static int make_crls(struct revoking *r, struct err *e)
 {
@@ -130,7 +142,7 @@ static int run(struct ctx *ctx, const struct revoke_args *a, struct revoke_order
 		return err_ctx(e, "--at");
 	if (a->invalidity && tm_parse(a->invalidity, &r.order.invalidity, e) != 0)
 		return err_ctx(e, "--invalidity");
-	if (find_all(&r, e) != 0 || confirm(&r, e) != 0 || revoke_all(&r, e) != 0 || commit(&r, e) != 0 ||
+	if (find_all(&r, e) != 0 || (a->crl && need_network(&r, e) != 0) || confirm(&r, e) != 0 || revoke_all(&r, e) != 0 || commit(&r, e) != 0 ||
 	    (a->crl && make_crls(&r, e) != 0))
 		return -1;
 	return report(&r, e);

@@ -15,7 +15,7 @@ static const struct field ca_crl_fields[] = {
 	STRV(ca_crl, crl_distribution_points, "Addresses of this authority's CRL, put into what it issues."),
 	STR(ca_crl, issuer_key, "Key that signs the CRLs instead of the authority's own (indirect CRL)."),
 	INT(ca_crl, partitions, "How many partitions the CRL has; 0 is one CRL for all.", .dflt = "0", .max = 4096),
-	STRV(ca_crl, publish, "Folders that `ca crl` writes new CRLs to."),
+	STRV(ca_crl, publish, "Where `ca crl` puts new CRLs: folders, and http or https addresses that take a PUT of ADDRESS/NAME.crl."),
 	END
 };
 

@@ -1,0 +1,17 @@
+/* lamassu-net: the same program with the network. `lamassu` starts it when a command needs that; people do not. */
+#include <curl/curl.h>
+
+#include "cmd/root.h"
+#include "net/net.h"
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return 1;
+	net_here = &net_curl;
+	status = cli_main(&lamassu_cli, argc, argv);
+	curl_global_cleanup();
+	return status;
+}
