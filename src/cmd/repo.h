@@ -5,3 +5,4 @@ extern const struct cmd repo_cmd; /* the noun `repo` */
 /* Verbs, by file. */
 extern const struct cmd repo_log_cmd;                                                                   /* repo_log.c */
 extern const struct cmd repo_reindex_cmd, repo_upgrade_cmd;                                              /* repo_keep.c */
+extern const struct cmd repo_verify_cmd;                                                                  /* repo_verify.c */

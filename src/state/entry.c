@@ -5,7 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "base/tm.h"
+#include "model/ledger_records.h"
 
 struct line {
 	const char *p, *end; /* end: at the line break */
@@ -238,4 +240,39 @@ int entry_load(struct arena *a, const struct schema *sc, const char *file, struc
 	if (entry_load_plain(a, sc, (struct bytes){ text.p, n }, rec) && (!sc->check || sc->check(a, rec, &ignored) == 0))
 		return 0;
 	return rec_load(a, sc, file, (struct bytes){ text.p, n }, rec, e);
+}
+
+int entry_check_name(const char *path, const char *serial, struct err *e)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	size_t n = strlen(serial);
+
+	if (strncmp(name, serial, n) == 0 && name[n] == '.')
+		return 0;
+	return err_set(e, ERR_INVALID, "%s: the name does not begin with the serial number %s", path, serial);
+}
+
+int entry_check(struct arena *a, const char *path, struct bytes text, struct err *e)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	struct revocation revocation;
+	struct certrec cert;
+	struct crlrec crl;
+	struct metachange change;
+	struct bytes body;
+
+	if (text_has_prefix(path, "issued/")) {
+		if (entry_load(a, &certrec_type, path, text, &cert, &body, e) != 0 || entry_check_name(path, cert.serial_number, e) != 0)
+			return -1;
+		return body.n >= sizeof(begin) && memcmp(body.p, begin, sizeof(begin) - 1) == 0
+			       ? 0 : err_set(e, ERR_INVALID, "%s: no certificate follows the head", path);
+	}
+	if (text_has_prefix(path, "revoked/"))
+		return entry_load(a, &revocation_type, path, text, &revocation, NULL, e) != 0
+			       ? -1 : entry_check_name(path, revocation.serial_number, e);
+	if (text_has_prefix(path, "crls/"))
+		return entry_load(a, &crlrec_type, path, text, &crl, NULL, e);
+	if (text_has_prefix(path, "meta/"))
+		return entry_load(a, &metachange_type, path, text, &change, NULL, e);
+	return 0;
 }

@@ -10,3 +10,7 @@ int entry_load(struct arena *, const struct schema *, const char *file, struct b
 	       struct err *) NODISCARD;
 /* The fast half alone: false when the head is anything but plain; says nothing about whether it is valid. For tests. */
 bool entry_load_plain(struct arena *, const struct schema *, struct bytes head, void *rec);
+/* Is it a valid entry of its kind, under a name that goes with it? Entries of unknown kinds are. */
+int entry_check(struct arena *, const char *path, struct bytes text, struct err *) NODISCARD;
+/* File names begin with the serial number, so that git alone can tell what happened to a certificate. */
+int entry_check_name(const char *path, const char *serial, struct err *) NODISCARD;

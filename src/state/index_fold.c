@@ -129,14 +129,9 @@ struct item {
 	struct err why;
 };
 
-/* File names begin with the serial number, so that git alone can tell what happened to a certificate. */
 static int check_name(struct item *it, const char *serial)
 {
-	size_t n = strlen(serial);
-
-	if (strncmp(it->name, serial, n) == 0 && it->name[n] == '.')
-		return 0;
-	return err_set(&it->why, ERR_INVALID, "%s: the name does not begin with the serial number %s", it->path, serial);
+	return entry_check_name(it->path, serial, &it->why);
 }
 
 static void add_words(struct buf *b, const char *text)

@@ -497,3 +497,14 @@ bool ledger_contains(struct state *st, const char *commit_hex)
 
 	return oid_parse(commit_hex, &o) == 0 && store_is_ancestor(st->store, &o, &st->ledger.commit);
 }
+
+bool ledger_had(struct state *st, const char *commit_hex, const char *path)
+{
+	struct err ignored = { 0 };
+	struct oid commit, tree, id;
+	enum obj_type type;
+	bool found = false;
+
+	return oid_parse(commit_hex, &commit) == 0 && store_commit_tree(st->store, &commit, &tree, &ignored) == 0 &&
+	       store_lookup(st->store, &tree, path, &found, &type, &id, &ignored) == 0 && found;
+}

@@ -74,3 +74,4 @@ int ledger_check(struct state *, struct err *) NODISCARD;
 int ledger_reindex(struct state *, void (*progress)(void *, uint64_t done), void *arg, struct err *) NODISCARD;
 const char *ledger_tip(struct state *); /* hex id of the ledger commit that this transaction started from */
 bool ledger_contains(struct state *, const char *commit_hex); /* is it the tip or an ancestor of it */
+bool ledger_had(struct state *, const char *commit_hex, const char *path); /* was the entry there at that commit */

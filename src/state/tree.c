@@ -152,7 +152,7 @@ static int diff_entry(struct diff *d, struct arena *a, const char *prefix, int d
 	if (t->mode == MODE_DIR)
 		return diff_trees(d, arena_printf(a, "%s/", path), depth + 1, old ? &old->oid : NULL, new ? &new->oid :
 				  NULL);
-	return d->cb(d->arg, path, t, !new, d->e);
+	return d->cb(d->arg, path, old, new, d->e);
 }
 
 static int diff_trees(struct diff *d, const char *prefix, int depth, const struct oid *old, const struct oid *new)
@@ -192,11 +192,14 @@ struct files_only {
 	void *arg;
 };
 
-static int pass_file(void *arg, const char *path, const struct tree_entry *t, bool gone, struct err *e)
+static int pass_file(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+		     struct err *e)
 {
 	struct files_only *f = arg;
 
-	return mode_is_file(t->mode) ? f->cb(f->arg, path, &t->oid, gone, e) : 0;
+	if (new && mode_is_file(new->mode))
+		return f->cb(f->arg, path, &new->oid, false, e);
+	return old && mode_is_file(old->mode) ? f->cb(f->arg, path, &old->oid, true, e) : 0;
 }
 
 int store_diff(struct store *s, const struct oid *old_tree, const struct oid *new_tree, store_diff_fn *cb, void *arg,

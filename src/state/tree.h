@@ -25,8 +25,10 @@ int tree_read(struct store *, struct arena *, const struct oid *, struct bytes *
 int tree_find(struct store *, const struct oid *tree, const char *path, bool *ret_found, struct tree_entry *ret,
 	      struct err *) NODISCARD;
 
-/* As store_diff, for entries of every kind but folders; a change of mode counts. */
-typedef int tree_diff_fn(void *arg, const char *path, const struct tree_entry *, bool gone, struct err *);
+/* As store_diff, for entries of every kind but folders; a change of mode counts. old or new is NULL where that tree has
+ * none. */
+typedef int tree_diff_fn(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+			 struct err *);
 int tree_diff(struct store *, const struct oid *old_tree, const struct oid *new_tree, tree_diff_fn *, void *arg,
 	      struct err *) NODISCARD;
 

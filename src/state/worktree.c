@@ -189,7 +189,7 @@ int worktree_add(struct worktree *w, const struct wt_file *f, bool strict, struc
 
 struct comparison {
 	struct worktree *w;
-	const struct oid *old_tree, *still;
+	const struct oid *still;
 	bool strict;
 };
 
@@ -205,20 +205,24 @@ static int find_file(struct store *s, const struct oid *tree, const char *path, 
 	return 0;
 }
 
-static int add_one(void *arg, const char *path, const struct tree_entry *t, bool gone, struct err *e)
+static int add_one(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+		   struct err *e)
 {
 	struct comparison *c = arg;
-	struct wt_file f = { .path = path, .gone = gone, .mode = t->mode, .new = t->oid, .old = t->oid };
+	const struct tree_entry *t = new ? new : old;
+	struct wt_file f = { .path = path, .gone = !new, .mode = t->mode, .new = t->oid, .old = t->oid };
 	struct oid now;
 	bool there;
 
 	if (!mode_is_file(t->mode))
 		return !c->strict ? 0 : err_set(e, ERR_UNSUPPORTED,
 						"%s is a symbolic link or a submodule: use git merge", path);
-	if (find_file(c->w->store, c->old_tree, path, &f.had, &f.old, e) ||
-	    find_file(c->w->store, c->still, path, &there, &now, e))
+	f.had = old && mode_is_file(old->mode);
+	if (f.had)
+		f.old = old->oid;
+	if (find_file(c->w->store, c->still, path, &there, &now, e))
 		return -1;
-	if (there == gone || (there && !oid_equal(&now, &t->oid)))
+	if (there == f.gone || (there && !oid_equal(&now, &t->oid)))
 		return 0;
 	return worktree_add(c->w, &f, c->strict, e);
 }
@@ -227,7 +231,7 @@ int worktree_add_diff(struct worktree *w, const struct oid *old_tree, const stru
 		      const struct oid *still, bool strict,
 		      struct err *e)
 {
-	struct comparison c = { w, old_tree, still, strict };
+	struct comparison c = { w, still, strict };
 
 	return tree_diff(w->store, old_tree, new_tree, add_one, &c, e);
 }
