@@ -21,7 +21,23 @@ struct init_args {
 struct filling {
 	struct ctx *ctx;
 	const struct init_args *args;
+	struct strv names;    /* of the shipped profiles */
+	struct bytes *texts;
 };
+
+/* Read before anything is made, so that a missing file leaves nothing behind. */
+static int read_templates(struct filling *f, struct err *e)
+{
+	struct arena *ar = f->ctx->arena;
+
+	if (templates_list(ar, &f->names, e) != 0)
+		return -1;
+	f->texts = arena_new_array(ar, f->names.n + 1, struct bytes);
+	for (size_t i = 0; i < f->names.n; i++)
+		if (template_text(ar, f->names.v[i], &f->texts[i], e) != 0)
+			return -1;
+	return 0;
+}
 
 static int put_config(struct ctx *ctx, const struct init_args *a, struct state *st, struct err *e)
 {
@@ -47,17 +63,12 @@ static int put_engine(struct ctx *ctx, bool unencrypted, struct state *st, struc
 static int fill(void *arg, struct state *st, struct err *e)
 {
 	struct filling *f = arg;
-	struct strv names;
 
-	if (put_config(f->ctx, f->args, st, e) != 0 || put_engine(f->ctx, f->args->unencrypted_keys, st, e) != 0 ||
-	    templates_list(f->ctx->arena, &names, e) != 0)
+	if (put_config(f->ctx, f->args, st, e) != 0 || put_engine(f->ctx, f->args->unencrypted_keys, st, e) != 0)
 		return -1;
-	for (size_t i = 0; i < names.n; i++) {
-		struct bytes text;
-		if (template_text(f->ctx->arena, names.v[i], &text, e) != 0 ||
-		    state_write(st, schema_path(f->ctx->arena, &profile_type, names.v[i]), text, e) != 0)
+	for (size_t i = 0; i < f->names.n; i++)
+		if (state_write(st, schema_path(f->ctx->arena, &profile_type, f->names.v[i]), f->texts[i], e) != 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -65,7 +76,7 @@ static int run_init(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct init_args *a = args;
 	const char *dir = a->dir ? a->dir : ".";
-	struct filling f = { ctx, a };
+	struct filling f = { .ctx = ctx, .args = a };
 	struct state_init_opts opts = { .name = a->name, .ledger_branch = a->ledger_branch, .operator_ = a->operator_ };
 	struct state_env env;
 
@@ -74,7 +85,7 @@ static int run_init(struct ctx *ctx, void *args, struct err *e)
 	cmd_state_env(ctx, cli_globals(ctx), &env);
 	if (a->operator_)
 		env.actor = a->operator_;
-	if (state_init(ctx->arena, dir, &opts, &env, fill, &f, e) != 0)
+	if (read_templates(&f, e) != 0 || state_init(ctx->arena, dir, &opts, &env, fill, &f, e) != 0)
 		return -1;
 	return out_done(ctx, e, "created repository %s", dir);
 }

@@ -9,6 +9,7 @@
 #include "state/pack.h"
 #include "state/tree.h"
 #include "state/txn.h"
+#include "state/view.h"
 
 enum { MERGE_PACKS = 32 };
 
@@ -229,6 +230,8 @@ int state_commit(struct state *st, const char *subject, struct err *e)
 	txn_end(&t);
 	if (r)
 		return -1;
+	if (!(st->flags & STATE_DRY_RUN))
+		view_update(st);
 	state_clear(st);
 	return state_new_op(st, e);
 }
