@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cmd/ca.h"
 #include "crypto/bundle.h"
+#include "pki/advice.h"
 #include "pki/stats.h"
 #include "state/ledger.h"
 
@@ -114,6 +115,55 @@ static int run_tree(struct ctx *ctx, void *args, struct err *e)
 
 const struct cmd ca_tree_cmd = {
 	.name = "tree", .brief = "Show the hierarchy", .needs = NEED_STATE, .run = run_tree, .type = &tree_type
+};
+
+/* --- lint --- */
+
+struct lint_args {
+	struct strv cas;
+	bool strict;
+};
+
+static int lint_one(struct ctx *ctx, const char *id, struct advice **all, size_t *n, struct err *e)
+{
+	SCOPED_AUTHORITY ca = { 0 };
+	struct advice *v;
+	size_t count;
+
+	if (authority_load(ctx, id, &ca, e) != 0 || advise_practice(ctx, &ca, &v, &count, e) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		*all = arena_grow(ctx->arena, *all, *n, sizeof(**all));
+		(*all)[(*n)++] = v[i];
+	}
+	return 0;
+}
+
+static int run_lint(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct lint_args *a = args;
+	struct strv ids = a->cas;
+	struct advice *all = NULL;
+	size_t n = 0;
+
+	if (ids.n == 0 && state_ids(ctx->state, &ca_type, &ids, e) != 0)
+		return -1;
+	for (size_t i = 0; i < ids.n; i++)
+		if (lint_one(ctx, ids.v[i], &all, &n, e) != 0)
+			return -1;
+	if (out_list(ctx, &advice_type, all, n, NULL, e) != 0)
+		return -1;
+	return a->strict && n ? err_set(e, ERR_CHECK, "%zu departures from best practice", n) : 0;
+}
+
+static const struct opt lint_opts[] = { OFLAG(lint_args, strict, 0, "Exit with status 5 when something is found."), OEND };
+static const struct operand lint_operands[] = { PARAMS_OPT(lint_args, cas, "ca", "The authorities. Default: all."), { 0 } };
+
+const struct cmd ca_lint_cmd = {
+	.name = "lint", .brief = "Compare authorities with best practice", .opts = lint_opts, .operands = lint_operands,
+	.argsize = sizeof(struct lint_args), .needs = NEED_STATE, .run = run_lint, .type = &advice_type,
+	.doc = "Key sizes per level, recommended validity, roots in software or signing end-entity certificates, one authority for several types "
+	       "of certificate, missing expiration deltas."
 };
 
 /* --- certs --- */

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "base/tm.h"
 #include "crypto/key.h"
 #include "engine/engine.h"
+#include "state/ledger.h"
 #include "state/state.h"
 
 static const struct field advice_fields[] = {
@@ -128,21 +130,75 @@ static void advise_place(struct advising *s, const struct authority *a)
 		say(s, "long-validity", "a subordinate authority valid for more than 10 years");
 }
 
-static void print_all(struct advising *s)
+static bool advise_certificate(struct advising *s, const struct authority *a)
 {
-	for (size_t i = 0; i < s->n; i++)
-		ctx_warn(s->ctx, "%s: %s", s->v[i].subject, s->v[i].text);
+	AUTO(EVP_PKEY) *pub = NULL;
+	struct err ignored = { 0 };
+
+	if (a->cert.der.n == 0 || cert_pubkey(&a->cert, &pub, &ignored) != 0)
+		return false;
+	advise_key(s, a, pub);
+	advise_place(s, a);
+	return true;
 }
 
 void advise_authority(struct ctx *ctx, const struct authority *a)
 {
 	struct advising s = { .ctx = ctx, .subject = arena_printf(ctx->arena, "ca %s", a->rec.id) };
-	AUTO(EVP_PKEY) *pub = NULL;
-	struct err ignored = { 0 };
 
-	if (a->cert.der.n == 0 || cert_pubkey(&a->cert, &pub, &ignored) != 0)
-		return;
-	advise_key(&s, a, pub);
-	advise_place(&s, a);
-	print_all(&s);
+	advise_certificate(&s, a);
+	for (size_t i = 0; i < s.n; i++)
+		ctx_warn(ctx, "%s: %s", s.v[i].subject, s.v[i].text);
+}
+
+/* --- what an authority does --- */
+
+static bool signs_authorities(struct ctx *ctx, const char *profile)
+{
+	struct err ignored = { 0 };
+	struct profile p;
+
+	return text_has_prefix(profile, "built-in-") ||
+	       (state_get(ctx->state, &profile_type, profile, &p, &ignored) == 0 && p.sign_as_ca);
+}
+
+static int advise_issued(struct advising *s, const struct authority *a, struct err *e)
+{
+	const char *first = NULL;
+	struct cert_count *v;
+	bool several = false, leaves = false;
+	size_t n;
+
+	if (ledger_count(s->ctx->state, &v, &n, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(v[i].ca, a->rec.id) != 0 || v[i].profile == NULL || signs_authorities(s->ctx, v[i].profile))
+			continue;
+		leaves = true;
+		several = several || (first && strcmp(first, v[i].profile) != 0);
+		first = v[i].profile;
+	}
+	if (leaves && authority_is_root(a))
+		say(s, "root-signs-leaves", "a root that signed end-entity certificates: use subordinate authorities");
+	if (several)
+		say(s, "several-types", "one authority for several types of certificate: make one for each");
+	return 0;
+}
+
+int advise_practice(struct ctx *ctx, const struct authority *a, struct advice **ret, size_t *ret_n, struct err *e)
+{
+	struct advising s = { .ctx = ctx, .subject = arena_printf(ctx->arena, "ca %s", a->rec.id) };
+	const char *issues = a->rec.issuance_profile_id;
+
+	if (advise_certificate(&s, a)) {
+		if (any_get(ctx->arena, a->rec.metadata, "lamassu.io/ca/expiration-deltas") == NULL)
+			say(&s, "no-deltas", "no lamassu.io/ca/expiration-deltas in its metadata: nobody is warned before it ends");
+		if (issues && strcmp(issues, "bootstrap") == 0 && ctx->now - a->cert.not_before > YEARS(1))
+			say(&s, "old-bootstrap", "a bootstrap authority that is older than a year: make a new one");
+		if (advise_issued(&s, a, e) != 0)
+			return -1;
+	}
+	*ret = s.v;
+	*ret_n = s.n;
+	return 0;
 }
