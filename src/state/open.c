@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -320,12 +321,32 @@ static int check_writable(struct state *st, struct err *e)
 	return 0;
 }
 
+/* Microseconds since the second that the command's clock shows, as far as 24 bits go; 0 when that clock is another (--at). */
+static uint32_t micros_since(int64_t now)
+{
+	struct timespec t;
+	int64_t n;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	n = t.tv_sec - now;
+	if (n < 0 || n > 60)
+		return 0;
+	n = n * 1000000 + t.tv_nsec / 1000;
+	return n < 0xffffff ? (uint32_t)n : 0xffffff;
+}
+
+/* Random, but for its beginning: names of entries end with it, and ties within a second go to the name, so the later of two
+ * commands has the later one. */
 int state_new_op(struct state *st, struct err *e)
 {
+	uint32_t since = micros_since(st->env.now);
 	unsigned char r[16];
 
 	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
 		return err_sys(e, "random numbers");
+	r[0] = (unsigned char)(since >> 16);
+	r[1] = (unsigned char)(since >> 8 & 0xff);
+	r[2] = (unsigned char)(since & 0xff);
 	for (size_t i = 0; i < sizeof(r); i++)
 		snprintf(st->op_id + 2 * i, 3, "%02x", r[i]);
 	return 0;

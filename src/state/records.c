@@ -384,12 +384,27 @@ static int read_record(struct state *st, const struct schema *sc, const char *id
 	return found ? 0 : not_found(st, sc, id ? id : sc->path, e);
 }
 
+/* A record is what its file's name says, or it is not read: ids in a repository may be written by anybody. */
+static int load(struct arena *a, const struct schema *sc, const char *path, const char *id, struct bytes text, void *rec,
+		struct err *e)
+{
+	if (rec_load(a, sc, path, text, rec, e))
+		return -1;
+	for (const struct field *f = sc->fields; f->name && strstr(sc->path, "%s"); f++) {
+		const char *own = f->kind == F_STR ? *(char *const *)((const char *)rec + f->off) : NULL;
+
+		if ((f->flags & F_KEY) && f->kind == F_STR && strcmp(own ? own : "", id) != 0)
+			return err_set(e, ERR_INVALID, "%s: %s: must be \"%s\", as in the name of the file", path, f->name, id);
+	}
+	return 0;
+}
+
 int state_get(struct state *st, const struct schema *sc, const char *id, void *rec, struct err *e)
 {
 	struct bytes text;
 	char *path;
 
-	return read_record(st, sc, id, &path, &text, e) ? -1 : rec_load(st->arena, sc, path, text, rec, e);
+	return read_record(st, sc, id, &path, &text, e) ? -1 : load(st->arena, sc, path, id, text, rec, e);
 }
 
 bool state_has(struct state *st, const struct schema *sc, const char *id)
@@ -446,7 +461,7 @@ int state_put(struct state *st, const struct schema *sc, const char *id, const v
 	rec_emit(sc, rec, &text);
 	if (text.over)
 		return err_set(e, ERR_INVALID, "%s: larger than %d bytes", path, REC_MAX_BYTES);
-	if (rec_load(a, sc, path, buf_bytes(&text), arena_alloc(a, 1, sc->size), e))
+	if (load(a, sc, path, id, buf_bytes(&text), arena_alloc(a, 1, sc->size), e))
 		return -1;
 	return state_overlay_put(st, path, buf_bytes(&text), false, e);
 }
@@ -454,11 +469,13 @@ int state_put(struct state *st, const struct schema *sc, const char *id, const v
 int state_set(struct state *st, const struct schema *sc, const char *id, const char *field, const char *value,
 	      struct err *e)
 {
+	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF out = buf_init(REC_MAX_BYTES);
 	struct bytes text;
 	char *path;
 
-	if (read_record(st, sc, id, &path, &text, e) || rec_set(st->arena, sc, path, text, field, value, &out, e))
+	if (read_record(st, sc, id, &path, &text, e) || rec_set(st->arena, sc, path, text, field, value, &out, e) ||
+	    load(a, sc, path, id, buf_bytes(&out), arena_alloc(a, 1, sc->size), e))
 		return -1;
 	return state_overlay_put(st, path, buf_bytes(&out), false, e);
 }

@@ -166,6 +166,12 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	ok lamassu ca crl ca --out ../crl.pem
 	openssl crl -in ../crl.pem -noout -text | grep -q 'No Revoked Certificates'
 	fails 4 'not on hold' lamassu cert unhold ../a.pem
+	for i in 1 2 3 4 5 6; do # within a second too, the later entry counts
+		ok lamassu cert hold ../a.pem --yes
+		[ "$(field ../a.pem .status)" = HELD ]
+		ok lamassu cert unhold ../a.pem
+		[ "$(field ../a.pem .status)" = ACTIVE ]
+	done
 	ok lamassu cert hold ../a.pem --yes
 	ok lamassu cert revoke ../a.pem --reason superseded --yes
 	fails 4 'revoked already' lamassu cert unhold ../a.pem
@@ -259,6 +265,10 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	entry=$(git show "ledger:$path")
 	ok lamassu cert metadata set "$serial" site=vienna 'tags=["x","y"]' n=5 -o json
 	[ "$(jq -c '[.metadata.site,.metadata.tags,.metadata.n]' <<<"$output")" = '["vienna",["x","y"],5]' ]
+	for i in 1 2 3 4 5; do
+		ok lamassu cert metadata set ../a.pem "site=$i"
+		[ "$(field ../a.pem .metadata.site)" = "$i" ]
+	done
 	ok lamassu cert metadata set ../a.pem site=graz
 	ok lamassu cert metadata unset "$serial" n
 	ok lamassu cert metadata show "$serial" -o json
