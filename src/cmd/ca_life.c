@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cmd/ca.h"
 #include "cmd/generic.h"
+#include "cmd/refs.h"
 #include "pki/compromise.h"
 #include "pki/crl_issue.h"
 #include "pki/keys.h"
@@ -69,7 +70,7 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 		if (state_set(ctx->state, &ca_type, a->id, arena_strndup(ctx->arena, s, (size_t)(eq - s)), eq[1] ? eq + 1 : NULL, e) != 0)
 			return -1;
 	}
-	if (authority_load(ctx, a->id, &ca, e) != 0 ||
+	if (refs_check_stored(ctx, &ca_type, a->id, e) != 0 || authority_load(ctx, a->id, &ca, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: set %s", a->id), e) != 0)
 		return -1;
 	return ca_print(ctx, &ca, e);

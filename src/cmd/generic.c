@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "cmd/refs.h"
 #include "state/state.h"
 
 const struct operand generic_id_operand[] = { PARAM(generic_ref, id, "id", "The record's id."), { 0 } };
@@ -61,7 +62,8 @@ int generic_set(struct ctx *ctx, const struct generic_set *a, const struct schem
 	for (size_t i = 0; i < a->assignments.n; i++)
 		if (set_one(ctx, a->id, a->assignments.v[i], type, e) != 0)
 			return -1;
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "%s: set %s", type->name, a->id), e) != 0)
+	if (refs_check_stored(ctx, type, a->id, e) != 0 ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "%s: set %s", type->name, a->id), e) != 0)
 		return -1;
 	return generic_show(ctx, a->id, type, e);
 }
@@ -105,8 +107,8 @@ static int run_editor(const char *editor, const char *file, struct err *e)
 	return 0;
 }
 
-static int edit_once(struct ctx *ctx, const char *editor, const char *file, const char *path, const struct schema *type,
-		     struct bytes before, bool *ret_changed, struct err *e)
+static int edit_once(struct ctx *ctx, const char *editor, const char *file, const char *path, const char *id,
+		     const struct schema *type, struct bytes before, bool *ret_changed, struct err *e)
 {
 	void *rec = arena_alloc(ctx->arena, 1, type->size);
 	struct bytes after;
@@ -116,9 +118,10 @@ static int edit_once(struct ctx *ctx, const char *editor, const char *file, cons
 	*ret_changed = !bytes_equal(before, after);
 	if (!*ret_changed)
 		return 0;
-	if (rec_load(ctx->arena, type, path, after, rec, e) != 0)
+	if (rec_load(ctx->arena, type, path, after, rec, e) != 0 || refs_check(ctx, type, rec, e) != 0 ||
+	    state_write(ctx->state, path, after, e) != 0)
 		return -1;
-	return state_write(ctx->state, path, after, e);
+	return state_get(ctx->state, type, id, rec, e);
 }
 
 static int edit_file(struct ctx *ctx, const char *file, const char *path, const char *id, const struct schema *type,
@@ -132,7 +135,7 @@ static int edit_file(struct ctx *ctx, const char *file, const char *path, const 
 	for (;;) {
 		struct err bad = { 0 }, no = { 0 };
 
-		if (edit_once(ctx, editor, file, path, type, before, &changed, &bad) == 0)
+		if (edit_once(ctx, editor, file, path, id, type, before, &changed, &bad) == 0)
 			break;
 		ctx_warn(ctx, "%s", bad.msg);
 		if (bad.code != ERR_INVALID || ctx->yes || cli_confirm(ctx, &no, "go back to the editor?") != 0) {

@@ -54,6 +54,15 @@ int refs_check(struct ctx *ctx, const struct schema *s, const void *rec, struct 
 	return each_ref(ctx, s, rec, must_exist, NULL, e);
 }
 
+int refs_check_stored(struct ctx *ctx, const struct schema *s, const char *id, struct err *e)
+{
+	void *rec = arena_alloc(ctx->arena, 1, s->size);
+
+	if (state_get(ctx->state, s, id, rec, e) != 0)
+		return -1;
+	return refs_check(ctx, s, rec, e) != 0 ? err_ctx(e, "%s %s", s->name, id) : 0;
+}
+
 /* --- who refers to it --- */
 
 struct search {

@@ -10,5 +10,7 @@ extern const struct record_type record_types[]; /* ends with an empty row */
 
 /* Every id that the record names must exist: ERR_INVALID names the field. */
 int refs_check(struct ctx *, const struct schema *, const void *rec, struct err *) NODISCARD;
+/* The same of a record as the transaction has it. */
+int refs_check_stored(struct ctx *, const struct schema *, const char *id, struct err *) NODISCARD;
 /* Who refers to the record `id` of a type: "ca devices (issuance_profile_id)". */
 int refs_users(struct ctx *, const struct schema *, const char *id, struct strv *ret, struct err *) NODISCARD;

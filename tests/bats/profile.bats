@@ -366,6 +366,9 @@ assert c.version == x509.Version.v3 and c.serial_number.bit_length() <= 159
 	[ "$(lamassu cert export ../old.pem | openssl x509 -noout -enddate)" = "$before" ]
 	fails 2 'did you mean "validity"' lamassu profile set mine validty.duration=1d
 	fails 2 'duration' lamassu profile set mine validity.duration=soon
+	fails 2 'there is no ca "nobody"' lamassu profile set mine ca_id=nobody
+	fails 2 'as in the name of the file' lamassu profile set mine id=other
+	fails 2 'there is no profile "nobody"' lamassu ca set ca issuance_profile_id=nobody
 	printf 'id: mine\ndescription: new\n' >../u.yaml
 	ok lamassu profile update -f ../u.yaml
 	[ "$(cat profiles/mine.yaml)" = $'id: mine\ndescription: new\nvalidity:\n  type: Duration\n  duration: 8760h\nsign_as_ca: false' ] || { cat profiles/mine.yaml; return 1; }
@@ -380,6 +383,9 @@ assert c.version == x509.Version.v3 and c.serial_number.bit_length() <= 159
 	chmod +x ../ed.sh
 	EDITOR=../ed.sh ok lamassu profile edit mine
 	[ "$(lamassu profile show mine -o json | jq -r .description)" = edited ]
+	printf '#!/bin/sh\nsed -i "s/^id: .*/id: other/" "$1"\n' >../ed.sh
+	EDITOR=../ed.sh fails 2 'as in the name of the file' lamassu profile edit mine --yes
+	[ "$(lamassu profile show mine -o id)" = mine ]
 	[ -z "$(git status --porcelain)" ]
 }
 
