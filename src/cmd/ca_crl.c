@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "pki/crl_issue.h"
 #include "state/state.h"
+#include "state/sync.h"
 
 struct crl_args {
 	const char *ca, *out;
@@ -142,6 +143,28 @@ static int deliver(struct making *m, struct err *e)
 	return out_record(m->ctx, &crlrec_type, &m->made[0].rec, e);
 }
 
+/* A CRL should know what other clones have revoked (C13). */
+static int sync_first(struct ctx *ctx, struct err *e)
+{
+	const char *how = state_config(ctx->state)->crl.sync;
+	struct sync_report ignored;
+	struct err why = { 0 };
+	bool remote;
+
+	if (ctx->dry_run || strcmp(how, "off") == 0)
+		return 0;
+	if (state_has_remote(ctx->state, &remote, e) != 0)
+		return -1;
+	if (!remote || state_sync(ctx->state, NULL, &ignored, &why) == 0)
+		return 0;
+	if (strcmp(how, "required") == 0) {
+		*e = why;
+		return err_ctx(e, "crl.sync is required, and it failed");
+	}
+	ctx_warn(ctx, "the CRL may lack what other clones have revoked, because the sync failed: %s", why.msg);
+	return 0;
+}
+
 static int run_crl(struct ctx *ctx, void *args, struct err *e)
 {
 	struct crl_args *a = args;
@@ -149,6 +172,10 @@ static int run_crl(struct ctx *ctx, void *args, struct err *e)
 	struct making m = { .ctx = ctx, .args = a, .ca = &ca };
 	bool due = true;
 
+	if (a->due && (authority_load(ctx, a->ca, &ca, e) != 0 || crl_due(ctx, &ca, ctx->now, &due, e) != 0))
+		return -1;
+	if (due && sync_first(ctx, e) != 0)
+		return -1;
 	if (authority_load(ctx, a->ca, &ca, e) != 0 || ca_crl_need(ctx, &ca.rec, e) != 0 || (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
 		return -1;
 	if (!due)
@@ -167,7 +194,7 @@ int ca_crl_now(struct ctx *ctx, const char *id, struct err *e)
 	SCOPED_AUTHORITY ca = { 0 };
 	struct making m = { .ctx = ctx, .args = &a, .ca = &ca };
 
-	if (authority_load(ctx, id, &ca, e) != 0 || make_scopes(&m, 0, 0, e) != 0 || commit(&m, "crl", e) != 0)
+	if (sync_first(ctx, e) != 0 || authority_load(ctx, id, &ca, e) != 0 || make_scopes(&m, 0, 0, e) != 0 || commit(&m, "crl", e) != 0)
 		return -1;
 	return publish(&m, e);
 }
@@ -188,7 +215,8 @@ static const struct operand crl_operands[] = { PARAM(crl_args, ca, "ca", "The au
 const struct cmd ca_crl_cmd = {
 	.name = "crl", .brief = "Make a certificate revocation list", .opts = crl_opts, .operands = crl_operands,
 	.argsize = sizeof(struct crl_args), .needs = NEED_STATE | NEED_WRITE, .run = run_crl, .type = &crlrec_type,
-	.doc = "Full CRLs by default. Numbers only grow, and a CRL is refused while the ledger here lacks what the last one was made from. "
+	.doc = "Full CRLs by default. Where there is a remote, the ledger is synced first (crl.sync of lamassu.yaml: required, try or off). "
+	       "Numbers only grow, and a CRL is refused while the ledger here lacks what the last one was made from. "
 	       "Authorities that are revoked or switched off sign CRLs too. Besides --out it is written, in DER, to the folders of "
 	       "crl.publish, and sent to the addresses there.",
 	.example = "lamassu ca crl devices --out devices.crl\nlamassu ca crl root --horizon 52w --every 4w --out crls/"

@@ -1,8 +1,12 @@
-/* `repo reindex`, `repo upgrade`: keeping the repository in order. What is recorded is never changed by any of them. */
+/* `repo reindex`, `gc`, `sync`, `upgrade`: keeping the repository in order. What is recorded is never changed by any of them. */
+#include <string.h>
+
 #include "cmd/repo.h"
 #include "model/config.h"
+#include "state/gc.h"
 #include "state/ledger.h"
 #include "state/state.h"
+#include "state/sync.h"
 
 /* --- reindex --- */
 
@@ -34,6 +38,82 @@ const struct cmd repo_reindex_cmd = {
 	.name = "reindex", .brief = "Rebuild the cache from the ledger", .needs = NEED_STATE, .run = run_reindex,
 	.doc = "Drops the cache in .git/lamassu/index.db and reads every entry of the ledger anew. The cache is never the truth: it may be "
 	       "deleted at any time, and a missing or damaged one is rebuilt without being asked."
+};
+
+/* --- gc --- */
+
+static int run_gc(struct ctx *ctx, void *args, struct err *e)
+{
+	(void)args;
+	if (cli_confirm(ctx, e, "repack %s?", state_dir(ctx->state)) != 0 || state_gc(ctx->state, e) != 0)
+		return -1;
+	return out_done(ctx, e, "repacked %s", state_dir(ctx->state));
+}
+
+const struct cmd repo_gc_cmd = {
+	.name = "gc", .brief = "Repack the repository", .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_gc,
+	.doc = "Joins all packs into one, with deltas, as `git gc` does. Nothing that a branch or a reflog reaches is lost; other commands go "
+	       "on meanwhile."
+};
+
+/* --- sync --- */
+
+struct sync_args {
+	const char *remote;
+};
+
+static const struct field sync_fields[] = {
+	STR(sync_report, remote, "The remote.", .flags = F_KEY),
+	BOOL(sync_report, policy_in, "The policy branch had commits that were not here.", .flags = F_SHOW0),
+	BOOL(sync_report, policy_merged, "Both policy branches had, and were merged.", .flags = F_SHOW0),
+	BOOL(sync_report, policy_out, "Commits of the policy branch were pushed.", .flags = F_SHOW0),
+	BOOL(sync_report, ledger_in, "The ledger had entries that were not here.", .flags = F_SHOW0),
+	BOOL(sync_report, ledger_merged, "Both ledgers had, and were united.", .flags = F_SHOW0),
+	BOOL(sync_report, ledger_out, "Entries were pushed.", .flags = F_SHOW0),
+	END
+};
+static const struct schema sync_type = {
+	.name = "sync", .doc = "What a sync did", .size = sizeof(struct sync_report), .fields = sync_fields
+};
+
+static const char *what_happened(bool in, bool merged, bool out)
+{
+	if (merged)
+		return "united";
+	if (in && out)
+		return "received and sent";
+	return in ? "received" : out ? "sent" : "up to date";
+}
+
+static int run_sync(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct sync_args *a = args;
+	struct sync_report r;
+
+	if (state_sync(ctx->state, a->remote, &r, e) != 0)
+		return -1;
+	if (!out_is_table(ctx))
+		return out_record(ctx, &sync_type, &r, e);
+	if (ctx->dry_run) /* not muted: nothing would be shown otherwise */
+		ctx_warn(ctx, "by what was fetched last, the ledger would be %s, policy %s",
+			 what_happened(r.ledger_in, r.ledger_merged, r.ledger_out), what_happened(r.policy_in, r.policy_merged, r.policy_out));
+	return out_done(ctx, e, "synced with %s: ledger %s, policy %s", r.remote, what_happened(r.ledger_in, r.ledger_merged, r.ledger_out),
+			what_happened(r.policy_in, r.policy_merged, r.policy_out));
+}
+
+static const struct operand sync_operands[] = {
+	PARAM(sync_args, remote, "remote", "A remote of git. Default: the one that the policy branch follows, else the only one, else origin.",
+	      .flags = P_OPTIONAL),
+	{ 0 }
+};
+
+const struct cmd repo_sync_cmd = {
+	.name = "sync", .brief = "Meet another clone", .operands = sync_operands, .argsize = sizeof(struct sync_args),
+	.needs = NEED_STATE | NEED_WRITE, .run = run_sync, .type = &sync_type,
+	.doc = "Fetches, unites the ledgers, which never conflict, fast-forwards or merges policy as git does, and pushes both; again when "
+	       "somebody else was faster. All of it or nothing: files of the policy branch that both sides changed are named, and a person "
+	       "decides with git merge. The user's hooks, commit.gpgsign and filters are not run.",
+	.example = "git remote add origin git@example.org:pki.git && lamassu repo sync"
 };
 
 /* --- upgrade --- */

@@ -74,7 +74,8 @@ static void check_order(struct verifying *v, const struct crlrec *low, const str
 
 	if (strcmp(partition_of(low), partition_of(high)) != 0)
 		return;
-	if (same && !(low->sha256 && high->sha256 && strcmp(low->sha256, high->sha256) == 0))
+	/* a full and a delta CRL that are made together share a number (RFC 5280 5.2.4) */
+	if (same && strcmp(low->scope, high->scope) == 0 && !(low->sha256 && high->sha256 && strcmp(low->sha256, high->sha256) == 0))
 		verify_found(v, high->path, AGAIN, "number %s was used twice (RFC 5280 5.2.3)", high->number);
 	else if (!same && low->ledger_commit && ledger_had(v->ctx->state, low->ledger_commit, high->path))
 		verify_found(v, low->path, AGAIN, "number %s was given after the larger %s (RFC 5280 5.2.3)", low->number, high->number);

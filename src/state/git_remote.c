@@ -84,6 +84,27 @@ static int err_remote(struct err *e, const char *remote)
 	return err_git(e, ERR_REMOTE, remote);
 }
 
+/* A branch that the remote no longer has (a server set up anew) must not pass for one that is up to date there. */
+static int forget_missing(struct store *s, git_remote *r, const char *remote, const char *branch, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	AUTO(git_reference) *tracking = NULL;
+	char *name = arena_printf(a, "refs/heads/%s", branch);
+	const git_remote_head **heads;
+	size_t n;
+	int code;
+
+	if (git_remote_ls(&heads, &n, r))
+		return err_git(e, ERR_REMOTE, remote);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(heads[i]->name, name) == 0)
+			return 0;
+	code = git_reference_lookup(&tracking, s->repo, arena_printf(a, "refs/remotes/%s/%s", remote, branch));
+	if (code == GIT_ENOTFOUND)
+		return 0;
+	return code || git_reference_delete(tracking) ? err_git(e, ERR_IO, branch) : 0;
+}
+
 int store_fetch(struct store *s, const char *remote, const char *const *branches, size_t n, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -102,7 +123,12 @@ int store_fetch(struct store *s, const char *remote, const char *const *branches
 	for (size_t i = 0; i < n; i++)
 		specs.strings[i] = arena_printf(a, "+refs/heads/%s:refs/remotes/%s/%s", branches[i], remote,
 						branches[i]);
-	return git_remote_fetch(r, &specs, &o, "lamassu: sync") ? err_remote(e, remote) : 0;
+	if (git_remote_fetch(r, &specs, &o, "lamassu: sync"))
+		return err_remote(e, remote);
+	for (size_t i = 0; i < n; i++)
+		if (forget_missing(s, r, remote, branches[i], e))
+			return -1;
+	return 0;
 }
 
 int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n,

@@ -66,13 +66,21 @@ static int refuse_network(int fd, const char *path, struct err *e)
 	return 0;
 }
 
-static int say_busy(int fd, const char *path, struct err *e)
+enum { HOLDER_MAX = 128 };
+
+static void read_holder(int fd, char who[HOLDER_MAX])
 {
-	char who[128];
-	ssize_t n = pread(fd, who, sizeof(who) - 1, 0);
+	ssize_t n = pread(fd, who, HOLDER_MAX - 1, 0);
 
 	who[n > 0 ? (size_t)n : 0] = '\0';
 	who[strcspn(who, "\n")] = '\0';
+}
+
+static int say_busy(int fd, const char *path, struct err *e)
+{
+	char who[HOLDER_MAX];
+
+	read_holder(fd, who);
 	return err_set(e, ERR_CONFLICT, "%s: held by %s: try again, or wait longer with --lock-timeout", path,
 		       *who ? who : "another process");
 }
@@ -110,6 +118,17 @@ int repo_lock(struct arena *a, const struct store *s, const char *private_dir, c
 		errno = 0;
 	*ret_fd = fd;
 	return 0;
+}
+
+char *repo_lock_holder(struct arena *a, const char *private_dir)
+{
+	AUTO_FD fd = open(fs_join(a, private_dir, "lock"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char who[HOLDER_MAX];
+
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return NULL;
+	read_holder(fd, who);
+	return arena_strdup(a, *who ? who : "another process");
 }
 
 /* --- git's locks --- */

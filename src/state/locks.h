@@ -14,6 +14,9 @@ int tmp_write(const struct store *, const char *path, struct bytes, mode_t, bool
 int repo_lock(struct arena *, const struct store *, const char *private_dir, const char *what, int64_t timeout_ms,
 	      int *ret_fd, struct err *) NODISCARD;
 
+/* "process 123 (ca.sign)", or NULL when nobody holds it. Takes nothing. */
+char *repo_lock_holder(struct arena *, const char *private_dir);
+
 /* git's own lock of one file, <target>.lock. It is a hard link to a temporary file of ours, so that one left by a
  * killed process can be told from git's by its inode. */
 struct filelock {

@@ -100,3 +100,10 @@ int store_merge_base(struct store *, const struct oid *, const struct oid *, boo
  * tree is written. */
 int store_merge(struct store *, struct arena *, const struct oid *ours, const struct oid *theirs, char **ret_conflicts,
 		struct oid *ret_tree, struct err *) NODISCARD;
+
+/* --- git_status.c --- */
+/* Files of the work tree, new ones too, that are not as they are committed. */
+int store_uncommitted(struct store *, struct arena *, struct strv *ret, struct err *) NODISCARD;
+/* How many commits each of two has that the other lacks. */
+int store_apart(struct store *, const struct oid *ours, const struct oid *theirs, int64_t *ret_ahead, int64_t *ret_behind,
+		struct err *) NODISCARD;

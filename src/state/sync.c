@@ -306,3 +306,13 @@ int state_sync(struct state *st, const char *remote, struct sync_report *ret, st
 	*ret = s.report;
 	return 0;
 }
+
+int state_has_remote(struct state *st, bool *ret, struct err *e)
+{
+	struct strv all;
+
+	if (store_remotes(st->store, st->arena, &all, e))
+		return -1;
+	*ret = all.n > 0;
+	return 0;
+}

@@ -15,3 +15,4 @@ struct sync_report {
 /* remote NULL: the one that the policy branch follows, else the only one, else origin. In a dry run nothing is
  * fetched or pushed: the report tells from what was fetched last what would move. */
 int state_sync(struct state *, const char *remote, struct sync_report *ret, struct err *) NODISCARD;
+int state_has_remote(struct state *, bool *ret, struct err *) NODISCARD;
