@@ -1,5 +1,5 @@
-/* Reads entries of the ledger in batches. For a whole ledger a second thread inflates and verifies objects while the caller folds
- * those it already has: a rebuild takes as long as the slower half. Batches come in order, one arena each; at most RING of them
+/* Reads entries of the ledger in batches. For a whole ledger a second thread inflates, verifies and prepares entries while the
+ * caller folds those it already has: a rebuild takes as long as the slower half. Batches come in order, one arena each; at most RING of them
  * are in memory. */
 #include "state/entries.h"
 
@@ -21,10 +21,10 @@ struct walk {
 	const struct oid *old_tree, *new_tree;
 	struct batch *fill;         /* NULL: a new one is needed */
 	bool rewritten;
-	/* the synchronous way */
+	entries_prepare_fn *prepare;
 	entries_fn *fn;
 	void *arg;
-	/* the other one */
+	/* with two threads */
 	bool ahead;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -38,7 +38,7 @@ struct walk {
 static int deliver(struct walk *w, const struct batch *b, struct err *e)
 {
 	for (size_t i = 0; i < b->n; i++)
-		if (w->fn(w->arg, b->a, &b->items[i], e) != 0)
+		if (w->fn(w->arg, &b->items[i], e) != 0)
 			return -1;
 	return 0;
 }
@@ -95,6 +95,8 @@ static int read_one(struct walk *w, const char *path, const struct oid *id, stru
 		s->why = arena_strdup(w->fill->a, why.msg);
 	}
 	s->path = arena_strdup(w->fill->a, path);
+	if (!s->why)
+		s->prepared = w->prepare(w->fill->a, s->path, s->text);
 	return ++w->fill->n == BATCH ? flush(w, e) : 0;
 }
 
@@ -182,11 +184,11 @@ static bool start(struct walk *w, pthread_t *ret)
 	return r == 0;
 }
 
-int entries_each(struct store *s, const struct oid *old_tree, const struct oid *new_tree, entries_fn *fn, void *arg,
-		 bool *ret_rewritten, struct err *e)
+int entries_each(struct store *s, const struct oid *old_tree, const struct oid *new_tree, entries_prepare_fn *prepare,
+		 entries_fn *fn, void *arg, bool *ret_rewritten, struct err *e)
 {
-	struct walk w = { .store = s, .old_tree = old_tree, .new_tree = new_tree, .fn = fn, .arg = arg, .ahead = !old_tree,
-			  .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct walk w = { .store = s, .old_tree = old_tree, .new_tree = new_tree, .prepare = prepare, .fn = fn, .arg = arg,
+			  .ahead = !old_tree, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 	pthread_t thread;
 	int r;
 

@@ -312,13 +312,20 @@ struct sync {
 	void *arg;
 };
 
-static int on_entry(void *arg, struct arena *scratch, const struct entry_seen *x, struct err *e)
+static void *prepare(struct arena *a, const char *path, struct bytes text)
+{
+	return index_parse(a, path, text);
+}
+
+static int on_entry(void *arg, const struct entry_seen *x, struct err *e)
 {
 	struct sync *s = arg;
 
 	if (s->progress && ++s->done % 1024 == 0)
 		s->progress(s->arg, s->done);
-	return x->why ? index_fold_bad(s->ix, x->path, x->why, e) : index_fold(s->ix, scratch, x->path, x->text, e);
+	if (x->why)
+		return index_fold_bad(s->ix, x->path, x->why, e);
+	return x->prepared ? index_fold(s->ix, x->prepared, e) : 0;
 }
 
 static int fold_between(struct sync *s, const struct oid *old_tree, const struct oid *commit, struct err *e)
@@ -327,7 +334,7 @@ static int fold_between(struct sync *s, const struct oid *old_tree, const struct
 
 	if (store_commit_tree(s->store, commit, &tree, e) != 0)
 		return -1;
-	return entries_each(s->store, old_tree, &tree, on_entry, s, &s->rewritten, e);
+	return entries_each(s->store, old_tree, &tree, prepare, on_entry, s, &s->rewritten, e);
 }
 
 /* With the write lock held. */
@@ -400,7 +407,9 @@ static int fold_entries(struct index *ix, const struct entry *v, size_t n, struc
 	SCOPED_ARENA *a = arena_new();
 
 	for (size_t i = 0; i < n; i++) {
-		if (index_fold(ix, a, v[i].path, v[i].text, e) != 0)
+		struct item *it = index_parse(a, v[i].path, v[i].text);
+
+		if (it && index_fold(ix, it, e) != 0)
 			return -1;
 		if ((i + 1) % BATCH == 0) {
 			arena_free(a);

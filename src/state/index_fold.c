@@ -1,8 +1,11 @@
 /* The fold: one entry at a time, in any order, twice the same result. A permanent revocation beats hold and release, the earliest
  * one wins, ties go to the entry's name; of holds and releases the one recorded last counts. Entries come from whoever may push,
  * so one that is malformed is put down in the table `bad` and changes nothing else. Unknown kinds are kept and ignored. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "state/entry.h"
 #include "state/index_sql.h"
 
@@ -120,18 +123,43 @@ static int refold_metadata(struct index *ix, struct arena *a, const char *serial
 	return index_run(ix, set, e);
 }
 
-/* --- one entry of each kind; *why is set when it is malformed --- */
+/* --- one entry of each kind; item->why is set when it is malformed --- */
 
 struct item {
+	const struct kind *kind;
 	struct arena *a;
 	const char *path, *name;
-	struct bytes text;
-	struct err why;
+	void *rec; /* of the kind's schema */
+	struct bytes body;
+	const char *why;
 };
+
+struct kind {
+	const char *folder;
+	const struct schema *schema;
+	int (*fold)(struct index *, struct item *, struct err *);
+};
+
+PRINTF(2, 3) static int malformed(struct item *it, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	it->why = arena_printf(it->a, "%s: %s", it->path, text);
+	return -1;
+}
 
 static int check_name(struct item *it, const char *serial)
 {
-	return entry_check_name(it->path, serial, &it->why);
+	struct err why = { 0 };
+
+	if (entry_check_name(it->path, serial, &why) == 0)
+		return 0;
+	it->why = arena_strdup(it->a, why.msg);
+	return -1;
 }
 
 static void add_words(struct buf *b, const char *text)
@@ -185,7 +213,7 @@ static int settle_twin(struct index *ix, struct item *it, const struct certrec *
 	index_read(it->a, s, &cert_table, &old);
 	sqlite3_reset(s);
 	if (!old.fingerprint || strcmp(old.fingerprint, r->fingerprint) != 0)
-		err_set(&it->why, ERR_INVALID, "%s: not the certificate of %s, whose serial number it has", it->path, old.path);
+		malformed(it, "not the certificate of %s, whose serial number it has", old.path);
 	if (old.path && strcmp(old.path, r->path) <= 0)
 		return 0;
 	return bind_cert(ix, ST_CERT_PUT, r, e);
@@ -194,85 +222,79 @@ static int settle_twin(struct index *ix, struct item *it, const struct certrec *
 static int fold_issued(struct index *ix, struct item *it, struct err *e)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
-	struct bytes body;
-	struct certrec r;
+	struct certrec *r = it->rec;
 
-	if (entry_load(it->a, &certrec_type, it->path, it->text, &r, &body, &it->why) != 0 || check_name(it, r.serial_number) != 0)
+	if (check_name(it, r->serial_number) != 0)
 		return 0;
-	if (body.n < sizeof(begin) || memcmp(body.p, begin, sizeof(begin) - 1) != 0) {
-		err_set(&it->why, ERR_INVALID, "%s: no certificate follows the head", it->path);
+	if (it->body.n < sizeof(begin) || memcmp(it->body.p, begin, sizeof(begin) - 1) != 0) {
+		malformed(it, "no certificate follows the head");
 		return 0;
 	}
-	r.path = arena_strdup(it->a, it->path);
-	if (bind_cert(ix, ST_CERT_ADD, &r, e) != 0)
+	r->path = arena_strdup(it->a, it->path);
+	if (bind_cert(ix, ST_CERT_ADD, r, e) != 0)
 		return -1;
 	if (sqlite3_changes(ix->db) == 0) {
-		if (settle_twin(ix, it, &r, e) != 0)
+		if (settle_twin(ix, it, r, e) != 0)
 			return -1;
-	} else if (store_words(ix, &r, sqlite3_last_insert_rowid(ix->db), e) != 0) {
+	} else if (store_words(ix, r, sqlite3_last_insert_rowid(ix->db), e) != 0) {
 		return -1;
 	}
-	if (ix->have_revoked && refold_state(ix, r.serial_number, r.ca, e) != 0)
+	if (ix->have_revoked && refold_state(ix, r->serial_number, r->ca, e) != 0)
 		return -1;
-	return ix->have_changes ? refold_metadata(ix, it->a, r.serial_number, r.ca, e) : 0;
+	return ix->have_changes ? refold_metadata(ix, it->a, r->serial_number, r->ca, e) : 0;
 }
 
 static int fold_revoked(struct index *ix, struct item *it, struct err *e)
 {
-	struct revocation r;
+	const struct revocation *r = it->rec;
 	sqlite3_stmt *s;
 	int reason = 0;
 
-	if (entry_load(it->a, &revocation_type, it->path, it->text, &r, NULL, &it->why) != 0 || check_name(it, r.serial_number) != 0)
+	if (check_name(it, r->serial_number) != 0)
 		return 0;
-	if (r.reason && revocation_reason_parse(r.reason, &reason) != 0)
+	if (r->reason && revocation_reason_parse(r->reason, &reason) != 0)
 		reason = 0;
 	s = index_statement(ix, ST_REVOCATION_ADD, e);
 	if (!s)
 		return -1;
 	index_bind_text(s, 1, it->name);
 	index_bind_text(s, 2, it->path);
-	index_bind_hex(s, 3, r.serial_number);
-	index_bind_text(s, 4, r.ca);
-	sqlite3_bind_int(s, 5, r.action);
+	index_bind_hex(s, 3, r->serial_number);
+	index_bind_text(s, 4, r->ca);
+	sqlite3_bind_int(s, 5, r->action);
 	sqlite3_bind_int(s, 6, reason);
-	sqlite3_bind_int64(s, 7, r.time);
-	sqlite3_bind_int64(s, 8, r.invalidity_date);
-	sqlite3_bind_int64(s, 9, r.recorded);
-	sqlite3_bind_int64(s, 10, r.not_after);
+	sqlite3_bind_int64(s, 7, r->time);
+	sqlite3_bind_int64(s, 8, r->invalidity_date);
+	sqlite3_bind_int64(s, 9, r->recorded);
+	sqlite3_bind_int64(s, 10, r->not_after);
 	ix->have_revoked = true;
-	return index_run(ix, s, e) != 0 ? -1 : refold_state(ix, r.serial_number, r.ca, e);
+	return index_run(ix, s, e) != 0 ? -1 : refold_state(ix, r->serial_number, r->ca, e);
 }
 
 static int fold_crl(struct index *ix, struct item *it, struct err *e)
 {
-	sqlite3_stmt *s;
-	struct crlrec r;
+	sqlite3_stmt *s = index_statement(ix, ST_CRL_ADD, e);
+	struct crlrec *r = it->rec;
 
-	if (entry_load(it->a, &crlrec_type, it->path, it->text, &r, NULL, &it->why) != 0)
-		return 0;
-	s = index_statement(ix, ST_CRL_ADD, e);
 	if (!s)
 		return -1;
-	r.path = arena_strdup(it->a, it->path);
+	r->path = arena_strdup(it->a, it->path);
 	for (size_t i = 0; i < crl_table.n; i++)
-		index_bind(s, (int)i + 1, &crl_table.columns[i], &r);
+		index_bind(s, (int)i + 1, &crl_table.columns[i], r);
 	return index_run(ix, s, e);
 }
 
 static int fold_change(struct index *ix, struct item *it, struct err *e)
 {
-	struct metachange m;
+	const struct metachange *m = it->rec;
 	const char *serial;
 	char *ca;
 	sqlite3_stmt *s;
 
-	if (entry_load(it->a, &metachange_type, it->path, it->text, &m, NULL, &it->why) != 0)
+	if (strcmp(m->kind, "certificate") != 0)
 		return 0;
-	if (strcmp(m.kind, "certificate") != 0)
-		return 0;
-	serial = strchr(m.id, '/') + 1;
-	ca = arena_strndup(it->a, m.id, (size_t)(serial - 1 - m.id));
+	serial = strchr(m->id, '/') + 1;
+	ca = arena_strndup(it->a, m->id, (size_t)(serial - 1 - m->id));
 	s = index_statement(ix, ST_CHANGE_ADD, e);
 	if (check_name(it, serial) != 0)
 		return 0;
@@ -282,21 +304,18 @@ static int fold_change(struct index *ix, struct item *it, struct err *e)
 	index_bind_text(s, 2, it->path);
 	index_bind_hex(s, 3, serial);
 	index_bind_text(s, 4, ca);
-	index_bind_text(s, 5, m.key);
-	index_bind_text(s, 6, m.value);
-	sqlite3_bind_int64(s, 7, m.time);
+	index_bind_text(s, 5, m->key);
+	index_bind_text(s, 6, m->value);
+	sqlite3_bind_int64(s, 7, m->time);
 	ix->have_changes = true;
 	return index_run(ix, s, e) != 0 ? -1 : refold_metadata(ix, it->a, serial, ca, e);
 }
 
-static const struct {
-	const char *folder;
-	int (*fold)(struct index *, struct item *, struct err *);
-} kinds[] = {
-	{ "issued/", fold_issued },
-	{ "revoked/", fold_revoked },
-	{ "crls/", fold_crl },
-	{ "meta/", fold_change },
+static const struct kind kinds[] = {
+	{ "issued/", &certrec_type, fold_issued },
+	{ "revoked/", &revocation_type, fold_revoked },
+	{ "crls/", &crlrec_type, fold_crl },
+	{ "meta/", &metachange_type, fold_change },
 };
 
 int index_fold_bad(struct index *ix, const char *path, const char *why, struct err *e)
@@ -310,18 +329,28 @@ int index_fold_bad(struct index *ix, const char *path, const char *why, struct e
 	return index_run(ix, s, e);
 }
 
-int index_fold(struct index *ix, struct arena *scratch, const char *path, struct bytes text, struct err *e)
+struct item *index_parse(struct arena *a, const char *path, struct bytes text)
 {
-	struct item it = { .a = scratch, .path = path, .name = strrchr(path, '/'), .text = text };
+	const char *slash = strrchr(path, '/');
+	struct err why = { 0 };
+	struct item *it;
+	size_t i = 0;
 
-	if (!it.name)
-		return 0; /* "format" */
-	it.name++;
-	for (size_t i = 0; i < COUNT(kinds); i++)
-		if (strncmp(path, kinds[i].folder, strlen(kinds[i].folder)) == 0) {
-			if (kinds[i].fold(ix, &it, e) != 0)
-				return -1;
-			return it.why.code ? index_fold_bad(ix, path, it.why.msg, e) : 0;
-		}
-	return 0;
+	while (i < COUNT(kinds) && !text_has_prefix(path, kinds[i].folder))
+		i++;
+	if (i == COUNT(kinds) || !slash)
+		return NULL;
+	it = arena_alloc(a, 1, sizeof(*it));
+	*it = (struct item){ .kind = &kinds[i], .a = a, .path = path, .name = slash + 1 };
+	it->rec = arena_alloc(a, 1, kinds[i].schema->size);
+	if (entry_load(a, kinds[i].schema, path, text, it->rec, &it->body, &why) != 0)
+		it->why = arena_strdup(a, why.msg);
+	return it;
+}
+
+int index_fold(struct index *ix, struct item *it, struct err *e)
+{
+	if (!it->why && it->kind->fold(ix, it, e) != 0)
+		return -1;
+	return it->why ? index_fold_bad(ix, it->path, it->why, e) : 0;
 }

@@ -132,20 +132,24 @@ void index_bind_text(sqlite3_stmt *s, int at, const char *text)
 		sqlite3_bind_text(s, at, text, (int)strlen(text), SQLITE_TRANSIENT);
 }
 
+static int nibble(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 void index_bind_hex(sqlite3_stmt *s, int at, const char *hex)
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char b[32];
 	size_t n = hex ? strlen(hex) / 2 : 0;
 
 	if (!hex || n > sizeof(b))
 		return;
 	for (size_t i = 0; i < n; i++) {
-		const char *hi = strchr(digits, hex[2 * i]), *lo = strchr(digits, hex[2 * i + 1]);
+		int hi = nibble(hex[2 * i]), lo = nibble(hex[2 * i + 1]);
 
-		if (!hi || !lo)
+		if (hi < 0 || lo < 0)
 			return;
-		b[i] = (unsigned char)((hi - digits) << 4 | (lo - digits));
+		b[i] = (unsigned char)(hi << 4 | lo);
 	}
 	sqlite3_bind_blob(s, at, b, (int)n, SQLITE_TRANSIENT);
 }

@@ -86,8 +86,11 @@ void index_read_cert(struct arena *, sqlite3_stmt *, int64_t now, struct certrec
 void index_columns(const struct table *, struct buf *out); /* quoted, with commas */
 char *index_sql_of(struct index *, enum statement);        /* NULL: not one of whole records */
 
-/* index_fold.c: one entry. A malformed one goes into the table `bad`; -1 means that the cache itself failed. */
-int index_fold(struct index *, struct arena *scratch, const char *path, struct bytes text, struct err *) NODISCARD;
+/* index_fold.c: one entry. Parsing needs no database, so that another thread can do it; NULL: not of a kind that is folded. A
+ * malformed entry goes into the table `bad`; -1 means that the cache itself failed. `path` must live as long as the arena. */
+struct item;
+struct item *index_parse(struct arena *, const char *path, struct bytes text);
+int index_fold(struct index *, struct item *, struct err *) NODISCARD;
 int index_fold_bad(struct index *, const char *path, const char *why, struct err *) NODISCARD;
 
 DEFINE_AUTO(sqlite3_stmt, sqlite3_finalize)
