@@ -18,6 +18,7 @@ static const char *const statements[ST_N] = {
 	[ST_BAD] = "SELECT path, why FROM bad ORDER BY path",
 	[ST_TWINS] = "SELECT lower(hex(serial_number)), ca FROM cert INDEXED BY cert_key WHERE ca <> '-' "
 		     "GROUP BY serial_number, ca HAVING count(*) > 1",
+	[ST_CERT_DROP] = "DELETE FROM cert WHERE id = ?1",
 	[ST_WORDS_ADD] = "INSERT INTO words(rowid, t) VALUES(?1, ?2)",
 	[ST_REVOCATION_ADD] = "INSERT INTO revocation VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[ST_REVOCATIONS] = "SELECT action, reason, time, invalidity, recorded, not_after FROM revocation "
@@ -298,6 +299,7 @@ static int begin_write(struct index *ix, struct err *e)
 		return -1;
 	ix->have_revoked = any_row(ix, "SELECT 1 FROM revocation LIMIT 1");
 	ix->have_changes = any_row(ix, "SELECT 1 FROM change LIMIT 1");
+	ix->keyless = !any_row(ix, "SELECT 1 FROM sqlite_master WHERE name = 'cert_key'");
 	return 0;
 }
 

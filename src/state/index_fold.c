@@ -3,6 +3,7 @@
  * so one that is malformed is put down in the table `bad` and changes nothing else. Unknown kinds are kept and ignored. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -188,41 +189,55 @@ static int store_words(struct index *ix, const struct certrec *r, int64_t id, st
 	return index_run(ix, s, e);
 }
 
-static int bind_cert(struct index *ix, enum statement st, const struct certrec *r, struct err *e)
+/* row 0: a new one */
+static int bind_cert(struct index *ix, const struct certrec *r, int64_t row, struct err *e)
 {
-	sqlite3_stmt *s = index_statement(ix, st, e);
+	sqlite3_stmt *s = index_statement(ix, row ? ST_CERT_PUT : ST_CERT_ADD, e);
 
 	if (!s)
 		return -1;
 	for (size_t i = 0; i < cert_table.n; i++)
 		index_bind(s, (int)i + 1, &cert_table.columns[i], r);
+	if (row)
+		sqlite3_bind_int64(s, (int)cert_table.n + 1, row);
 	return index_run(ix, s, e);
 }
 
-/* The same certificate from two entries: the first by path is shown, in whatever order they came. */
-static int settle_twin(struct index *ix, struct item *it, const struct certrec *r, struct err *e)
+/* Of two entries of one certificate, which two clones imported, the first by path is shown, in whatever order they came. Two
+ * certificates that only claim to be one are an error of the second. */
+static int lose(struct index *ix, struct arena *a, const struct certrec *winner, const struct certrec *loser, struct err *e)
+{
+	if (strcmp(winner->fingerprint, loser->fingerprint) == 0)
+		return 0;
+	return index_fold_bad(ix, loser->path, arena_printf(a, "%s: not the certificate of %s, whose serial number it has", loser->path,
+							    winner->path), e);
+}
+
+/* *ret_row: where the certificate is already; 0: nowhere. */
+static int find_twin(struct index *ix, struct item *it, const struct certrec *r, struct certrec *ret, int64_t *ret_row, struct err *e)
 {
 	sqlite3_stmt *s = of_cert(ix, ST_CERT_TWIN, r->serial_number, r->ca, e);
-	struct certrec old = { 0 };
+	int found;
 
 	if (!s)
 		return -1;
 	index_bind_hex(s, 3, r->fingerprint);
-	if (index_step(ix, s, e) < 0)
-		return -1;
-	index_read(it->a, s, &cert_table, &old);
-	sqlite3_reset(s);
-	if (!old.fingerprint || strcmp(old.fingerprint, r->fingerprint) != 0)
-		malformed(it, "not the certificate of %s, whose serial number it has", old.path);
-	if (old.path && strcmp(old.path, r->path) <= 0)
-		return 0;
-	return bind_cert(ix, ST_CERT_PUT, r, e);
+	found = index_step(ix, s, e);
+	*ret_row = 0;
+	if (found > 0) {
+		*ret = (struct certrec){ 0 };
+		index_read(it->a, s, &cert_table, ret);
+		*ret_row = sqlite3_column_int64(s, (int)cert_table.n);
+		sqlite3_reset(s);
+	}
+	return found < 0 ? -1 : 0;
 }
 
 static int fold_issued(struct index *ix, struct item *it, struct err *e)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
-	struct certrec *r = it->rec;
+	struct certrec *r = it->rec, old;
+	int64_t row = 0;
 
 	if (check_name(it, r->serial_number) != 0)
 		return 0;
@@ -231,17 +246,73 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 		return 0;
 	}
 	r->path = arena_strdup(it->a, it->path);
-	if (bind_cert(ix, ST_CERT_ADD, r, e) != 0)
+	if (!ix->keyless && find_twin(ix, it, r, &old, &row, e) != 0)
 		return -1;
-	if (sqlite3_changes(ix->db) == 0) {
-		if (settle_twin(ix, it, r, e) != 0)
-			return -1;
-	} else if (store_words(ix, r, sqlite3_last_insert_rowid(ix->db), e) != 0) {
+	if (row && strcmp(old.path, r->path) <= 0)
+		return lose(ix, it->a, &old, r, e);
+	if (bind_cert(ix, r, row, e) != 0 || (row && lose(ix, it->a, r, &old, e) != 0) ||
+	    (!row && store_words(ix, r, sqlite3_last_insert_rowid(ix->db), e) != 0))
 		return -1;
-	}
 	if (ix->have_revoked && refold_state(ix, r->serial_number, r->ca, e) != 0)
 		return -1;
 	return ix->have_changes ? refold_metadata(ix, it->a, r->serial_number, r->ca, e) : 0;
+}
+
+struct row {
+	struct certrec rec;
+	int64_t id;
+};
+
+static int by_path(const void *x, const void *y)
+{
+	return strcmp(((const struct row *)x)->rec.path, ((const struct row *)y)->rec.path);
+}
+
+/* The rows of one group are all read before any is dropped. */
+static int settle_group(struct index *ix, struct arena *a, sqlite3_stmt *group, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, ST_CERT_TWIN, e);
+	struct row *v = NULL;
+	size_t n = 0;
+	int r;
+
+	for (int i = 0; s && i < 3; i++)
+		sqlite3_bind_value(s, i + 1, sqlite3_column_value(group, i));
+	while ((r = s ? index_step(ix, s, e) : -1) > 0) {
+		v = arena_grow(a, v, n, sizeof(*v));
+		v[n] = (struct row){ .id = sqlite3_column_int64(s, (int)cert_table.n) };
+		index_read(a, s, &cert_table, &v[n++].rec);
+	}
+	if (n)
+		qsort(v, n, sizeof(*v), by_path);
+	for (size_t i = 1; i < n && r == 0; i++) {
+		s = index_statement(ix, ST_CERT_DROP, e);
+		if (!s || lose(ix, a, &v[0].rec, &v[i].rec, e) != 0)
+			return -1;
+		sqlite3_bind_int64(s, 1, v[i].id);
+		r = index_run(ix, s, e);
+	}
+	return r;
+}
+
+int index_fold_twins(struct index *ix, struct err *e)
+{
+	static const char groups[] = "CREATE TEMP TABLE twins AS SELECT serial_number, ca, substr(fingerprint, 1, 8) FROM cert "
+				     "INDEXED BY cert_key GROUP BY 1, 2, 3 HAVING count(*) > 1";
+	AUTO(sqlite3_stmt) *s = NULL;
+	SCOPED_ARENA *a = arena_new();
+	int r;
+
+	if (index_exec(ix, groups, e) != 0)
+		return -1;
+	if (sqlite3_prepare_v2(ix->db, "SELECT * FROM temp.twins", -1, &s, NULL) != SQLITE_OK)
+		return index_fail(ix, e);
+	while ((r = index_step(ix, s, e)) > 0)
+		if (settle_group(ix, a, s, e) != 0)
+			return -1;
+	sqlite3_finalize(s);
+	s = NULL;
+	return r < 0 ? -1 : index_exec(ix, "DROP TABLE temp.twins", e);
 }
 
 static int fold_revoked(struct index *ix, struct item *it, struct err *e)
@@ -268,7 +339,7 @@ static int fold_revoked(struct index *ix, struct item *it, struct err *e)
 	sqlite3_bind_int64(s, 9, r->recorded);
 	sqlite3_bind_int64(s, 10, r->not_after);
 	ix->have_revoked = true;
-	return index_run(ix, s, e) != 0 ? -1 : refold_state(ix, r->serial_number, r->ca, e);
+	return index_run(ix, s, e) != 0 || index_make_key(ix, e) != 0 ? -1 : refold_state(ix, r->serial_number, r->ca, e);
 }
 
 static int fold_crl(struct index *ix, struct item *it, struct err *e)
@@ -308,7 +379,7 @@ static int fold_change(struct index *ix, struct item *it, struct err *e)
 	index_bind_text(s, 6, m->value);
 	sqlite3_bind_int64(s, 7, m->time);
 	ix->have_changes = true;
-	return index_run(ix, s, e) != 0 ? -1 : refold_metadata(ix, it->a, serial, ca, e);
+	return index_run(ix, s, e) != 0 || index_make_key(ix, e) != 0 ? -1 : refold_metadata(ix, it->a, serial, ca, e);
 }
 
 static const struct kind kinds[] = {

@@ -61,8 +61,7 @@ void index_columns(const struct table *t, struct buf *out)
 		buf_printf(out, "%s\"%s\"", i ? ", " : "", t->columns[i].name);
 }
 
-/* INSERT with one parameter a column, then `tail`. */
-static char *insert_of(struct arena *a, const struct table *t, const char *tail)
+static char *insert_of(struct arena *a, const struct table *t)
 {
 	SCOPED_BUF b = buf_init(BUF_TEXT);
 
@@ -71,19 +70,20 @@ static char *insert_of(struct arena *a, const struct table *t, const char *tail)
 	buf_puts(&b, ") VALUES(");
 	for (size_t i = 0; i < t->n; i++)
 		buf_puts(&b, i ? ", ?" : "?");
-	buf_printf(&b, ")%s", tail);
+	buf_putc(&b, ')');
 	return arena_strdup(a, buf_str(&b));
 }
 
-/* Replaces the row of the same certificate. Only once an entry of it was written twice, by two clones that imported it. */
-static char *upsert_of(struct arena *a, const struct table *t)
+/* The parameter after those of the columns is the row. */
+static char *update_of(struct arena *a, const struct table *t, const char *more)
 {
 	SCOPED_BUF b = buf_init(BUF_TEXT);
 
-	buf_puts(&b, " ON CONFLICT(serial_number, ca, substr(fingerprint, 1, 8)) DO UPDATE SET head_metadata = NULL");
+	buf_printf(&b, "UPDATE %s SET %s", t->name, more);
 	for (size_t i = 0; i < t->n; i++)
-		buf_printf(&b, ", \"%s\" = excluded.\"%s\"", t->columns[i].name, t->columns[i].name);
-	return insert_of(a, t, buf_str(&b));
+		buf_printf(&b, ", \"%s\" = ?%zu", t->columns[i].name, i + 1);
+	buf_printf(&b, " WHERE id = ?%zu", t->n + 1);
+	return arena_strdup(a, buf_str(&b));
 }
 
 static char *select_of(struct arena *a, const struct table *t, const char *tail)
@@ -92,7 +92,7 @@ static char *select_of(struct arena *a, const struct table *t, const char *tail)
 
 	buf_puts(&b, "SELECT ");
 	index_columns(t, &b);
-	buf_printf(&b, " FROM %s %s", t->name, tail);
+	buf_printf(&b, ", id FROM %s %s", t->name, tail);
 	return arena_strdup(a, buf_str(&b));
 }
 
@@ -118,11 +118,11 @@ char *index_sql_of(struct index *ix, enum statement st)
 	};
 
 	if (st == ST_CERT_ADD)
-		return insert_of(ix->arena, &cert_table, " ON CONFLICT DO NOTHING");
+		return insert_of(ix->arena, &cert_table);
 	if (st == ST_CERT_PUT)
-		return upsert_of(ix->arena, &cert_table);
+		return update_of(ix->arena, &cert_table, "head_metadata = NULL");
 	if (st == ST_CRL_ADD)
-		return insert_of(ix->arena, &crl_table, "");
+		return insert_of(ix->arena, &crl_table);
 	return selects[st].table ? select_of(ix->arena, selects[st].table, selects[st].tail) : NULL;
 }
 

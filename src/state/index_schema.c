@@ -19,10 +19,11 @@ static const char tables[] =
 	"CREATE VIRTUAL TABLE words USING fts5(t, content='', tokenize='trigram', detail=none, columnsize=0);"
 	"INSERT INTO words(words, rank) VALUES('hashsize', 8388608);";
 
-/* Needed while folding: an entry that comes twice is noticed. A serial number that an authority used twice is not lost. */
-static const char keys[] =
-	"CREATE UNIQUE INDEX cert_key ON cert(serial_number, ca, substr(fingerprint, 1, 8));"
-	"CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
+static const char crl_key[] = "CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
+
+/* Made when the first entry asks for a certificate: a ledger in order has all certificates before that, and sorting a million
+ * is four times faster than putting each into its place. Not unique: a serial number that was used twice is not lost. */
+static const char cert_key[] = "CREATE INDEX cert_key ON cert(serial_number, ca, substr(fingerprint, 1, 8));";
 
 /* Made after the first fold, which sorts once instead of a million times. Digests need no more than 8 octets to be found. */
 static const char indexes[] =
@@ -59,7 +60,7 @@ static int create_all(struct index *ix, struct err *e)
 	create_table(&cert_table, ", head_metadata TEXT", &b);
 	create_table(&crl_table, "", &b);
 	buf_puts(&b, tables);
-	buf_puts(&b, keys);
+	buf_puts(&b, crl_key);
 	buf_printf(&b, "PRAGMA user_version = %d;", INDEX_VERSION);
 	return index_exec(ix, buf_str(&b), e);
 }
@@ -84,7 +85,15 @@ int index_create(struct index *ix, struct err *e)
 	return -1;
 }
 
+int index_make_key(struct index *ix, struct err *e)
+{
+	if (!ix->keyless)
+		return 0;
+	ix->keyless = false;
+	return index_exec(ix, cert_key, e) != 0 ? -1 : index_fold_twins(ix, e);
+}
+
 int index_optimise(struct index *ix, struct err *e)
 {
-	return index_exec(ix, indexes, e);
+	return index_make_key(ix, e) != 0 ? -1 : index_exec(ix, indexes, e);
 }

@@ -35,7 +35,7 @@ extern const struct table cert_table, crl_table;
 
 enum statement {
 	/* whole records: the columns come from the tables above */
-	ST_CERT_ADD, ST_CERT_PUT, ST_CERT_TWIN, ST_CRL_ADD, ST_CERT_GET, ST_CERT_EXACT, ST_CERT_PREFIX, ST_CERT_PRINT, ST_CERT_REQUEST, ST_CRL_LAST, ST_CRLS,
+	ST_CERT_ADD, ST_CERT_PUT, ST_CERT_TWIN, ST_CERT_DROP, ST_CRL_ADD, ST_CERT_GET, ST_CERT_EXACT, ST_CERT_PREFIX, ST_CERT_PRINT, ST_CERT_REQUEST, ST_CRL_LAST, ST_CRLS,
 	/* the cache itself */
 	ST_STAMP, ST_STAMP_SET, ST_BAD_ADD, ST_BAD, ST_TWINS,
 	/* folding */
@@ -55,6 +55,7 @@ struct index {
 	int code;                       /* SQLite's, of the last failure */
 	bool detached;                  /* a private database, because the file cannot be written */
 	bool have_revoked, have_changes;
+	bool keyless;                   /* certificates cannot be looked up yet: the first fold is under way */
 	bool preview;                   /* a transaction with uncommitted entries is open */
 	size_t previewed;
 	int readers;                    /* depth of index_read_begin */
@@ -74,6 +75,7 @@ void index_read_end(struct index *);
 
 /* index_schema.c */
 int index_create(struct index *, struct err *) NODISCARD;   /* all tables, empty, unless somebody just has */
+int index_make_key(struct index *, struct err *) NODISCARD; /* unless it is there */
 int index_optimise(struct index *, struct err *) NODISCARD; /* what a fresh fold leaves for its end */
 
 /* index_row.c: records to rows and back. */
@@ -91,6 +93,7 @@ char *index_sql_of(struct index *, enum statement);        /* NULL: not one of w
 struct item;
 struct item *index_parse(struct arena *, const char *path, struct bytes text);
 int index_fold(struct index *, struct item *, struct err *) NODISCARD;
+int index_fold_twins(struct index *, struct err *) NODISCARD; /* what could not be noticed while there was no key */
 int index_fold_bad(struct index *, const char *path, const char *why, struct err *) NODISCARD;
 
 DEFINE_AUTO(sqlite3_stmt, sqlite3_finalize)
