@@ -1,8 +1,6 @@
 /* The fold: one entry at a time, in any order, twice the same result. A permanent revocation beats hold and release, the earliest
  * one wins, ties go to the entry's name; of holds and releases the one recorded last counts. Entries come from whoever may push,
  * so one that is malformed is put down in the table `bad` and changes nothing else. Unknown kinds are kept and ignored. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,18 +139,6 @@ struct kind {
 	int (*fold)(struct index *, struct item *, struct err *);
 };
 
-PRINTF(2, 3) static int malformed(struct item *it, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	it->why = arena_printf(it->a, "%s: %s", it->path, text);
-	return -1;
-}
-
 static int check_name(struct item *it, const char *serial)
 {
 	struct err why = { 0 };
@@ -242,7 +228,7 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 	if (check_name(it, r->serial_number) != 0)
 		return 0;
 	if (it->body.n < sizeof(begin) || memcmp(it->body.p, begin, sizeof(begin) - 1) != 0) {
-		malformed(it, "no certificate follows the head");
+		it->why = arena_printf(it->a, "%s: no certificate follows the head", it->path);
 		return 0;
 	}
 	r->path = arena_strdup(it->a, it->path);
