@@ -104,9 +104,9 @@ static int pick(const struct chain *c, const EVP_PKEY *key, size_t *ret, struct 
 
 /* --- names for parents that came along --- */
 
-static char *slug(struct ctx *ctx, const struct cert *c)
+char *ca_slug(struct arena *a, const struct cert *c)
 {
-	char *cn = name_cn(ctx->arena, c->subject), *out = arena_strdup(ctx->arena, cn && *cn ? cn : "ca");
+	char *cn = name_cn(a, c->subject), *out = arena_strdup(a, cn && *cn ? cn : "ca");
 	size_t w = 0;
 
 	for (const char *p = out; *p && w < 48; p++) {
@@ -118,12 +118,12 @@ static char *slug(struct ctx *ctx, const struct cert *c)
 	while (w > 0 && out[w - 1] == '-')
 		w--;
 	out[w] = '\0';
-	return w ? out : arena_strdup(ctx->arena, "ca");
+	return w ? out : arena_strdup(a, "ca");
 }
 
 static char *free_id(struct ctx *ctx, const struct cert *c)
 {
-	char *base = slug(ctx, c), *id = base;
+	char *base = ca_slug(ctx->arena, c), *id = base;
 
 	for (int i = 2; state_has(ctx->state, &ca_type, id); i++)
 		id = arena_printf(ctx->arena, "%s-%d", base, i);

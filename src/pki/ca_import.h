@@ -15,3 +15,4 @@ struct ca_arrival {
 int ca_import(struct ctx *, const struct ca_arrival *, struct authority *ret, struct err *) NODISCARD;
 /* Does the key file or the PKCS#12 need a passphrase? */
 bool arrival_needs_passphrase(struct arena *, const struct ca_arrival *);
+char *ca_slug(struct arena *, const struct cert *); /* an id made from its common name: "Acme Root CA" -> "acme-root-ca" */
