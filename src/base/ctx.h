@@ -30,6 +30,7 @@ struct ctx {
 	bool yes, no_input;      /* --yes, --no-input (or no terminal) */
 	/* A warning or a note for the user; library code calls ctx_warn and never prints. */
 	void (*warn)(void *arg, const char *msg);
+	void (*note)(void *arg, const char *msg); /* for --verbose; arg is warn_arg */
 	void *warn_arg;
 	/* Fetches a secret (see struct secret_ask). On success *ret is text in the arena. ERR_DENIED names what to give when
 	 * there is neither a source nor a terminal. */

@@ -33,6 +33,15 @@ static void warn(void *arg, const char *msg)
 		say(o, "warning", msg);
 }
 
+/* --verbose: what happens, beside what is printed. */
+static void note(void *arg, const char *msg)
+{
+	struct out *o = arg;
+
+	if (o->globals.verbose)
+		say(o, "", msg);
+}
+
 static void print_error(struct out *o, const struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -166,7 +175,7 @@ int cli_main(const struct cli *cli, int argc, char **argv)
 {
 	SCOPED_ARENA *arena = arena_new();
 	struct out out = { .arena = arena, .cli = cli, .buf = buf_init(BUF_BIG), .diff = buf_init(BUF_BIG) };
-	struct ctx ctx = { .arena = arena, .argv = argv, .out = &out, .warn = warn, .warn_arg = &out };
+	struct ctx ctx = { .arena = arena, .argv = argv, .out = &out, .warn = warn, .note = note, .warn_arg = &out };
 	struct err e = { 0 };
 	struct parser p;
 	int rc = 0;

@@ -14,7 +14,7 @@ const struct opt global_opts[] = {
 	     "The repository; otherwise LAMASSU_REPO, or the nearest parent folder with a lamassu.yaml."),
 	OENUM(globals, output, 'o', output_names, "How results are printed."),
 	OFLAG(globals, quiet, 'q', "No warnings, no progress, no word about what was done."),
-	OFLAG(globals, verbose, 'v', "Say more about what happens."),
+	OFLAG(globals, verbose, 'v', "Say what was committed, and where."),
 	OENUM(globals, color, 0, color_names, "Colour; NO_COLOR turns it off too."),
 	OFLAG(globals, yes, 'y', "Answer yes to every question."),
 	OFLAG(globals, dry_run, 'n', "Show the change as a diff and touch nothing."),

@@ -28,7 +28,7 @@ static void print_diff(void *arg, const char *text)
 void cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret)
 {
 	*ret = (struct state_env){ .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .op = cli_op(ctx),
-		.lock_timeout_ms = g->lock_timeout.text ? g->lock_timeout.secs * 1000 : DEFAULT_LOCK_TIMEOUT_MS, .warn = ctx->warn,
+		.lock_timeout_ms = g->lock_timeout.text ? g->lock_timeout.secs * 1000 : DEFAULT_LOCK_TIMEOUT_MS, .warn = ctx->warn, .note = ctx->note,
 		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
 }
 

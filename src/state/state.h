@@ -24,6 +24,7 @@ struct state_env { /* what the caller knows; all may be NULL or 0 */
 	const char *message;        /* -m: replaces the subject line of commits */
 	const char *op;             /* "ca.create": trailer Lamassu-Op */
 	void (*warn)(void *arg, const char *msg);
+	void (*note)(void *arg, const char *msg); /* what was done, for those who want to know; arg is warn_arg */
 	void *warn_arg;
 	void (*diff)(void *arg, const char *text); /* receives the diff of a dry run */
 	void *diff_arg;

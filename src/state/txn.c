@@ -98,6 +98,15 @@ static void finish_policy(struct txn *t)
 		intent_drop(st);
 }
 
+static void tell(struct txn *t, const struct tip *tip)
+{
+	struct state *st = t->st;
+
+	if (st->env.note)
+		st->env.note(st->env.warn_arg, arena_printf(t->arena, "%s is now %.12s: %.*s", tip->ref + strlen("refs/heads/"),
+							    oid_hex(t->arena, &tip->commit), (int)strcspn(t->subject, "\n"), t->subject));
+}
+
 int txn_publish(struct txn *t, struct err *e)
 {
 	if (pack_end(t->pack, e) || move_refs(t, e))
@@ -105,5 +114,9 @@ int txn_publish(struct txn *t, struct err *e)
 	pack_unkeep(t->pack);
 	if (t->policy_moves)
 		finish_policy(t);
+	if (t->ledger_moves)
+		tell(t, &t->ledger);
+	if (t->policy_moves)
+		tell(t, &t->policy);
 	return 0;
 }
