@@ -1,0 +1,30 @@
+# What documents tell is true: the tour of the README works when it is pasted, and no document names a command that is not there.
+load helpers
+
+@test "documents: the tour of the README works when it is pasted" {
+	sed -n '/^```sh$/,/^```$/p' "$LAMASSU_SOURCE/README.md" | grep -v '^```' >tour.sh
+	[ "$(grep -c lamassu tour.sh)" -gt 10 ]
+	mkdir bin && ln -s "$LAMASSU" bin/lamassu
+	unset LAMASSU_OPERATOR LAMASSU_PASSPHRASE
+	PATH=$PWD/bin:$PATH ok bash -eu tour.sh
+	[[ $output == *"ca: create root"* ]]
+	ok openssl crl -in pki/devices.crl -noout -text
+	[[ $output == *"Key Compromise"* ]]
+	ok lamassu -C pki ca export root --out root.pem
+	ok lamassu -C pki ca export web --out web.pem
+	ok openssl verify -CAfile root.pem -untrusted web.pem -verify_hostname www.example.org pki/www.pem
+}
+
+@test "documents: every command that a document names exists" {
+	grep -rhoE '(^|[`( ])lamassu [a-z][a-z-]+ [a-z-]+( [a-z-]+)?' "$LAMASSU_SOURCE"/README.md "$LAMASSU_SOURCE"/docs \
+		"$LAMASSU_SOURCE"/examples/*/README.md | sed 's/^[^l]*lamassu //' | sort -u >named
+	[ "$(wc -l <named)" -gt 10 ]
+	"$LAMASSU" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p' >nouns
+	while read -r noun verb rest; do
+		case $noun in init | completion | help | version) continue ;; esac
+		grep -qx "$noun" nouns || continue
+		[ "$noun" != kms ] || verb="$verb $rest"
+		# shellcheck disable=SC2086 # one or two words
+		ok "$LAMASSU" help "$noun" $verb
+	done <named
+}
