@@ -175,7 +175,7 @@ static int run_unhold(struct ctx *ctx, void *args, struct err *e)
 	OFLAG(revoke_args, crl, 0, "Make new CRLs of the authorities concerned at once."), OFLAG(revoke_args, atomic, 0, "All or none.")
 
 static const struct opt revoke_opts[] = {
-	OSTR(revoke_args, reason, 'r', "reason", "Why, of RFC 5280 5.3.1: key_compromise, superseded, cessation_of_operation, …",
+	OSTR(revoke_args, reason, 'r', "reason", "Why, of RFC 5280 5.3.1: key_compromise, superseded, cessation_of_operation and others.",
 	     .flags = O_REQ),
 	OSTR(revoke_args, at, 0, "time", "Since when it counts as revoked. Default: now."),
 	OSTR(revoke_args, invalidity, 0, "time", "When the key is thought to have been compromised (invalidityDate)."),
