@@ -162,7 +162,7 @@ int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, c
 		  struct err *e)
 {
 	struct filelock l = { arena_strdup(a, target), arena_printf(a, "%s.lock", target), tmp_path(a, tmp_dir, "lock"),
-			-1 };
+			tmp_path(a, tmp_dir, "old"), -1 };
 
 	if (make_parent(a, target, e))
 		return -1;
@@ -179,19 +179,38 @@ int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, c
 	return 0;
 }
 
-int filelock_commit(struct filelock *l, struct err *e)
+static int sync_parent(const char *target, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
-	int fd = l->fd;
 
-	if (fsync(fd))
+	return fs_sync_dir(arena_strndup(a, target, (size_t)(strrchr(target, '/') - target)), e);
+}
+
+int filelock_commit(struct filelock *l, struct err *e)
+{
+	if (fsync(l->fd))
 		return err_sys(e, l->path);
+	if (link(l->target, l->old) && errno != ENOENT)
+		return err_sys(e, l->target);
 	if (rename(l->path, l->target))
 		return err_sys(e, l->target);
+	close(l->fd);
 	l->fd = -1;
-	close(fd);
 	unlink(l->tmp);
-	return fs_sync_dir(arena_strndup(a, l->target, (size_t)(strrchr(l->target, '/') - l->target)), e);
+	if (sync_parent(l->target, e) == 0)
+		return 0;
+	return filelock_undo(l) ? -1 : err_ctx(e, "what was to be done is done, but may not survive a crash");
+}
+
+/* Without a link to the old file there was none, or, of a branch, git has the old value among its packed refs. */
+bool filelock_undo(struct filelock *l)
+{
+	struct err ignored = { 0 };
+	int r = rename(l->old, l->target);
+
+	if (r && errno == ENOENT)
+		r = unlink(l->target);
+	return r == 0 && sync_parent(l->target, &ignored) == 0;
 }
 
 static bool same_file(const char *path, const struct stat *st)
@@ -205,6 +224,8 @@ void filelock_drop(struct filelock *l)
 {
 	struct stat st;
 
+	if (l->old)
+		unlink(l->old);
 	if (l->fd < 0)
 		return;
 	if (fstat(l->fd, &st) == 0 && same_file(l->path, &st)) /* a sweep may have given it to somebody else */

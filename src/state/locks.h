@@ -21,14 +21,17 @@ char *repo_lock_holder(struct arena *, const char *private_dir);
  * killed process can be told from git's by its inode. */
 struct filelock {
 	char *target, *path, *tmp;
-	int fd; /* open on the lock, for the new content; -1: not held */
+	char *old; /* after the commit, until the drop: a hard link to what was there before */
+	int fd;    /* open on the lock, for the new content; -1: not held */
 };
 int filelock_take(struct arena *, const struct store *, const char *tmp_dir, const char *target, int64_t timeout_ms,
 		  struct filelock *ret,
 		  struct err *) NODISCARD;
-/* fsync and rename over the target; the folder is made durable too. */
+/* fsync and rename over the target; the folder is made durable too. On failure the target is as it was. */
 int filelock_commit(struct filelock *, struct err *) NODISCARD;
-void filelock_drop(struct filelock *); /* gives it up; nothing when it is not held */
+/* Takes a commit back: the target is as it was before. False: it could not be done. */
+bool filelock_undo(struct filelock *);
+void filelock_drop(struct filelock *); /* gives up what is still held, after a commit too */
 /* Removes all temporary files in tmp_dir, and each <target>.lock that is a hard link to one. */
 int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *) NODISCARD;
 

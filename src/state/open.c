@@ -187,7 +187,8 @@ static void make_ledger(struct state *st)
 	if (ref_prepare(a, st->store, st->private_dir, st->ledger.ref, NULL, &st->ledger.commit, 1000, &l, &ignored))
 		return;
 	if (filelock_commit(&l, &ignored))
-		filelock_drop(&l);
+		state_warn(st, "%s: %s", st->ledger.ref, ignored.msg);
+	filelock_drop(&l);
 }
 
 static int load_ledger(struct state *st, struct err *e)

@@ -23,7 +23,7 @@ struct pack {
 	struct arena *arena;
 	struct store *store;
 	struct hash *hash;
-	char *tmp, *tmp_idx;
+	char *tmp, *tmp_idx, *tmp_keep;
 	char *final; /* "…/pack-<hex>", without suffix; NULL before pack_end */
 	int fd;
 	uint64_t off;      /* of the next object */
@@ -112,6 +112,7 @@ int pack_begin(struct arena *a, struct store *s, const char *tmp_dir, struct pac
 	p->slots = arena_alloc(a, p->nslots, sizeof(*p->slots));
 	p->tmp = tmp_path(a, tmp_dir, "pack");
 	p->tmp_idx = tmp_path(a, tmp_dir, "idx");
+	p->tmp_keep = tmp_path(a, tmp_dir, "keep");
 	p->fd = open(p->tmp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0444);
 	if (p->fd < 0)
 		return err_sys(e, p->tmp);
@@ -270,9 +271,9 @@ static int publish(struct pack *p, struct err *e)
 
 	if (!fs_is_dir(dir) && fs_mkdirs(dir, 0777, e))
 		return -1;
-	if (tmp_write(p->store, arena_printf(p->arena, "%s.keep", base), bytes_of(PACK_KEEP), 0644, false, e))
+	if (tmp_write(p->store, p->tmp_keep, bytes_of(PACK_KEEP), 0644, false, e))
 		return -1;
-	if (rename(p->tmp, arena_printf(p->arena, "%s.pack", base)) ||
+	if (rename(p->tmp_keep, arena_printf(p->arena, "%s.keep", base)) || rename(p->tmp, arena_printf(p->arena, "%s.pack", base)) ||
 	    rename(p->tmp_idx, arena_printf(p->arena, "%s.idx", base)))
 		return err_sys(e, base);
 	return fs_sync_dir(dir, e);
@@ -307,8 +308,9 @@ void pack_abort(struct pack *p)
 		return;
 	close(p->fd);
 	p->fd = -1;
-	unlink(p->tmp); /* both are gone already when they were published */
+	unlink(p->tmp); /* all are gone already when they were published */
 	unlink(p->tmp_idx);
+	unlink(p->tmp_keep);
 	deflateEnd(&p->deflate);
 	hash_free(p->hash);
 	buf_release(&p->out);

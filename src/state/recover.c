@@ -124,15 +124,14 @@ static int finish_policy(struct state *st, const struct intent *in, struct err *
 	SCOPED_ARENA *a = arena_new();
 	const struct oid *old = in->policy_old.exists ? &in->policy_old.commit : NULL;
 	struct filelock l;
+	int r;
 
 	if (ref_prepare(a, st->store, st->private_dir, in->policy_new.ref, old, &in->policy_new.commit,
 			st->env.lock_timeout_ms, &l, e))
 		return -1;
-	if (filelock_commit(&l, e)) {
-		filelock_drop(&l);
-		return -1;
-	}
-	return 0;
+	r = filelock_commit(&l, e);
+	filelock_drop(&l);
+	return r;
 }
 
 static int roll_worktree(struct state *st, struct arena *a, struct store *s, const struct intent *in, struct err *e)

@@ -49,17 +49,15 @@ static int move_refs(struct txn *t, struct err *e)
 		return -1;
 	if (t->policy_moves && intent_write(st, &in, e))
 		return -1;
-	if (t->ledger_moves) {
-		if (filelock_commit(&t->ledger_lock, e)) {
-			intent_drop(st);
-			return -1;
-		}
-		st->ledger = t->ledger;
-		seen_save(st);
-	}
+	/* A failure leaves the intent behind: the next command sees by it how far this one came. */
+	if (t->ledger_moves && filelock_commit(&t->ledger_lock, e))
+		return -1;
 	if (t->policy_moves && filelock_commit(&t->policy_lock, e))
-		return t->ledger_moves ? err_ctx(e, "the ledger has moved, and the next command moves %s",
-						 t->policy.ref) : -1;
+		return t->ledger_moves && !filelock_undo(&t->ledger_lock) ?
+		       err_ctx(e, "the ledger has moved, and the next command moves %s", t->policy.ref) : -1;
+	st->ledger = t->ledger;
+	if (t->ledger_moves)
+		seen_save(st);
 	return 0;
 }
 

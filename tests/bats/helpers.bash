@@ -49,3 +49,63 @@ new_pki() {
 key_id() {
 	openssl pkey -pubin -in "$1" -outform DER | openssl dgst -sha256 -r | cut -d' ' -f1
 }
+
+# --- for the tests of bad input and bad days ---
+
+# How much longer things take here (sanitizers: 4 or so): loops are that much shorter.
+: "${LAMASSU_SLOW:=1}"
+
+# new_csr NAME [SUBJECT]: NAME.csr and NAME.key, P-256.
+new_csr() {
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1.key" -out "$1.csr" \
+		-subj "${2:-/CN=$(basename "$1")}" 2>/dev/null
+}
+
+# many_csrs N DIR: N requests that share one key.
+many_csrs() {
+	local i
+	mkdir -p "$2"
+	openssl ecparam -name prime256v1 -genkey -noout -out "$2.key"
+	for ((i = 0; i < $1; i++)); do openssl req -new -key "$2.key" -subj "/CN=d-$i" -out "$2/d-$i.csr" || return 1; done
+}
+
+# new_pki and in it the authorities root and devices.
+new_cas() {
+	new_pki "$@" &&
+		ok lamassu ca create root --subject 'CN=Root,O=Acme,C=US' --key-type ecdsa:256 --validity 10y &&
+		ok lamassu ca create devices --parent root --subject 'CN=Devices,O=Acme' --key-type ecdsa:256 --validity 5y \
+			--issuance-profile iot-device
+}
+
+# serial_of CERTIFICATE, as the program writes it.
+serial_of() { openssl x509 -in "$1" -noout -serial | cut -d= -f2 | tr A-F a-f; }
+
+# Both histories: what must not move when something is refused.
+tips() { git for-each-ref --format='%(refname) %(objectname)' refs/heads; }
+
+issued() { git ls-tree -r --name-only "${1:-ledger}" issued | wc -l; }
+
+# one_line: the failed command said one thing, beside warnings.
+one_line() {
+	[ "$(grep -v '^lamassu: warning: ' <<<"$stderr" | wc -l)" -eq 1 ] && return
+	printf 'not one line: %s\n' "$stderr"
+	return 1
+}
+
+# leftovers: files that only an unfinished command needs.
+leftovers() {
+	find . \( -name '.lamassu-*' -o -name '*.lock' -o -path './.git/lamassu/tmp.*' -o -name intent \
+		-o -path './.git/objects/pack/*.keep' -o -path './.git/objects/pack/tmp*' \) -not -path './.git/lamassu/lock'
+}
+
+# sound: the repository is whole, in git's eyes and in the program's; the work tree is what was committed.
+sound() {
+	local out
+	out=$(git fsck --strict 2>&1) || { printf 'git fsck: %s\n' "$out"; return 1; }
+	out=$(git status --porcelain)
+	[ -z "$out" ] || { printf 'git status: %s\n' "$out"; return 1; }
+	out=$(leftovers)
+	[ -z "$out" ] || { printf 'left over: %s\n' "$out"; return 1; }
+	lamassu repo 2>/dev/null | grep -q verify || return 0 # TMP
+	out=$(lamassu repo verify 2>&1) || { printf 'repo verify: %s\n' "$out"; return 1; }
+}
