@@ -150,6 +150,13 @@ int fs_sync_dir(const char *path, struct err *e)
 	return 0;
 }
 
+bool fs_is_temp(const char *name)
+{
+	size_t n = strlen(name), head = strlen(".lamassu-"), tail = strlen(".tmp");
+
+	return n > head + tail && memcmp(name, ".lamassu-", head) == 0 && strcmp(name + n - tail, ".tmp") == 0;
+}
+
 /* A new file with a random name in `dir`, whole and, with `sync`, on disk. */
 static int write_temp(const char *dir, struct bytes b, mode_t mode, bool sync, char tmp[TEMP_MAX], struct err *e)
 {
@@ -221,7 +228,11 @@ static int put_file(const char *path, struct bytes b, mode_t mode, bool replace,
 		unlink(tmp);
 		return -1;
 	}
-	return sync && fs_sync_dir(dir, e) != 0 ? err_ctx(e, "%s", path) : 0;
+	if (!sync || fs_sync_dir(dir, e) == 0)
+		return 0;
+	if (!replace) /* what was there before is lost by now */
+		unlink(path);
+	return err_ctx(e, "%s", path);
 }
 
 int fs_write(const char *path, struct bytes b, mode_t mode, bool replace, struct err *e)
@@ -238,6 +249,8 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 {
 	char dir[PATH_MAX], parent[PATH_MAX];
 	size_t n = strlen(path);
+	bool made;
+	int error;
 
 	if (n == 0 || n >= PATH_MAX)
 		return err_set(e, ERR_INVALID, "%s: not the path of a folder", path);
@@ -248,14 +261,16 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 			continue;
 		memcpy(dir, path, i);
 		dir[i] = '\0';
-		if (mkdir(dir, mode) == 0) {
-			if (split_dir(dir, parent, e) != 0 || fs_sync_dir(parent, e) != 0)
-				return -1;
-		} else if (errno != EEXIST && !fs_is_dir(dir)) { /* EROFS and EACCES also come for a folder that exists */
+		made = mkdir(dir, mode) == 0;
+		error = errno;
+		if (!made && error != EEXIST && !fs_is_dir(dir)) { /* EROFS and EACCES also come for a folder that exists */
+			errno = error;
 			return fail(e, dir);
-		} else if (!fs_is_dir(dir)) {
-			return err_set(e, ERR_EXISTS, "%s: exists and is not a directory", dir);
 		}
+		if (!made && !fs_is_dir(dir))
+			return err_set(e, ERR_EXISTS, "%s: exists and is not a directory", dir);
+		if (made && (split_dir(dir, parent, e) != 0 || fs_sync_dir(parent, e) != 0))
+			return -1;
 	}
 	return 0;
 }

@@ -182,9 +182,12 @@ static int run(struct state *st, const struct init *in, struct err *e)
 		return -1;
 	st->dir = store_workdir(st->store) ? store_workdir(st->store) : store_git_dir(st->store);
 	st->private_dir = fs_join(st->arena, store_git_dir(st->store), "lamassu");
+	/* What a killed init had published already is finished first: the checks see a repository then. */
+	if (fs_is_dir(st->private_dir) && state_take_lock(st, e))
+		return -1;
 	if (check_policy(st, e) || check_ledger(st, in->opts->ledger_branch ? in->opts->ledger_branch : "ledger", e) ||
 	    state_find_operator(st->arena, actor_of(in), repo_key, st->store, &st->operator_, e) ||
-	    put_settings(st, in, e) || state_take_lock(st, e) || state_new_op(st, e) ||
+	    put_settings(st, in, e) || (st->lock_fd < 0 && state_take_lock(st, e)) || state_new_op(st, e) ||
 	    store_set_push(st->store, st->private_dir, st->ledger.ref + strlen(HEADS), e) || put_files(st, in, e))
 		return -1;
 	return state_commit(st, in->opts->name ? arena_printf(st->arena, "repo: init %s", in->opts->name) : "repo: init", e);

@@ -100,7 +100,7 @@ static int flock_until(int fd, const char *path, int64_t timeout_ms, struct err 
 }
 
 int repo_lock(struct arena *a, const struct store *s, const char *private_dir, const char *what, int64_t timeout_ms,
-	      int *ret_fd, struct err *e)
+	      int *ret_fd, bool *ret_died, struct err *e)
 {
 	char *path = fs_join(a, private_dir, "lock");
 	char *who = arena_printf(a, "process %ld (%s)\n", (long)getpid(), what ? what : "lamassu");
@@ -113,11 +113,19 @@ int repo_lock(struct arena *a, const struct store *s, const char *private_dir, c
 		close(fd);
 		return -1;
 	}
-	/* For people only; a full disk must not keep readers of the lock from working. */
+	*ret_died = lseek(fd, 0, SEEK_END) > 0;
+	/* For people, mostly; a full disk must not keep readers of the lock from working. */
 	if (ftruncate(fd, 0) == 0 && pwrite(fd, who, strlen(who), 0) < 0)
 		errno = 0;
 	*ret_fd = fd;
 	return 0;
+}
+
+int repo_unlock(int fd)
+{
+	int r = ftruncate(fd, 0);
+
+	return close(fd) || r ? -1 : 0;
 }
 
 char *repo_lock_holder(struct arena *a, const char *private_dir)

@@ -12,7 +12,8 @@ int tmp_write(const struct store *, const char *path, struct bytes, mode_t, bool
 /* The repository's lock: .git/lamassu/lock, flock(2). Waits timeout_ms (0: the default, negative: not at all), then
  * ERR_CONFLICT names the holder. The file says which process holds it and what for. */
 int repo_lock(struct arena *, const struct store *, const char *private_dir, const char *what, int64_t timeout_ms,
-	      int *ret_fd, struct err *) NODISCARD;
+	      int *ret_fd, bool *ret_died, struct err *) NODISCARD; /* *ret_died: the last holder did not give it up */
+int repo_unlock(int fd);
 
 /* "process 123 (ca.sign)", or NULL when nobody holds it. Takes nothing. */
 char *repo_lock_holder(struct arena *, const char *private_dir);

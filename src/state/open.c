@@ -51,8 +51,10 @@ int state_discover(struct arena *a, const char *start, char **ret_dir, struct er
 		return err_set(e, ERR_NOT_FOUND, "%s: %s", start, strerror(errno));
 	dir = arena_strdup(a, full);
 	for (;;) {
-		if (is_bare(a, dir) || (fs_exists(fs_join(a, dir, "lamassu.yaml")) &&
-					fs_exists(fs_join(a, dir, ".git")))) {
+		/* The second: the file is gone from the work tree, or an interrupted init has not written it yet. */
+		if (is_bare(a, dir) || (fs_exists(fs_join(a, dir, ".git")) &&
+					(fs_exists(fs_join(a, dir, "lamassu.yaml")) ||
+					 fs_is_dir(fs_join(a, dir, ".git/lamassu"))))) {
 			*ret_dir = dir;
 			return 0;
 		}
@@ -273,10 +275,12 @@ int state_private_dir(struct state *st, struct err *e)
 
 int state_take_lock(struct state *st, struct err *e)
 {
+	bool died;
+
 	if (state_private_dir(st, e) || repo_lock(st->arena, st->store, st->private_dir, st->env.op,
-						  st->env.lock_timeout_ms, &st->lock_fd, e))
+						  st->env.lock_timeout_ms, &st->lock_fd, &died, e))
 		return -1;
-	return state_recover(st, e);
+	return state_recover(st, died, e);
 }
 
 /* A bare repository may have work trees; one on the policy branch would be left behind. */
@@ -407,7 +411,7 @@ void state_close(struct state *st)
 	gitindex_close(st->seen);
 	store_close(st->store);
 	if (st->lock_fd >= 0)
-		close(st->lock_fd);
+		repo_unlock(st->lock_fd);
 }
 
 int state_pause(struct state *st, struct err *e)
@@ -415,7 +419,7 @@ int state_pause(struct state *st, struct err *e)
 	int fd = st->lock_fd;
 
 	st->lock_fd = -1;
-	return fd >= 0 && close(fd) ? err_sys(e, "lock") : 0;
+	return fd >= 0 && repo_unlock(fd) ? err_sys(e, "lock") : 0;
 }
 
 int state_resume(struct state *st, bool *ret_moved, struct err *e)
