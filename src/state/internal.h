@@ -94,5 +94,5 @@ struct intent { /* what a commit is about to do; written before the first ref mo
 int intent_write(struct state *, const struct intent *, struct err *) NODISCARD;
 void intent_drop(struct state *);
 /* With the repository's lock held: removes what a killed process of ours left and finishes what it had begun to
- * publish. `died`: the last holder of the lock did not give it up, so the folders beside ours are looked at too. */
+ * publish. `died`: the last holder of the lock did not give it up, so the folders below ours are looked at too. */
 int state_recover(struct state *, bool died, struct err *) NODISCARD;

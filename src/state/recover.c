@@ -243,22 +243,23 @@ static int sweep_locks(struct state *st, struct err *e)
 	return filelock_sweep(st->private_dir, &targets, e);
 }
 
-/* Half a key, half a journal: what fs_write was writing in the folders below ours. */
-static int sweep_folders(struct state *st, const struct strv *names, struct err *e)
+/* Half a key, half a journal: what fs_write was writing in the folders below ours. Not in one that the user has linked
+ * to, and nothing depends on it. */
+static void sweep_folders(struct state *st, const struct strv *names)
 {
 	SCOPED_ARENA *a = arena_new();
+	struct err ignored = { 0 };
 
 	for (size_t i = 0; i < names->n; i++) {
 		char *dir = fs_join(a, st->private_dir, names->v[i]);
-		struct strv files = { 0 };
+		struct strv files;
 
-		if (fs_is_dir(dir) && fs_list(a, dir, SIZE_MAX, &files, e))
-			return -1;
+		if (!fs_is_dir(dir) || fs_list(a, dir, SIZE_MAX, &files, &ignored))
+			continue;
 		for (size_t k = 0; k < files.n; k++)
-			if (fs_is_temp(files.v[k]) && unlink(fs_join(a, dir, files.v[k])))
-				return err_sys(e, fs_join(a, dir, files.v[k]));
+			if (fs_is_temp(files.v[k]))
+				unlink(fs_join(a, dir, files.v[k]));
 	}
-	return 0;
 }
 
 int state_recover(struct state *st, bool died, struct err *e)
@@ -274,8 +275,9 @@ int state_recover(struct state *st, bool died, struct err *e)
 		ours = ours || text_has_prefix(names.v[i], "tmp.");
 		pending = pending || strcmp(names.v[i], "intent") == 0;
 	}
-	if ((died && sweep_folders(st, &names, e)) || (ours && sweep_locks(st, e)) ||
-	    pack_sweep(st->store, &st->packs, e))
+	if (died)
+		sweep_folders(st, &names);
+	if ((ours && sweep_locks(st, e)) || pack_sweep(st->store, &st->packs, e))
 		return -1;
 	if (!pending)
 		return 0;
