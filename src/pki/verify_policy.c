@@ -14,14 +14,6 @@ enum { MAX_LEVELS = 32 };
 
 /* --- any record --- */
 
-static const char *id_of(const struct schema *sc, const void *rec)
-{
-	for (const struct field *f = sc->fields; f->name; f++)
-		if ((f->flags & F_KEY) && f->kind == F_STR)
-			return *(char *const *)(const void *)((const char *)rec + f->off);
-	return NULL;
-}
-
 static void check_reference(struct verifying *v, const char *path, const struct field *f, const char *id)
 {
 	if (id && !state_has(v->ctx->state, f->to, id))
@@ -51,15 +43,11 @@ static bool check_record(struct verifying *v, const struct schema *sc, const cha
 {
 	char *path = schema_path(v->ctx->arena, sc, id);
 	struct err why = { 0 };
-	const char *own;
 
 	if (state_get(v->ctx->state, sc, id, rec, &why) != 0) {
 		verify_found(v, path, "edit the file and commit it, or take it from an earlier commit: git log shows them", "%s", why.msg);
 		return false;
 	}
-	own = id_of(sc, rec);
-	if (own && strcmp(own, id) != 0)
-		verify_found(v, path, "rename the file, or change its id", "its id is \"%s\", and the file has another name", own);
 	check_references(v, path, sc, rec);
 	return true;
 }
