@@ -299,6 +299,7 @@ static int begin_write(struct index *ix, struct err *e)
 		return -1;
 	ix->have_revoked = any_row(ix, "SELECT 1 FROM revocation LIMIT 1");
 	ix->have_changes = any_row(ix, "SELECT 1 FROM change LIMIT 1");
+	ix->fresh = false;
 	ix->keyless = !any_row(ix, "SELECT 1 FROM sqlite_master WHERE name = 'cert_key'");
 	return 0;
 }
@@ -355,7 +356,8 @@ static int catch_up(struct sync *s, const struct oid *commit, struct err *e)
 		s->rewritten = true;
 		return err_set(e, ERR_CONFLICT, "the ledger was rewritten");
 	}
-	if (!found && index_exec(ix, "PRAGMA cache_size = -32768; PRAGMA threads = 2", e) != 0)
+	ix->fresh = !found;
+	if (!found && index_exec(ix, "PRAGMA cache_size = -24576; PRAGMA threads = 2", e) != 0)
 		return -1;
 	if (fold_between(s, found ? &old_tree : NULL, commit, e) != 0 || (!found && index_optimise(ix, e) != 0))
 		return -1;

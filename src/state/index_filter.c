@@ -343,7 +343,7 @@ static void hex_term(struct builder *b, const struct column *c, const struct fil
 
 	if (BIT(f->op) & OPS_SAME) {
 		t->sql = each_item(b, c->name, f, hex_is);
-		if (f->op == OP_EQ || f->op == OP_IN) {
+		if (c->index && (f->op == OP_EQ || f->op == OP_IN)) {
 			t->index = c->index;
 			t->drive = t->sql;
 		}

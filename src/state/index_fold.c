@@ -49,28 +49,45 @@ static void judge(struct verdict *v, bool *held_once, sqlite3_stmt *s)
 
 static int store_verdict(struct index *ix, const char *serial, const char *ca, const struct verdict *v, struct err *e)
 {
-	sqlite3_stmt *ends = of_cert(ix, ST_CERT_ENDS, serial, ca, e);
-	sqlite3_stmt *set = of_cert(ix, ST_REVOKED_SET, serial, ca, e), *state = of_cert(ix, ST_CERT_STATE, serial, ca, e);
-	bool known;
+	int64_t not_after = v->not_after, partition = -1;
+	sqlite3_stmt *s = NULL;
 
-	if (!ends || !set || !state || index_step(ix, ends, e) < 0)
-		return -1;
-	/* The certificate's own word on its end counts, so that no entry can drop it from CRLs early. */
-	known = sqlite3_column_type(ends, 0) != SQLITE_NULL;
-	sqlite3_bind_int(set, 3, v->state);
-	sqlite3_bind_int(set, 4, v->reason);
-	sqlite3_bind_int64(set, 5, v->time);
-	sqlite3_bind_int64(set, 6, v->invalidity);
-	sqlite3_bind_int64(set, 7, known ? sqlite3_column_int64(ends, 0) : v->not_after);
-	sqlite3_bind_int64(set, 8, v->changed);
-	sqlite3_bind_int64(set, 9, known ? sqlite3_column_int64(ends, 1) : -1);
-	sqlite3_reset(ends);
-	if (v->state != CERT_ACTIVE) {
-		sqlite3_bind_int(state, 3, v->state);
-		sqlite3_bind_int(state, 4, v->reason);
-		sqlite3_bind_int64(state, 5, v->time);
+	if (!ix->fresh) {
+		s = of_cert(ix, ST_CERT_ENDS, serial, ca, e);
+		if (!s || index_step(ix, s, e) < 0)
+			return -1;
+		/* The certificate's own word on its end counts, so that no entry can drop it from CRLs early. */
+		if (sqlite3_column_type(s, 0) != SQLITE_NULL) {
+			not_after = sqlite3_column_int64(s, 0);
+			partition = sqlite3_column_int64(s, 1);
+		}
+		sqlite3_reset(s);
 	}
-	return index_run(ix, set, e) != 0 ? -1 : index_run(ix, state, e);
+	s = of_cert(ix, ST_REVOKED_SET, serial, ca, e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int(s, 3, v->state);
+	sqlite3_bind_int(s, 4, v->reason);
+	sqlite3_bind_int64(s, 5, v->time);
+	sqlite3_bind_int64(s, 6, v->invalidity);
+	sqlite3_bind_int64(s, 7, not_after);
+	sqlite3_bind_int64(s, 8, v->changed);
+	sqlite3_bind_int64(s, 9, partition);
+	return index_run(ix, s, e);
+}
+
+static int mark_cert(struct index *ix, const char *serial, const char *ca, const struct verdict *v, struct err *e)
+{
+	sqlite3_stmt *s = of_cert(ix, ST_CERT_STATE, serial, ca, e);
+
+	if (!s)
+		return -1;
+	if (v->state != CERT_ACTIVE) {
+		sqlite3_bind_int(s, 3, v->state);
+		sqlite3_bind_int(s, 4, v->reason);
+	}
+	sqlite3_bind_int64(s, 5, v->state == CERT_ACTIVE ? 0 : v->time);
+	return index_run(ix, s, e);
 }
 
 static int refold_state(struct index *ix, const char *serial, const char *ca, struct err *e)
@@ -87,7 +104,37 @@ static int refold_state(struct index *ix, const char *serial, const char *ca, st
 	/* A release of what was never held says nothing. */
 	if (r < 0 || !any || (v.state == CERT_ACTIVE && !held_once))
 		return r;
-	return store_verdict(ix, serial, ca, &v, e);
+	if (store_verdict(ix, serial, ca, &v, e) != 0)
+		return -1;
+	return ix->fresh ? 0 : mark_cert(ix, serial, ca, &v, e);
+}
+
+/* In the order of the certificates' rows: a hundred thousand random ones would be read and written one page each. */
+static const char mark_all[] =
+	"UPDATE cert SET (status, revocation_reason, revoked_at) = (SELECT state, reason, time FROM revoked r "
+	"WHERE r.ca = cert.ca AND r.serial = cert.serial_number) "
+	"WHERE EXISTS (SELECT 1 FROM revoked r WHERE r.ca = cert.ca AND r.serial = cert.serial_number AND r.state > 0);"
+	"CREATE TEMP TABLE ends AS SELECT r.ca AS ca, r.serial AS serial, c.not_after AS not_after, c.\"partition\" AS part "
+	"FROM cert c NOT INDEXED CROSS JOIN revoked r ON r.ca = c.ca AND r.serial = c.serial_number;"
+	"CREATE INDEX temp.ends_of ON ends(ca, serial);"
+	"UPDATE revoked SET (not_after, \"partition\") = (SELECT max(n.not_after), max(n.part) FROM temp.ends n "
+	"WHERE n.ca = revoked.ca AND n.serial = revoked.serial) "
+	"WHERE EXISTS (SELECT 1 FROM temp.ends n WHERE n.ca = revoked.ca AND n.serial = revoked.serial);"
+	"DROP TABLE temp.ends;";
+
+int index_fold_waiting(struct index *ix, struct err *e)
+{
+	AUTO(sqlite3_stmt) *s = NULL;
+	int r;
+
+	if (sqlite3_prepare_v2(ix->db, "SELECT DISTINCT lower(hex(serial)), ca FROM revocation INDEXED BY revocation_of", -1, &s, NULL) !=
+	    SQLITE_OK)
+		return index_fail(ix, e);
+	while ((r = index_step(ix, s, e)) > 0)
+		if (refold_state(ix, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1), e) != 0)
+			return -1;
+	ix->fresh = false;
+	return r < 0 || !ix->have_revoked ? r : index_exec(ix, mark_all, e);
 }
 
 /* --- metadata --- */
@@ -159,6 +206,7 @@ static int store_words(struct index *ix, const struct certrec *r, int64_t id, st
 {
 	SCOPED_BUF b = buf_init(BUF_BIG);
 	sqlite3_stmt *s = index_statement(ix, ST_WORDS_ADD, e);
+	size_t cn = r->common_name ? strlen(r->common_name) : 0;
 
 	if (!s)
 		return -1;
@@ -166,9 +214,10 @@ static int store_words(struct index *ix, const struct certrec *r, int64_t id, st
 	add_words(&b, r->common_name);
 	add_words(&b, r->device);
 	for (size_t i = 0; i < r->san.n; i++) {
-		const char *colon = strchr(r->san.v[i], ':');
+		const char *colon = strchr(r->san.v[i], ':'), *name = colon ? colon + 1 : r->san.v[i];
 
-		add_words(&b, colon ? colon + 1 : r->san.v[i]);
+		/* Trigrams have no place: those of the common name need not be said again. */
+		add_words(&b, cn > 2 && strncmp(name, r->common_name, cn) == 0 ? name + cn - 2 : name);
 	}
 	sqlite3_bind_int64(s, 1, id);
 	sqlite3_bind_text(s, 2, buf_str(&b), (int)b.n, SQLITE_STATIC);
@@ -239,7 +288,7 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 	if (bind_cert(ix, r, row, e) != 0 || (row && lose(ix, it->a, r, &old, e) != 0) ||
 	    (!row && store_words(ix, r, sqlite3_last_insert_rowid(ix->db), e) != 0))
 		return -1;
-	if (ix->have_revoked && refold_state(ix, r->serial_number, r->ca, e) != 0)
+	if (ix->have_revoked && !ix->fresh && refold_state(ix, r->serial_number, r->ca, e) != 0)
 		return -1;
 	return ix->have_changes ? refold_metadata(ix, it->a, r->serial_number, r->ca, e) : 0;
 }
@@ -325,7 +374,9 @@ static int fold_revoked(struct index *ix, struct item *it, struct err *e)
 	sqlite3_bind_int64(s, 9, r->recorded);
 	sqlite3_bind_int64(s, 10, r->not_after);
 	ix->have_revoked = true;
-	return index_run(ix, s, e) != 0 || index_make_key(ix, e) != 0 ? -1 : refold_state(ix, r->serial_number, r->ca, e);
+	if (index_run(ix, s, e) != 0)
+		return -1;
+	return ix->fresh ? 0 : index_make_key(ix, e) != 0 ? -1 : refold_state(ix, r->serial_number, r->ca, e);
 }
 
 static int fold_crl(struct index *ix, struct item *it, struct err *e)

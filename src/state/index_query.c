@@ -54,7 +54,7 @@ static int choose_driver(struct builder *b, const struct term **ret, bool *ret_w
 /* Of these the whole column is in the index, in its order. */
 static bool sorts(const struct column *c)
 {
-	static const char *const names[] = { "cert_key", "cert_ca", "cert_profile", "cert_not_after", "cert_issued_at", "cert_subject",
+	static const char *const names[] = { "cert_key", "cert_ca", "cert_not_after", "cert_issued_at", "cert_subject",
 					     "cert_common_name" };
 
 	for (size_t i = 0; c->index && i < COUNT(names); i++)

@@ -13,7 +13,7 @@
 static const struct column cert_columns[] = {
 	CERT(serial_number, COL_HEX, .index = "cert_key"),
 	CERT(ca, COL_TEXT, .index = "cert_ca"),
-	CERT(profile, COL_TEXT, .index = "cert_profile"),
+	CERT(profile, COL_TEXT, ),
 	CERT(subject, COL_TEXT, .index = "cert_subject", .words = true),
 	CERT(common_name, COL_TEXT, .index = "cert_common_name", .words = true),
 	CERT(san, COL_LIST, .words = true),
@@ -26,7 +26,7 @@ static const struct column cert_columns[] = {
 	CERT(not_before, COL_TIME, ),
 	CERT(not_after, COL_TIME, .index = "cert_not_after"),
 	CERT(issued_at, COL_TIME, .index = "cert_issued_at"),
-	CERT(key_id, COL_HEX, .index = "cert_key_id"),
+	CERT(key_id, COL_HEX, ),
 	CERT(key_type, COL_TEXT, ),
 	CERT(fingerprint, COL_HEX, .index = "cert_fingerprint"),
 	CERT(request_sha256, COL_HEX, .index = "cert_request"),

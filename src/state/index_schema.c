@@ -21,14 +21,13 @@ static const char tables[] =
 
 static const char crl_key[] = "CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
 
-/* Made when the first entry asks for a certificate: a ledger in order has all certificates before that, and sorting a million
- * is four times faster than putting each into its place. Not unique: a serial number that was used twice is not lost. */
+/* Made after all certificates of a first fold, or when an entry asks for one: sorting a million is four times faster than putting
+ * each into its place. Not unique: a serial number that was used twice is not lost. */
 static const char cert_key[] = "CREATE INDEX cert_key ON cert(serial_number, ca, substr(fingerprint, 1, 8));";
 
 /* Made after the first fold, which sorts once instead of a million times. Digests need no more than 8 octets to be found. */
 static const char indexes[] =
 	"CREATE INDEX cert_ca ON cert(ca, profile, status, not_after);"
-	"CREATE INDEX cert_profile ON cert(profile);"
 	"CREATE INDEX cert_not_after ON cert(not_after, status, ca);"
 	"CREATE INDEX cert_issued_at ON cert(issued_at, not_after, status, ca);"
 	"CREATE INDEX cert_subject ON cert(subject);"
@@ -37,7 +36,6 @@ static const char indexes[] =
 	"CREATE INDEX cert_ca_id ON cert(ca_id) WHERE ca_id IS NOT NULL;"
 	"CREATE INDEX cert_status ON cert(status) WHERE status IS NOT NULL;"
 	"CREATE INDEX cert_fingerprint ON cert(substr(fingerprint, 1, 8));"
-	"CREATE INDEX cert_key_id ON cert(substr(key_id, 1, 8));"
 	"CREATE INDEX cert_request ON cert(substr(request_sha256, 1, 8)) WHERE request_sha256 IS NOT NULL;";
 
 static void create_table(const struct table *t, const char *more, struct buf *out)
@@ -95,5 +93,5 @@ int index_make_key(struct index *ix, struct err *e)
 
 int index_optimise(struct index *ix, struct err *e)
 {
-	return index_make_key(ix, e) != 0 ? -1 : index_exec(ix, indexes, e);
+	return index_make_key(ix, e) != 0 || index_fold_waiting(ix, e) != 0 ? -1 : index_exec(ix, indexes, e);
 }

@@ -5,7 +5,7 @@
 #include "state/index.h"
 
 /* The inside of the cache, for index*.c only. */
-enum { INDEX_VERSION = 1 };
+enum { INDEX_VERSION = 2 };
 
 /* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
 enum column_kind {
@@ -55,7 +55,8 @@ struct index {
 	int code;                       /* SQLite's, of the last failure */
 	bool detached;                  /* a private database, because the file cannot be written */
 	bool have_revoked, have_changes;
-	bool keyless;                   /* certificates cannot be looked up yet: the first fold is under way */
+	bool fresh;                     /* the first fold is under way: revocations wait for its end */
+	bool keyless;                   /* and certificates cannot be looked up yet */
 	bool preview;                   /* a transaction with uncommitted entries is open */
 	size_t previewed;
 	int readers;                    /* depth of index_read_begin */
@@ -94,6 +95,7 @@ struct item;
 struct item *index_parse(struct arena *, const char *path, struct bytes text);
 int index_fold(struct index *, struct item *, struct err *) NODISCARD;
 int index_fold_twins(struct index *, struct err *) NODISCARD; /* what could not be noticed while there was no key */
+int index_fold_waiting(struct index *, struct err *) NODISCARD; /* all revocations of a fresh fold */
 int index_fold_bad(struct index *, const char *path, const char *why, struct err *) NODISCARD;
 
 DEFINE_AUTO(sqlite3_stmt, sqlite3_finalize)
