@@ -30,6 +30,8 @@ struct store {
 
 /* Starts libgit2 with our settings; each call is paired with git_libgit2_shutdown. */
 int git_start(struct err *) NODISCARD;
+/* Before a remote is asked: lets libgit2 read the trust roots that it did without so far. */
+int git_trust(struct err *) NODISCARD;
 /* "what: libgit2's reason"; returns -1. */
 int err_git(struct err *, enum err_code, const char *what);
 

@@ -113,7 +113,7 @@ int store_fetch(struct store *s, const char *remote, const char *const *branches
 	git_fetch_options o;
 	git_strarray specs = { arena_new_array(a, n, char *), n };
 
-	if (look_up_bare(s, remote, &r, e))
+	if (git_trust(e) || look_up_bare(s, remote, &r, e))
 		return -1;
 	git_fetch_options_init(&o, GIT_FETCH_OPTIONS_VERSION);
 	o.callbacks.credentials = give_credential;
@@ -140,7 +140,7 @@ int store_push(struct store *s, struct arena *a, const char *remote, const char 
 	git_strarray specs = { arena_new_array(a, n, char *), n };
 	int code;
 
-	if (look_up(s, remote, &r, e))
+	if (git_trust(e) || look_up(s, remote, &r, e))
 		return -1;
 	git_push_options_init(&o, GIT_PUSH_OPTIONS_VERSION);
 	o.callbacks.credentials = give_credential;
