@@ -1,6 +1,6 @@
-/* Bump allocation in blocks of 64 KiB, all zeroed, wiped when the arena ends: a secret never outlives the command that
- * used it. No caller ever sees a failed allocation. With ARENA_EACH_MALLOC every allocation is a block of its own of
- * exactly its size, so that the address sanitizer sees each overrun. */
+/* Bump allocation in blocks of 2 KiB, growing to 64, all zeroed, wiped when the arena ends: a secret never outlives the
+ * command that used it. No caller ever sees a failed allocation. With ARENA_EACH_MALLOC every allocation is a block of its
+ * own of exactly its size, so that the address sanitizer sees each overrun. */
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #ifdef ARENA_EACH_MALLOC
-enum { BLOCK = 0, ALIGN = 1 };
+enum { FIRST = 0, BLOCK = 0, ALIGN = 1 };
 #else
-enum { BLOCK = 64 << 10, ALIGN = 16 };
+enum { FIRST = 2 << 10, BLOCK = 64 << 10, ALIGN = 16 };
 #endif
 
 struct block {
@@ -75,10 +75,18 @@ void arena_adopt(struct arena *a, struct arena *child)
 	free(child);
 }
 
+/* Most arenas live in one small function: each starts small, because zeroing costs more than allocating. */
+static size_t next_cap(const struct arena *a)
+{
+	size_t next = a->head ? 4 * a->head->cap : FIRST;
+
+	return next > BLOCK ? BLOCK : next;
+}
+
 /* A new block with room for `want`; a large one goes behind the head so that the head's rest is not lost. */
 static struct block *add_block(struct arena *a, size_t want)
 {
-	size_t cap = want > BLOCK / 4 ? want : BLOCK;
+	size_t usual = next_cap(a), cap = want > usual / 4 ? want : usual;
 	struct block *b = calloc(1, sizeof(*b) + cap);
 
 	if (!b)
