@@ -2,7 +2,7 @@
  * than the signature check that follows; everything else goes to that decoder. Points are checked to lie on their curve. */
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "crypto/der.h"
@@ -24,34 +24,39 @@ static const struct {
 	{ "P-521", EC_ALG("\x06\x05\x2b\x81\x04\x00\x23"), 133 },
 	{ "P-224", EC_ALG("\x06\x05\x2b\x81\x04\x00\x21"), 57 },
 };
-/* Keys without a point: building a group by name costs more than copying one. Shared by all threads, never written. */
-static EVP_PKEY *templates[COUNT(curves)];
-
-static void make_templates(void)
+/* A key without a point: building a group by name costs more than copying one. Made once for each curve that is met, shared by
+ * all threads, never written again. */
+static EVP_PKEY *template_of(size_t curve)
 {
-	for (size_t i = 0; i < COUNT(curves); i++) {
-		AUTO(EVP_PKEY_CTX) *pc = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	static _Atomic(EVP_PKEY *) templates[COUNT(curves)];
+	EVP_PKEY *had = templates[curve], *made = NULL;
+	AUTO(EVP_PKEY_CTX) *pc = NULL;
 
-		if (!pc || EVP_PKEY_paramgen_init(pc) <= 0 || EVP_PKEY_CTX_set_group_name(pc, curves[i].group) <= 0 ||
-		    EVP_PKEY_paramgen(pc, &templates[i]) <= 0)
-			templates[i] = NULL;
-	}
+	if (had)
+		return had;
+	pc = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	if (!pc || EVP_PKEY_paramgen_init(pc) <= 0 || EVP_PKEY_CTX_set_group_name(pc, curves[curve].group) <= 0 ||
+	    EVP_PKEY_paramgen(pc, &made) <= 0)
+		return NULL;
+	if (atomic_compare_exchange_strong(&templates[curve], &had, made))
+		return made;
+	EVP_PKEY_free(made);
+	return had;
 }
 
 static EVP_PKEY *ec_key(struct bytes alg, struct bytes key)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	AUTO(EVP_PKEY) *k = NULL;
-	EVP_PKEY *made;
+	EVP_PKEY *template, *made;
 	size_t i = 0;
 
 	while (i < COUNT(curves) && (alg.n != curves[i].alg_n || memcmp(alg.p, curves[i].alg, alg.n) != 0))
 		i++;
 	if (i == COUNT(curves) || key.n != curves[i].point_n || key.p[0] != 4)
 		return NULL;
-	pthread_once(&once, make_templates);
+	template = template_of(i);
 	k = EVP_PKEY_new();
-	if (!k || !templates[i] || EVP_PKEY_copy_parameters(k, templates[i]) != 1 ||
+	if (!k || !template || EVP_PKEY_copy_parameters(k, template) != 1 ||
 	    EVP_PKEY_set1_encoded_public_key(k, key.p, key.n) != 1)
 		return NULL;
 	made = k;
