@@ -28,3 +28,11 @@ load helpers
 		ok "$LAMASSU" help "$noun" $verb
 	done <named
 }
+
+@test "documents: every link between documents leads somewhere" {
+	for doc in "$LAMASSU_SOURCE"/*.md "$LAMASSU_SOURCE"/docs/*.md "$LAMASSU_SOURCE"/examples/*.md "$LAMASSU_SOURCE"/examples/*/*.md; do
+		grep -oE '\]\([^)#: ]+[)#]' "$doc" | sed 's/^](//; s/[)#]$//' | while read -r link; do
+			[ -e "${doc%/*}/$link" ] || { echo "$doc: $link"; exit 1; }
+		done
+	done
+}
