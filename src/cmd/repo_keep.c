@@ -1,4 +1,5 @@
-/* `repo reindex`, `gc`, `sync`, `upgrade`: keeping the repository in order. What is recorded is never changed by any of them. */
+/* `repo reindex`, `gc`, `sync`, `upgrade`: keeping the repository in order. What is recorded is never changed by any of
+ * them. */
 #include <string.h>
 
 #include "cmd/repo.h"
@@ -36,8 +37,8 @@ static int run_reindex(struct ctx *ctx, void *args, struct err *e)
 
 const struct cmd repo_reindex_cmd = {
 	.name = "reindex", .brief = "Rebuild the cache from the ledger", .needs = NEED_STATE, .run = run_reindex,
-	.doc = "Drops the cache in .git/lamassu/index.db and reads every entry of the ledger anew. The cache is never the truth: it may be "
-	       "deleted at any time, and a missing or damaged one is rebuilt without being asked."
+	.doc = "Drops the cache in .git/lamassu/index.db and reads every entry of the ledger anew. The cache is never "
+	       "the truth: it may be deleted at any time, and a missing or damaged one is rebuilt without being asked."
 };
 
 /* --- gc --- */
@@ -52,8 +53,8 @@ static int run_gc(struct ctx *ctx, void *args, struct err *e)
 
 const struct cmd repo_gc_cmd = {
 	.name = "gc", .brief = "Repack the repository", .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_gc,
-	.doc = "Joins all packs into one, with deltas, as `git gc` does. Nothing that a branch or a reflog reaches is lost; other commands go "
-	       "on meanwhile."
+	.doc = "Joins all packs into one, with deltas, as `git gc` does. Nothing that a branch or a reflog reaches is "
+	       "lost; other commands go on meanwhile."
 };
 
 /* --- sync --- */
@@ -96,13 +97,16 @@ static int run_sync(struct ctx *ctx, void *args, struct err *e)
 		return out_record(ctx, &sync_type, &r, e);
 	if (ctx->dry_run) /* not muted: nothing would be shown otherwise */
 		ctx_warn(ctx, "by what was fetched last, the ledger would be %s, policy %s",
-			 what_happened(r.ledger_in, r.ledger_merged, r.ledger_out), what_happened(r.policy_in, r.policy_merged, r.policy_out));
-	return out_done(ctx, e, "synced with %s: ledger %s, policy %s", r.remote, what_happened(r.ledger_in, r.ledger_merged, r.ledger_out),
+			 what_happened(r.ledger_in, r.ledger_merged, r.ledger_out),
+				 what_happened(r.policy_in, r.policy_merged, r.policy_out));
+	return out_done(ctx, e, "synced with %s: ledger %s, policy %s", r.remote,
+			what_happened(r.ledger_in, r.ledger_merged, r.ledger_out),
 			what_happened(r.policy_in, r.policy_merged, r.policy_out));
 }
 
 static const struct operand sync_operands[] = {
-	PARAM(sync_args, remote, "remote", "A remote of git. Default: the one that the policy branch follows, else the only one, else origin.",
+	PARAM(sync_args, remote, "remote", "A remote of git. Default: the one that the policy branch follows, else "
+					   "the only one, else origin.",
 	      .flags = P_OPTIONAL),
 	{ 0 }
 };
@@ -110,9 +114,10 @@ static const struct operand sync_operands[] = {
 const struct cmd repo_sync_cmd = {
 	.name = "sync", .brief = "Meet another clone", .operands = sync_operands, .argsize = sizeof(struct sync_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_sync, .type = &sync_type,
-	.doc = "Fetches, unites the ledgers, which never conflict, fast-forwards or merges policy as git does, and pushes both; again when "
-	       "somebody else was faster. All of it or nothing: files of the policy branch that both sides changed are named, and a person "
-	       "decides with git merge. The user's hooks, commit.gpgsign and filters are not run.",
+	.doc = "Fetches, unites the ledgers, which never conflict, fast-forwards or merges policy as git does, and "
+	       "pushes both; again when somebody else was faster. All of it or nothing: files of the policy branch "
+	       "that both sides changed are named, and a person decides with git merge. The user's hooks, "
+	       "commit.gpgsign and filters are not run.",
 	.example = "git remote add origin git@example.org:pki.git && lamassu repo sync"
 };
 
@@ -122,10 +127,12 @@ static int run_upgrade(struct ctx *ctx, void *args, struct err *e)
 {
 	(void)args;
 	/* Opening for writing has refused a newer format; there is no older one. */
-	return out_done(ctx, e, "the repository has format %d, the newest: nothing to do", (int)state_config(ctx->state)->format);
+	return out_done(ctx, e, "the repository has format %d, the newest: nothing to do",
+			(int)state_config(ctx->state)->format);
 }
 
 const struct cmd repo_upgrade_cmd = {
-	.name = "upgrade", .brief = "Bring the repository to this program's format", .needs = NEED_STATE | NEED_WRITE, .run = run_upgrade,
+	.name = "upgrade", .brief = "Bring the repository to this program's format", .needs = NEED_STATE | NEED_WRITE,
+	.run = run_upgrade,
 	.doc = "A newer format is read with a warning and never written; upgrading is one commit."
 };

@@ -1,5 +1,5 @@
-/* `repo log`: what happened, newest first, from both histories at once. Reads no more of them than the page needs, unless it is
- * to be sorted. */
+/* `repo log`: what happened, newest first, from both histories at once. Reads no more of them than the page needs,
+ * unless it is to be sorted. */
 #include <string.h>
 
 #include "cmd/repo.h"
@@ -13,9 +13,11 @@ static const char *const actor_aka[] = { "author", "operator", NULL };
 static const struct field log_fields[] = {
 	TIME(history_op, time, "When it was recorded.", .flags = F_COL),
 	STR(history_op, actor, "Who did it.", .flags = F_COL, .aka = actor_aka),
-	STR(history_op, op, "The command, such as ca.create; absent for commits that were made with git.", .flags = F_COL),
+	STR(history_op, op, "The command, such as ca.create; absent for commits that were made with git.",
+	    .flags = F_COL),
 	STR(history_op, subject, "First line of the message.", .flags = F_COL),
-	STRV(history_op, objects, "What changed, such as ca/root or certificate/5f3a…; at most 20 are shown.", .aka = objects_aka),
+	STRV(history_op, objects, "What changed, such as ca/root or certificate/5f3a…; at most 20 are shown.",
+	     .aka = objects_aka),
 	INT(history_op, changes, "How many objects changed.", .flags = F_SHOW0),
 	STR(history_op, op_id, "Id of the operation, which its commits share.", .flags = F_KEY),
 	STR(history_op, policy_commit, "Its commit of the policy branch."),
@@ -23,7 +25,8 @@ static const struct field log_fields[] = {
 	END
 };
 static const struct schema log_type = {
-	.name = "operation", .plural = "operations", .doc = "An operation", .size = sizeof(struct history_op), .fields = log_fields
+	.name = "operation", .plural = "operations", .doc = "An operation", .size = sizeof(struct history_op),
+	.fields = log_fields
 };
 
 struct paging {
@@ -104,7 +107,8 @@ static int run_log(struct ctx *ctx, void *args, struct err *e)
 	else if (q->page_size > 0)
 		p.upto = q->offset + q->page_size;
 	/* A mistake in the query is reported before anything is read. */
-	if (query_run(ctx->arena, q, &log_type, &none, &n, ctx->now, &next, e) != 0 || history_each(ctx->state, on_op, &p, e) != 0)
+	if (query_run(ctx->arena, q, &log_type, &none, &n, ctx->now, &next, e) != 0 ||
+	    history_each(ctx->state, on_op, &p, e) != 0)
 		return -1;
 	if (p.sorted && query_run(ctx->arena, q, &log_type, p.v, &p.n, ctx->now, &next, e) != 0)
 		return -1;
@@ -114,10 +118,12 @@ static int run_log(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd repo_log_cmd = {
-	.name = "log", .brief = "Show what happened, in both histories at once", .needs = NEED_STATE | NEED_LIST, .run = run_log,
+	.name = "log", .brief = "Show what happened, in both histories at once", .needs = NEED_STATE | NEED_LIST,
+	.run = run_log,
 	.type = &log_type,
-	.doc = "One row for each operation, newest first: the commits that a command made in the policy branch and in the ledger are one "
-	       "row. Commits made with git are shown too; they have no op. Filter by object, actor, op and time.",
+	.doc = "One row for each operation, newest first: the commits that a command made in the policy branch and in "
+	       "the ledger are one row. Commits made with git are shown too; they have no op. Filter by object, actor, "
+	       "op and time.",
 	.example = "lamassu repo log\n"
 		   "lamassu repo log --filter object=ca/root\n"
 		   "lamassu repo log --filter 'object[ct]=5f3a' --filter 'time[af]=-7d'\n"

@@ -20,7 +20,8 @@ static const struct field remote_fields[] = {
 	END
 };
 static const struct schema remote_type = {
-	.name = "remote", .doc = "Another clone, as it was when last fetched", .size = sizeof(struct remote_status), .fields = remote_fields
+	.name = "remote", .doc = "Another clone, as it was when last fetched", .size = sizeof(struct remote_status),
+	.fields = remote_fields
 };
 
 static const struct field status_fields[] = {
@@ -49,7 +50,8 @@ static const struct field status_fields[] = {
 	END
 };
 static const struct schema status_type = {
-	.name = "status", .plural = "status", .doc = "How the repository stands", .size = sizeof(struct repo_status), .fields = status_fields
+	.name = "status", .plural = "status", .doc = "How the repository stands", .size = sizeof(struct repo_status),
+	.fields = status_fields
 };
 
 static void advise(struct ctx *ctx, struct repo_status *s, char *text)
@@ -82,7 +84,8 @@ static void count_keys(struct ctx *ctx, struct repo_status *s)
 	struct err ignored = { 0 };
 	struct strv names;
 
-	if (fs_list(ctx->arena, fs_join(ctx->arena, state_private(ctx->state), "keys"), SIZE_MAX, &names, &ignored) != 0)
+	if (fs_list(ctx->arena, fs_join(ctx->arena, state_private(ctx->state), "keys"), SIZE_MAX, &names,
+		    &ignored) != 0)
 		return;
 	for (size_t i = 0; i < names.n; i++) {
 		size_t n = strlen(names.v[i]);
@@ -96,7 +99,8 @@ static void advise_remotes(struct ctx *ctx, struct repo_status *s)
 	const struct remote_status *r = s->remotes.v;
 
 	for (size_t i = 0; i < s->remotes.n; i++)
-		if (!r[i].policy_fetched || !r[i].ledger_fetched || r[i].policy_ahead || r[i].policy_behind || r[i].ledger_ahead ||
+		if (!r[i].policy_fetched || !r[i].ledger_fetched || r[i].policy_ahead || r[i].policy_behind ||
+		    r[i].ledger_ahead ||
 		    r[i].ledger_behind)
 			advise(ctx, s, arena_printf(ctx->arena, "lamassu repo sync %s: the clones differ", r[i].name));
 }
@@ -108,18 +112,22 @@ static void advise_all(struct ctx *ctx, struct repo_status *s)
 	if (s->busy)
 		advise(ctx, s, arena_printf(ar, "finish or abort the %s: until then nothing can be written", s->busy));
 	if (s->branch && strcmp(s->branch, s->policy_branch) != 0)
-		advise(ctx, s, arena_printf(ar, "git switch %s: policy is there, and %s is checked out", s->policy_branch, s->branch));
+		advise(ctx, s, arena_printf(ar, "git switch %s: policy is there, and %s is checked out",
+					    s->policy_branch, s->branch));
 	if (!s->branch)
 		advise(ctx, s, arena_printf(ar, "git switch %s: HEAD is detached", s->policy_branch));
 	if (s->uncommitted.n)
-		advise(ctx, s, arena_printf(ar, "git commit: %zu files are not as they are committed, and the commit counts", s->uncommitted.n));
+		advise(ctx, s, arena_printf(ar, "git commit: %zu files are not as they are committed, and the commit "
+						"counts", s->uncommitted.n));
 	advise_remotes(ctx, s);
 	if (s->gc_due)
 		advise(ctx, s, arena_strdup(ar, "lamassu repo gc: there are many packs"));
 	if (s->stale.n)
-		advise(ctx, s, arena_strdup(ar, "locks of git that are left over: remove them if no git runs; those of lamassu go by themselves"));
+		advise(ctx, s, arena_strdup(ar, "locks of git that are left over: remove them if no git runs; those "
+						"of lamassu go by themselves"));
 	if (s->private_keys)
-		advise(ctx, s, arena_printf(ar, "%lld private keys exist only here, in %s/keys: git carries none of them, and losing .git "
+		advise(ctx, s, arena_printf(ar, "%lld private keys exist only here, in %s/keys: git carries none of "
+						"them, and losing .git "
 					    "loses them", (long long)s->private_keys, state_private(ctx->state)));
 }
 
@@ -136,7 +144,8 @@ static int run_status(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd repo_status_cmd = {
-	.name = "status", .brief = "Show how the repository stands", .needs = NEED_STATE, .run = run_status, .type = &status_type,
-	.doc = "Branches, uncommitted files, the ledger and its cache, packs, how far remotes are apart (as they were when last fetched), who "
-	       "writes now, what killed processes left, and what to do about all that."
+	.name = "status", .brief = "Show how the repository stands", .needs = NEED_STATE, .run = run_status,
+	.type = &status_type,
+	.doc = "Branches, uncommitted files, the ledger and its cache, packs, how far remotes are apart (as they were "
+	       "when last fetched), who writes now, what killed processes left, and what to do about all that."
 };

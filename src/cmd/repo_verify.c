@@ -1,5 +1,5 @@
-/* `repo verify`: is everything what it says? Exit 5 when something is wrong. As the pre-receive hook of a server it judges a push.
- * A repository that cannot even be opened is a finding as well. */
+/* `repo verify`: is everything what it says? Exit 5 when something is wrong. As the pre-receive hook of a server it
+ * judges a push. A repository that cannot even be opened is a finding as well. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,24 +70,28 @@ static int run_verify(struct ctx *ctx, void *args, struct err *e)
 		return report(ctx, v, n, "problem", e);
 	if (!out_is_table(ctx))
 		return out_list(ctx, &finding_type, v, 0, NULL, e);
-	return out_done(ctx, e, "nothing is wrong: %llu authorities, %llu certificates, %llu CRLs", (unsigned long long)seen.authorities,
+	return out_done(ctx, e, "nothing is wrong: %llu authorities, %llu certificates, %llu CRLs",
+			(unsigned long long)seen.authorities,
 			(unsigned long long)seen.certificates, (unsigned long long)seen.crls);
 }
 
 static const struct opt verify_opts[] = {
-	OFLAG(verify_args, full, 0, "Look at the whole of both histories, not only at what is new since nothing was found."),
-	OFLAG(verify_args, pre_receive, 0, "Judge a push: run by a server's pre-receive hook, which gives it OLD NEW REF lines."),
+	OFLAG(verify_args, full, 0, "Look at the whole of both histories, not only at what is new since nothing was "
+				    "found."),
+	OFLAG(verify_args, pre_receive, 0, "Judge a push: run by a server's pre-receive hook, which gives it OLD NEW "
+					   "REF lines."),
 	OEND
 };
 
 const struct cmd repo_verify_cmd = {
-	.name = "verify", .brief = "Check everything", .opts = verify_opts, .argsize = sizeof(struct verify_args), .run = run_verify,
+	.name = "verify", .brief = "Check everything", .opts = verify_opts, .argsize = sizeof(struct verify_args),
+	.run = run_verify,
 	.type = &finding_type,
-	.doc = "Every record and entry can be read and is named by what it holds; references lead somewhere; every certificate is its "
-	       "authority's and within what that allows; serial numbers are used once; CRL numbers grow; the cache is the fold of the "
-	       "ledger; the ledger only ever grew; no commit holds a private key. Lists what is wrong and what to do, and then ends with "
-	       "status 5.\n\n"
-	       "On a server, the hook pre-receive may be: exec lamassu repo verify --pre-receive. It refuses to rewrite, shorten or delete "
-	       "the ledger, entries that are not valid, and private keys on any branch.",
+	.doc = "Every record and entry can be read and is named by what it holds; references lead somewhere; every "
+	       "certificate is its authority's and within what that allows; serial numbers are used once; CRL "
+	       "numbers grow; the cache is the fold of the ledger; the ledger only ever grew; no commit holds a "
+	       "private key. Lists what is wrong and what to do, and then ends with status 5.\n\n"
+	       "On a server, the hook pre-receive may be: exec lamassu repo verify --pre-receive. It refuses to "
+	       "rewrite, shorten or delete the ledger, entries that are not valid, and private keys on any branch.",
 	.example = "lamassu repo verify\nlamassu repo verify --full -o json"
 };

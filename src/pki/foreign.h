@@ -2,8 +2,8 @@
 #include "base/ctx.h"
 #include "crypto/cert.h"
 
-/* What other programs keep of an authority: read here, taken over by repo_import. Everything in it is hostile until it is
- * checked. */
+/* What other programs keep of an authority: read here, taken over by repo_import. Everything in it is hostile until it
+ * is checked. */
 struct foreign_cert {
 	const char *where;   /* for messages: "index.txt:12" */
 	char *serial;        /* hex; as the records of the other program say */
@@ -44,5 +44,6 @@ void conf_load(struct arena *, const char *dir, struct conf *ret);
 char *conf_path(const struct conf *, const char *key); /* a file or folder that exists, or NULL */
 
 /* foreign_index.c: the database of `openssl ca`. */
-int foreign_index(struct ctx *, const char *file, const char *const *cert_dirs, struct foreign *, struct err *) NODISCARD;
+int foreign_index(struct ctx *, const char *file, const char *const *cert_dirs, struct foreign *,
+		  struct err *) NODISCARD;
 int foreign_cfssl(struct ctx *, const char *dir, struct foreign *ret, struct err *) NODISCARD;

@@ -1,5 +1,5 @@
-/* cfssl keeps what it issued in a table of an SQLite database, and its authority as ca.pem and ca-key.pem beside it. A database
- * may serve several authorities: rows of others are passed over, and said so. */
+/* cfssl keeps what it issued in a table of an SQLite database, and its authority as ca.pem and ca-key.pem beside it. A
+ * database may serve several authorities: rows of others are passed over, and said so. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +27,8 @@ static char *hex_serial(struct arena *a, const char *decimal)
 	unsigned char octets[20];
 	int len;
 
-	if (!*decimal || strlen(decimal) > 49 || strspn(decimal, "0123456789") != strlen(decimal) || !BN_dec2bn(&n, decimal) ||
+	if (!*decimal || strlen(decimal) > 49 || strspn(decimal, "0123456789") != strlen(decimal) ||
+	    !BN_dec2bn(&n, decimal) ||
 	    BN_num_bytes(n) > (int)sizeof(octets))
 		return NULL;
 	len = BN_bn2bin(n, octets);
@@ -71,7 +72,8 @@ static int on_row(void *arg, const struct cfssl_row *row, struct err *e)
 	c.revoked = strcmp(row->status, "revoked") == 0;
 	if (!c.serial || (!c.revoked && strcmp(row->status, "good") != 0))
 		return err_set(e, ERR_INVALID, "%s: serial_number or status is not valid", c.where);
-	if (c.revoked && (read_time(a, row->revoked_at, &c.time) != 0 || row->reason < 0 || row->reason > REASON_LAST || row->reason == 7 ||
+	if (c.revoked && (read_time(a, row->revoked_at, &c.time) != 0 || row->reason < 0 || row->reason > REASON_LAST ||
+			  row->reason == 7 ||
 			  row->reason == 8))
 		return err_set(e, ERR_INVALID, "%s: revoked_at or reason is not valid", c.where);
 	if (read_time(a, row->expiry, &c.not_after) != 0)
@@ -95,7 +97,8 @@ static bool is_sqlite(struct arena *a, const char *path)
 /* By its name, or any database in the folder. */
 static char *find_database(struct arena *a, const char *dir)
 {
-	static const char *const names[] = { "certs.db", "cfssl.db", "certdb.db", "certstore_development.db", "certstore_production.db", NULL };
+	static const char *const names[] = { "certs.db", "cfssl.db", "certdb.db", "certstore_development.db",
+		"certstore_production.db", NULL };
 	static const char *const suffixes[] = { ".db", ".sqlite", ".sqlite3" };
 	char *found = foreign_find(a, dir, names);
 	struct err ignored = { 0 };
@@ -116,8 +119,10 @@ static char *find_database(struct arena *a, const char *dir)
 
 int foreign_cfssl(struct ctx *ctx, const char *dir, struct foreign *ret, struct err *e)
 {
-	static const char *const certs[] = { "ca.pem", "ca.crt", "intermediate_ca.pem", "intermediate.pem", "root_ca.pem", NULL };
-	static const char *const keys[] = { "ca-key.pem", "ca.key", "intermediate_ca-key.pem", "intermediate-key.pem", "root_ca-key.pem",
+	static const char *const certs[] = { "ca.pem", "ca.crt", "intermediate_ca.pem", "intermediate.pem",
+		"root_ca.pem", NULL };
+	static const char *const keys[] = { "ca-key.pem", "ca.key", "intermediate_ca-key.pem", "intermediate-key.pem",
+		"root_ca-key.pem",
 					    NULL };
 	struct foreign f = { 0 };
 	struct reading r = { .ctx = ctx, .f = &f };
@@ -134,7 +139,8 @@ int foreign_cfssl(struct ctx *ctx, const char *dir, struct foreign *ret, struct 
 	    cfssl_each(db, on_row, &r, e) != 0)
 		return err_ctx(e, "%s", dir);
 	if (r.others)
-		ctx_warn(ctx, "%zu rows are of other authorities and were left out; import those from their own folders", r.others);
+		ctx_warn(ctx, "%zu rows are of other authorities and were left out; import those from their own "
+			      "folders", r.others);
 	*ret = f;
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* Finding what `openssl ca`, easy-rsa and cfssl keep: by openssl.cnf where there is one, else by the usual names. The folder may
- * have been moved since: what the file says of `dir` is not believed. Reads only. */
+/* Finding what `openssl ca`, easy-rsa and cfssl keep: by openssl.cnf where there is one, else by the usual names. The
+ * folder may have been moved since: what the file says of `dir` is not believed. Reads only. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -124,7 +124,8 @@ static void add(struct arena *a, struct strv *v, char *text)
 	v->v[v->n++] = text;
 }
 
-static const char *const conf_keys[] = { "certificate", "private_key", "database", "new_certs_dir", "crlnumber", "crl", NULL };
+static const char *const conf_keys[] = { "certificate", "private_key", "database", "new_certs_dir", "crlnumber", "crl",
+	NULL };
 
 /* Each value twice: with `dir` as the file has it, below our folder, and with our folder for `dir`. */
 static bool take_conf(struct arena *a, const char *text, struct conf *ret)
@@ -169,7 +170,8 @@ void conf_load(struct arena *a, const char *dir, struct conf *ret)
 	if (fs_list(a, dir, 100000, &names, &ignored) != 0)
 		return;
 	for (size_t i = 0; i < names.n; i++)
-		if (is_conf(names.v[i]) && fs_read_input(a, fs_join(a, dir, names.v[i]), CONF_MAX, &text, &ignored) == 0 &&
+		if (is_conf(names.v[i]) && fs_read_input(a, fs_join(a, dir, names.v[i]), CONF_MAX, &text,
+							 &ignored) == 0 &&
 		    take_conf(a, (const char *)text.p, ret))
 			return;
 }

@@ -1,5 +1,6 @@
-/* `openssl ca` and easy-rsa keep an index.txt, one line a certificate: state, end, revocation, serial number, file, subject; the
- * certificates lie in a folder, each named by its serial number. Every line is taken or refused by its number; none is guessed. */
+/* `openssl ca` and easy-rsa keep an index.txt, one line a certificate: state, end, revocation, serial number, file,
+ * subject; the certificates lie in a folder, each named by its serial number. Every line is taken or refused by its
+ * number; none is guessed. */
 #include <ctype.h>
 #include <string.h>
 
@@ -73,7 +74,8 @@ static char *serial_of(struct arena *a, const char *text)
 	return hex;
 }
 
-static int read_cert(struct ctx *ctx, const char *serial, const char *const *dirs, struct foreign_cert *c, struct err *e)
+static int read_cert(struct ctx *ctx, const char *serial, const char *const *dirs, struct foreign_cert *c,
+		     struct err *e)
 {
 	static const char *const suffixes[] = { ".pem", ".crt", ".cer" };
 
@@ -100,10 +102,12 @@ static int read_row(struct ctx *ctx, const char *const *dirs, char *line, struct
 			*p++ = '\0';
 	}
 	if (n != FIELDS || strlen(f[0]) != 1 || !strchr("VRE", *f[0]))
-		return err_set(e, ERR_INVALID, "%s: expected V, R or E and five more fields with tabs between them", c.where);
+		return err_set(e, ERR_INVALID, "%s: expected V, R or E and five more fields with tabs between them",
+			       c.where);
 	c.serial = serial_of(ctx->arena, f[3]);
 	if (index_time(f[1], &c.not_after) != 0 || !c.serial || (*f[0] == 'R' && read_revocation(f[2], &c) != 0))
-		return err_set(e, ERR_INVALID, "%s: the end, the revocation or the serial number is not valid", c.where);
+		return err_set(e, ERR_INVALID, "%s: the end, the revocation or the serial number is not valid",
+			       c.where);
 	if (read_cert(ctx, f[3], dirs, &c, e) != 0)
 		return err_ctx(e, "%s", c.where);
 	*ret = c;
@@ -190,18 +194,22 @@ static char *look(const struct conf *c, const char *key, const char *const *name
 
 static int read_openssl(struct ctx *ctx, const char *dir, struct foreign *ret, struct err *e)
 {
-	static const char *const certs[] = { "cacert.pem", "ca.pem", "ca.crt", "ca.cert.pem", "certs/ca.cert.pem", "certs/cacert.pem",
+	static const char *const certs[] = { "cacert.pem", "ca.pem", "ca.crt", "ca.cert.pem", "certs/ca.cert.pem",
+		"certs/cacert.pem",
 					     "certs/ca.crt", "certs/ca.pem", NULL };
-	static const char *const keys[] = { "private/cakey.pem", "private/ca.key.pem", "private/ca.key", "private/ca.pem", "cakey.pem",
+	static const char *const keys[] = { "private/cakey.pem", "private/ca.key.pem", "private/ca.key",
+		"private/ca.pem", "cakey.pem",
 					    "ca.key", "ca-key.pem", NULL };
 	static const char *const indexes[] = { "index.txt", "index", NULL }, *const numbers[] = { "crlnumber", NULL };
-	static const char *const news[] = { "newcerts", "certs", NULL }, *const crls[] = { "crl.pem", "crl/crl.pem", "crl/ca.crl.pem", NULL };
+	static const char *const news[] = { "newcerts", "certs", NULL }, *const crls[] = { "crl.pem", "crl/crl.pem",
+		"crl/ca.crl.pem", NULL };
 	static const char *const index[] = { "demoCA/index.txt", NULL };
 	struct layout l = { 0 };
 	struct conf c;
 
 	conf_load(ctx->arena, dir, &c);
-	if (!conf_path(&c, "database") && !foreign_find(ctx->arena, dir, indexes) && foreign_find(ctx->arena, dir, index))
+	if (!conf_path(&c, "database") && !foreign_find(ctx->arena, dir, indexes) &&
+	    foreign_find(ctx->arena, dir, index))
 		c.dir = fs_join(ctx->arena, dir, "demoCA");
 	l.cert = look(&c, "certificate", certs);
 	l.key = look(&c, "private_key", keys);

@@ -1,5 +1,6 @@
-/* Taking over an authority with its past. Guarantees: all or nothing, in one commit; each certificate is the authority's by its
- * signature and has the serial number of its record; revocations keep their times and reasons; CRL numbers go on where they were. */
+/* Taking over an authority with its past. Guarantees: all or nothing, in one commit; each certificate is the
+ * authority's by its signature and has the serial number of its record; revocations keep their times and reasons; CRL
+ * numbers go on where they were. */
 #include "pki/repo_import.h"
 
 #include <stdlib.h>
@@ -28,7 +29,8 @@ static const struct field imported_fields[] = {
 	INT(imported, revoked, "Those that are revoked, with or without a certificate.", .flags = F_SHOW0),
 	INT(imported, held, "Those that are on hold.", .flags = F_SHOW0),
 	INT(imported, expired, "Those that have expired.", .flags = F_SHOW0),
-	INT(imported, missing, "Records without a certificate: only their revocations were imported.", .flags = F_SHOW0),
+	INT(imported, missing, "Records without a certificate: only their revocations were imported.",
+	    .flags = F_SHOW0),
 	STR(imported, crl_number, "Number of the last CRL."),
 	END
 };
@@ -59,7 +61,8 @@ static int refuse_known(struct importing *m, struct err *e)
 		return -1;
 	for (size_t i = 0; i < known; i++)
 		if (bytes_equal(all[i].cert.der, ders[0]))
-			return err_set(e, ERR_EXISTS, "%s: the authority is here already, as ca %s", m->order->dir, all[i].rec.id);
+			return err_set(e, ERR_EXISTS, "%s: the authority is here already, as ca %s", m->order->dir,
+				       all[i].rec.id);
 	return 0;
 }
 
@@ -80,7 +83,8 @@ static int import_authority(struct importing *m, struct err *e)
 	struct ctx *ctx = m->ctx;
 	struct ca_arrival in = { .id = m->order->ca, .certs = m->f.ca, .key = m->f.key, .engine = m->order->engine,
 		.issuance_profile = m->order->profile };
-	const struct secret_ask ask = { .what = arena_printf(ctx->arena, "passphrase of %s", m->f.key_file ? m->f.key_file : "the key"),
+	const char *key_file = m->f.key_file ? m->f.key_file : "the key";
+	const struct secret_ask ask = { .what = arena_printf(ctx->arena, "passphrase of %s", key_file),
 		.env = "LAMASSU_IMPORT_PASSPHRASE", .env_general = "LAMASSU_PASSPHRASE" };
 	char *id = NULL, *secret;
 
@@ -113,13 +117,15 @@ static int check_one(struct importing *m, struct arena *a, size_t i, struct err 
 	if (cert_parse(a, f->text, &c, e) != 0)
 		return -1;
 	if (strcmp(cert_serial_hex(a, c.serial), f->serial) != 0)
-		return err_set(e, ERR_CHECK, "the certificate has the serial number %s, and the record says %s", cert_serial_hex(a, c.serial),
+		return err_set(e, ERR_CHECK, "the certificate has the serial number %s, and the record says %s",
+			       cert_serial_hex(a, c.serial),
 			       f->serial);
 	m->ders[i] = c.der;
 	if (bytes_equal(c.der, m->ca.cert.der))
 		return 0; /* its own, which is in the ledger by now */
 	if (!cert_issued_by(&c, &m->ca.cert))
-		return err_set(e, ERR_CHECK, "the certificate %s was not issued by %s: name, key id or signature differs", f->serial,
+		return err_set(e, ERR_CHECK, "the certificate %s was not issued by %s: name, key id or signature "
+					     "differs", f->serial,
 			       authority_subject(a, &m->ca));
 	return issue_head_of(a, m->ca.rec.id, &c, m->ctx->now, head, e);
 }
@@ -136,7 +142,8 @@ static int check_slice(void *arg, size_t slice, struct arena *a, struct err *e)
 
 static int by_serial(const void *x, const void *y)
 {
-	return strcmp((*(const struct foreign_cert *const *)x)->serial, (*(const struct foreign_cert *const *)y)->serial);
+	return strcmp((*(const struct foreign_cert *const *)x)->serial,
+		      (*(const struct foreign_cert *const *)y)->serial);
 }
 
 static int refuse_twice(struct importing *m, struct err *e)
@@ -149,16 +156,20 @@ static int refuse_twice(struct importing *m, struct err *e)
 		qsort(v, m->f.n, sizeof(const struct foreign_cert *), by_serial);
 	for (size_t i = 1; i < m->f.n; i++)
 		if (strcmp(v[i - 1]->serial, v[i]->serial) == 0)
-			return err_set(e, ERR_CHECK, "the serial number %s is recorded twice: %s and %s", v[i]->serial, v[i - 1]->where,
+			return err_set(e, ERR_CHECK, "the serial number %s is recorded twice: %s and %s", v[i]->serial,
+				       v[i - 1]->where,
 				       v[i]->where);
 	return 0;
 }
 
-static int record_revocation(struct importing *m, const struct foreign_cert *f, const struct certrec *head, struct err *e)
+static int record_revocation(struct importing *m, const struct foreign_cert *f, const struct certrec *head,
+			     struct err *e)
 {
-	struct revocation r = { .serial_number = f->serial, .ca = m->ca.rec.id, .action = f->held ? REVOKE_HOLD : REVOKE_REVOKE,
+	struct revocation r = { .serial_number = f->serial, .ca = m->ca.rec.id,
+		.action = f->held ? REVOKE_HOLD : REVOKE_REVOKE,
 		.reason = arena_strdup(m->ctx->arena, revocation_reason_names[f->reason]), .time = f->time,
-		.invalidity_date = f->invalidity, .recorded = m->ctx->now, .not_after = head->serial_number ? head->not_after : f->not_after,
+		.invalidity_date = f->invalidity, .recorded = m->ctx->now,
+		.not_after = head->serial_number ? head->not_after : f->not_after,
 		.note = arena_printf(m->ctx->arena, "imported from %s", m->order->from->name) };
 
 	if (f->held)
@@ -191,13 +202,15 @@ static int import_certificates(struct importing *m, struct err *e)
 {
 	m->heads = arena_new_array(m->ctx->arena, m->f.n + 1, struct certrec);
 	m->ders = arena_new_array(m->ctx->arena, m->f.n + 1, struct bytes);
-	if (refuse_twice(m, e) != 0 || pool_run((m->f.n + SLICE - 1) / SLICE, 0, check_slice, m, m->ctx->arena, NULL, e) != 0)
+	if (refuse_twice(m, e) != 0 || pool_run((m->f.n + SLICE - 1) / SLICE, 0, check_slice, m, m->ctx->arena, NULL,
+						e) != 0)
 		return -1;
 	for (size_t i = 0; i < m->f.n; i++)
 		if (record_one(m, i, e) != 0)
 			return err_ctx(e, "%s", m->f.v[i].where);
 	if (m->result.missing)
-		ctx_warn(m->ctx, "%lld records have no certificate any more in %s: only revocations among them were imported",
+		ctx_warn(m->ctx, "%lld records have no certificate any more in %s: only revocations among them were "
+				 "imported",
 			 (long long)m->result.missing, m->order->dir);
 	return 0;
 }
@@ -211,7 +224,8 @@ static bool is_above(const char *x, const char *y)
 	return y == NULL || n > m || (n == m && strcmp(x, y) > 0);
 }
 
-/* The last CRL is kept, so that relying parties see numbers grow; a number that was given later is noted without its CRL. */
+/* The last CRL is kept, so that relying parties see numbers grow; a number that was given later is noted without its
+ * CRL. */
 static int import_crls(struct importing *m, struct err *e)
 {
 	struct ctx *ctx = m->ctx;
@@ -259,7 +273,8 @@ int repo_import(struct ctx *ctx, const struct import_order *o, struct imported *
 		authority_release(&m.ca);
 		return -1;
 	}
-	r = ca_commit(ctx, &m.ca, m.result.key, arena_printf(ctx->arena, "repo: import %s from %s", m.ca.rec.id, o->from->name), e);
+	r = ca_commit(ctx, &m.ca, m.result.key, arena_printf(ctx->arena, "repo: import %s from %s", m.ca.rec.id,
+							     o->from->name), e);
 	authority_release(&m.ca);
 	*ret = m.result;
 	return r;

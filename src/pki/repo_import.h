@@ -19,6 +19,6 @@ struct imported {
 	char *crl_number;         /* the last; the next is larger */
 };
 extern const struct schema imported_type;
-/* One commit. ERR_EXISTS when the authority is here already; ERR_CHECK when a certificate is not what the records of the other
- * program say, or not of the authority. */
+/* One commit. ERR_EXISTS when the authority is here already; ERR_CHECK when a certificate is not what the records of
+ * the other program say, or not of the authority. */
 int repo_import(struct ctx *, const struct import_order *, struct imported *ret, struct err *) NODISCARD;

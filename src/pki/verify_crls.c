@@ -1,5 +1,5 @@
-/* CRL records under `repo verify`: their ledger commits are here, the CRLs that are kept are those that the records describe and
- * carry their authority's signature, and within a scope a later CRL always has the larger number. */
+/* CRL records under `repo verify`: their ledger commits are here, the CRLs that are kept are those that the records
+ * describe and carry their authority's signature, and within a scope a later CRL always has the larger number. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,8 +66,8 @@ static void check_stored(struct verifying *v, const struct issuer *is, const str
 		check_signature(v, is, r, &crl);
 }
 
-/* `low` has a smaller number than `high`, so `high` must not have been there when `low` was made. Neighbours in order of number
- * are enough: a sequence that is out of order somewhere is so between two neighbours. */
+/* `low` has a smaller number than `high`, so `high` must not have been there when `low` was made. Neighbours in order
+ * of number are enough: a sequence that is out of order somewhere is so between two neighbours. */
 static void check_order(struct verifying *v, const struct crlrec *low, const struct crlrec *high)
 {
 	bool same = strcmp(low->number, high->number) == 0;
@@ -75,10 +75,12 @@ static void check_order(struct verifying *v, const struct crlrec *low, const str
 	if (strcmp(partition_of(low), partition_of(high)) != 0)
 		return;
 	/* a full and a delta CRL that are made together share a number (RFC 5280 5.2.4) */
-	if (same && strcmp(low->scope, high->scope) == 0 && !(low->sha256 && high->sha256 && strcmp(low->sha256, high->sha256) == 0))
+	if (same && strcmp(low->scope, high->scope) == 0 && !(low->sha256 && high->sha256 &&
+							      strcmp(low->sha256, high->sha256) == 0))
 		verify_found(v, high->path, AGAIN, "number %s was used twice (RFC 5280 5.2.3)", high->number);
 	else if (!same && low->ledger_commit && ledger_had(v->ctx->state, low->ledger_commit, high->path))
-		verify_found(v, low->path, AGAIN, "number %s was given after the larger %s (RFC 5280 5.2.3)", low->number, high->number);
+		verify_found(v, low->path, AGAIN, "number %s was given after the larger %s (RFC 5280 5.2.3)",
+			     low->number, high->number);
 }
 
 static int check_crls(struct verifying *v, const struct issuer *is, struct err *e)
@@ -93,7 +95,8 @@ static int check_crls(struct verifying *v, const struct issuer *is, struct err *
 	for (size_t i = 0; i < n; i++) {
 		if (r[i].ledger_commit && !ledger_contains(v->ctx->state, r[i].ledger_commit))
 			verify_found(v, r[i].path, "lamassu repo sync brings the ledger of the clone that made it",
-				     "it was made from ledger commit %.12s, which is not here: revocations may be missing", r[i].ledger_commit);
+				     "it was made from ledger commit %.12s, which is not here: revocations may be "
+				     "missing", r[i].ledger_commit);
 		if (r[i].stored)
 			check_stored(v, is, &r[i]);
 		if (i)

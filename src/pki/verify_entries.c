@@ -1,6 +1,6 @@
-/* The ledger's certificates under `repo verify`: each head says what its certificate says, and each certificate was issued by the
- * authority that it is filed under. Entries are read by one thread and judged by all cores; authorities that the policy branch no
- * longer has are taken from the ledger itself. */
+/* The ledger's certificates under `repo verify`: each head says what its certificate says, and each certificate was
+ * issued by the authority that it is filed under. Entries are read by one thread and judged by all cores; authorities
+ * that the policy branch no longer has are taken from the ledger itself. */
 #include <string.h>
 
 #include "base/pool.h"
@@ -12,7 +12,8 @@
 #include "state/ledger.h"
 
 enum { SLICE = 32 };
-#define LOOK "git log on the ledger's branch shows who made it; revoke the certificate, or restore the ledger of another clone"
+#define LOOK "git log on the ledger's branch shows who made it; revoke the certificate, or restore the ledger of " \
+	     "another clone"
 
 struct judging {
 	struct verifying *v;
@@ -81,7 +82,8 @@ static const char *judge(const struct verifying *v, struct arena *a, const struc
 	struct cert c;
 
 	/* What does not load is known to the fold. */
-	if (!text_has_prefix(x->path, "issued/") || entry_load(a, &certrec_type, x->path, x->text, &r, &body, &why) != 0)
+	if (!text_has_prefix(x->path, "issued/") ||
+	    entry_load(a, &certrec_type, x->path, x->text, &r, &body, &why) != 0)
 		return NULL;
 	if (cert_parse(a, body, &c, &why) != 0)
 		return arena_strdup(a, why.msg);
@@ -90,7 +92,8 @@ static const char *judge(const struct verifying *v, struct arena *a, const struc
 		return problem;
 	by = verify_issuer(v, r.ca);
 	return by && by->n ? verify_chain(a, &c, by)
-			   : arena_printf(a, "its authority \"%s\" is neither in the repository nor in the ledger", r.ca);
+			   : arena_printf(a, "its authority \"%s\" is neither in the repository nor in the ledger",
+					  r.ca);
 }
 
 static int judge_slice(void *arg, size_t i, struct arena *a, struct err *e)

@@ -32,8 +32,8 @@ void verify_found(struct verifying *, const char *object, const char *repair, co
 const struct issuer *verify_issuer(const struct verifying *, const char *id); /* NULL: unknown */
 /* Adds a certificate to an authority; NULL, and reported, where it is not one of a CA. */
 struct issuer_cert *verify_add_cert(struct verifying *, struct issuer *, const char *file, struct bytes pem);
-/* Did `by` issue it? NULL, or what is wrong. Names, key ids, signature, and what the issuer's certificate allows. Safe on
- * threads. */
+/* Did `by` issue it? NULL, or what is wrong. Names, key ids, signature, and what the issuer's certificate allows. Safe
+ * on threads. */
 const char *verify_chain(struct arena *, const struct cert *, const struct issuer *by);
 
 /* verify_policy.c: records and their references; fills the issuers. */

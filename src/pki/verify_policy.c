@@ -1,5 +1,5 @@
-/* The policy branch under `repo verify`: records load, are named by their ids, and refer to what is there; authorities have the
- * certificates and keys that they claim, each issued by its parent. */
+/* The policy branch under `repo verify`: records load, are named by their ids, and refer to what is there; authorities
+ * have the certificates and keys that they claim, each issued by its parent. */
 #include <string.h>
 
 #include "base/text.h"
@@ -45,7 +45,8 @@ static bool check_record(struct verifying *v, const struct schema *sc, const cha
 	struct err why = { 0 };
 
 	if (state_get(v->ctx->state, sc, id, rec, &why) != 0) {
-		verify_found(v, path, "edit the file and commit it, or take it from an earlier commit: git log shows them", "%s", why.msg);
+		verify_found(v, path, "edit the file and commit it, or take it from an earlier commit: git log shows "
+				      "them", "%s", why.msg);
 		return false;
 	}
 	check_references(v, path, sc, rec);
@@ -69,7 +70,8 @@ static void check_strays(struct verifying *v, const struct schema *sc, const str
 			known = strcmp(names.v[i], schema_path(ar, sc, ids->v[k])) == 0 ||
 				strcmp(names.v[i], arena_printf(ar, "%s/%s", dir, ids->v[k])) == 0;
 		if (!known)
-			verify_found(v, names.v[i], "give it a name that is an id, or move it elsewhere", "it is not a %s", sc->name);
+			verify_found(v, names.v[i], "give it a name that is an id, or move it elsewhere",
+				     "it is not a %s", sc->name);
 	}
 }
 
@@ -87,10 +89,13 @@ static void check_key(struct verifying *v, const struct key *k)
 	if (key_from_public_pem(bytes_of(k->public_key), &pub, &why) != 0 || key_spki(ar, pub, &spki, &why) != 0)
 		verify_found(v, path, "take the file from an earlier commit", "public_key: %s", why.msg);
 	else if (strcmp(key_id(ar, spki), k->id) != 0)
-		verify_found(v, path, "take the file from an earlier commit", "the id is not the digest of the public key");
+		verify_found(v, path, "take the file from an earlier commit", "the id is not the digest of the public "
+									      "key");
 	for (size_t i = 0; i < k->bound.n; i++)
-		if (strcmp(bound[i].resource_type, "ca") == 0 && !state_has(v->ctx->state, &ca_type, bound[i].resource_id))
-			verify_found(v, path, "remove the binding", "bound: ca \"%s\" is not there", bound[i].resource_id);
+		if (strcmp(bound[i].resource_type, "ca") == 0 && !state_has(v->ctx->state, &ca_type,
+									    bound[i].resource_id))
+			verify_found(v, path, "remove the binding", "bound: ca \"%s\" is not there",
+				     bound[i].resource_id);
 }
 
 /* --- authorities --- */
@@ -118,7 +123,8 @@ static void load_cert(struct verifying *v, struct issuer *is, const char *file)
 	}
 	c = verify_add_cert(v, is, file, pem);
 	if (c && serial && strcmp(serial, cert_serial_hex(ar, c->cert.serial)) != 0)
-		verify_found(v, file, "take the file from an earlier commit", "it holds the certificate %s", cert_serial_hex(ar, c->cert.serial));
+		verify_found(v, file, "take the file from an earlier commit", "it holds the certificate %s",
+			     cert_serial_hex(ar, c->cert.serial));
 }
 
 static void load_certs(struct verifying *v, struct issuer *is)
@@ -143,7 +149,8 @@ static void load_certs(struct verifying *v, struct issuer *is)
 		if (strcmp(files.v[i], newest) == 0)
 			return;
 	if (is->rec.serial_number)
-		verify_found(v, newest, "take the file from an earlier commit", "the certificate of ca %s is missing", is->rec.id);
+		verify_found(v, newest, "take the file from an earlier commit", "the certificate of ca %s is missing",
+			     is->rec.id);
 }
 
 /* ca.pem and the record must speak of one certificate. */
@@ -155,15 +162,18 @@ static void check_newest(struct verifying *v, const struct issuer *is)
 	struct bytes pem;
 	struct cert c;
 
-	if (is->rec.serial_number && state_read(v->ctx->state, path, &pem, &ignored) == 0 && cert_parse(ar, pem, &c, &ignored) == 0 &&
+	if (is->rec.serial_number && state_read(v->ctx->state, path, &pem, &ignored) == 0 &&
+	    cert_parse(ar, pem, &c, &ignored) == 0 &&
 	    strcmp(cert_serial_hex(ar, c.serial), is->rec.serial_number) != 0)
-		verify_found(v, path, "take both files from one commit", "it is not the certificate that ca.yaml names (%s)",
+		verify_found(v, path, "take both files from one commit", "it is not the certificate that ca.yaml "
+									 "names (%s)",
 			     is->rec.serial_number);
 	if (is->newest && is->rec.key && strcmp(is->rec.key, sha256_hex(ar, is->newest->cert.spki)) != 0)
 		verify_found(v, arena_printf(ar, "cas/%s/ca.yaml", is->rec.id), "take both files from one commit",
 			     "key: the key is not that of the certificate");
 	if (is->rec.key && !state_has(v->ctx->state, &key_type, is->rec.key))
-		verify_found(v, arena_printf(ar, "cas/%s/ca.yaml", is->rec.id), "take the key's record from an earlier commit",
+		verify_found(v, arena_printf(ar, "cas/%s/ca.yaml", is->rec.id), "take the key's record from an "
+										"earlier commit",
 			     "key: key \"%s\" is not there", is->rec.key);
 }
 
@@ -177,7 +187,8 @@ static void check_in_ledger(struct verifying *v, const struct issuer *is, const 
 	if (why.code == ERR_NOT_FOUND && ledger_cert(v->ctx->state, "-", is->rec.serial_number, &rec, &why) == 0)
 		return;
 	if (why.code == ERR_NOT_FOUND)
-		verify_found(v, is->newest->file, "lamassu repo sync brings entries of other clones; else import the certificate again",
+		verify_found(v, is->newest->file, "lamassu repo sync brings entries of other clones; else import the "
+						  "certificate again",
 			     "the certificate is not in the ledger");
 }
 
@@ -194,14 +205,16 @@ static void check_parents(struct verifying *v, const struct issuer *is)
 			return;
 		why = below == 0 ? verify_chain(v->ctx->arena, &at->newest->cert, up) : NULL;
 		if (why)
-			verify_found(v, is->newest->file, "set the parent that issued it, or reissue it: lamassu ca reissue", "%s", why);
+			verify_found(v, is->newest->file, "set the parent that issued it, or reissue it: lamassu ca "
+							  "reissue", "%s", why);
 		if (up->newest->cert.path_length >= 0 && up->newest->cert.path_length < below)
 			verify_found(v, is->newest->file, "reissue the authority above with a longer path length",
 				     "ca %s allows only %d authorities below it (RFC 5280 4.2.1.9)", up->rec.id,
 				     (int)up->newest->cert.path_length);
 		at = up;
 	}
-	verify_found(v, is->newest->file, "correct parent_id", "the chain of parents has a loop, or more than %d levels", MAX_LEVELS);
+	verify_found(v, is->newest->file, "correct parent_id", "the chain of parents has a loop, or more than %d "
+							       "levels", MAX_LEVELS);
 }
 
 static void check_authority(struct verifying *v, const struct issuer *is)

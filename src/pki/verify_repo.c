@@ -1,5 +1,6 @@
-/* Checking a repository as a whole. Guarantees: looks at everything and lists all that is wrong, with a way to put it right; only
- * where looking itself is impossible does it fail. Changes nothing but the local mark of how far the histories were found right. */
+/* Checking a repository as a whole. Guarantees: looks at everything and lists all that is wrong, with a way to put it
+ * right; only where looking itself is impossible does it fail. Changes nothing but the local mark of how far the
+ * histories were found right. */
 #include "pki/verify_parts.h"
 
 #include <stdarg.h>
@@ -19,7 +20,8 @@ static const struct field finding_fields[] = {
 	END
 };
 const struct schema finding_type = {
-	.name = "finding", .plural = "findings", .doc = "Something that is wrong", .size = sizeof(struct finding), .fields = finding_fields
+	.name = "finding", .plural = "findings", .doc = "Something that is wrong", .size = sizeof(struct finding),
+	.fields = finding_fields
 };
 
 static void add(void *arg, const char *object, const char *problem, const char *repair)
@@ -28,7 +30,8 @@ static void add(void *arg, const char *object, const char *problem, const char *
 	struct arena *ar = v->ctx->arena;
 
 	v->v = arena_grow(ar, v->v, v->n, sizeof(*v->v));
-	v->v[v->n++] = (struct finding){ arena_strdup(ar, object), arena_strdup(ar, problem), arena_strdup(ar, repair) };
+	v->v[v->n++] = (struct finding){ arena_strdup(ar, object), arena_strdup(ar, problem),
+		arena_strdup(ar, repair) };
 }
 
 void verify_found(struct verifying *v, const char *object, const char *repair, const char *problem, ...)
@@ -59,7 +62,8 @@ static void tick(void *arg, uint64_t done)
 
 static struct verifying begin(struct ctx *ctx)
 {
-	return (struct verifying){ .ctx = ctx, .inspector = { .arena = ctx->arena, .found = add, .note = note, .tick = tick } };
+	return (struct verifying){ .ctx = ctx, .inspector = { .arena = ctx->arena, .found = add, .note = note,
+		.tick = tick } };
 }
 
 /* --- authorities and what they issued --- */
@@ -93,7 +97,8 @@ struct issuer_cert *verify_add_cert(struct verifying *v, struct issuer *is, cons
 	struct issuer_cert c = { .file = file };
 
 	if (cert_parse(v->ctx->arena, pem, &c.cert, &why) != 0 || cert_pubkey(&c.cert, &c.pub, &why) != 0) {
-		verify_found(v, file, "git log shows who changed it: take the certificate from an earlier commit", "%s", why.msg);
+		verify_found(v, file, "git log shows who changed it: take the certificate from an earlier commit", "%s",
+			     why.msg);
 		return NULL;
 	}
 	for (size_t i = 0; i < is->n; i++)
@@ -104,7 +109,8 @@ struct issuer_cert *verify_add_cert(struct verifying *v, struct issuer *is, cons
 	if (!c.cert.is_ca || (c.cert.key_usage && !(c.cert.key_usage & (USE_CERT_SIGN | USE_CRL_SIGN))))
 		verify_found(v, file, "reissue it with a profile of authorities: lamassu ca reissue",
 			     "it is not a certificate of an authority: %s",
-			     c.cert.is_ca ? "keyUsage has neither keyCertSign nor cRLSign" : "basicConstraints lacks cA (RFC 5280 4.2.1.9)");
+			     c.cert.is_ca ? "keyUsage has neither keyCertSign nor cRLSign"
+				     : "basicConstraints lacks cA (RFC 5280 4.2.1.9)");
 	is->v = arena_grow(v->ctx->arena, is->v, is->n, sizeof(*is->v));
 	is->v[is->n] = c;
 	return &is->v[is->n++];
@@ -118,7 +124,8 @@ static bool signature_good(const struct cert *c, const struct issuer_cert *by)
 
 	if (alg == NULL) /* an old one, of an imported certificate */
 		return cert_issued_by(c, &by->cert);
-	return sigalg_fits(alg, by->pub) && key_verify(by->pub, alg, c->tbs, false, c->sig, &valid, &ignored) == 0 && valid;
+	return sigalg_fits(alg, by->pub) && key_verify(by->pub, alg, c->tbs, false, c->sig, &valid, &ignored) == 0 &&
+		valid;
 }
 
 static bool could_issue(const struct cert *c, const struct cert *by)
@@ -163,7 +170,8 @@ const char *verify_chain(struct arena *a, const struct cert *c, const struct iss
 
 /* --- all of it --- */
 
-/* The cache is compared with what it stands for; what the fold could not read, and serial numbers used twice, it knows. */
+/* The cache is compared with what it stands for; what the fold could not read, and serial numbers used twice, it
+ * knows. */
 static int verify_cache(struct verifying *v, struct err *e)
 {
 	struct err why = { 0 };
@@ -181,8 +189,10 @@ static int verify_cache(struct verifying *v, struct err *e)
 	if (ledger_bad(v->ctx->state, &bad, &n, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		verify_found(v, bad[i].path, strstr(bad[i].path, "*") ? "revoke the certificate that should not be there"
-								      : "git log on the ledger's branch shows who made it; it counts for nothing",
+		verify_found(v, bad[i].path, strstr(bad[i].path, "*") ? "revoke the certificate that should not be "
+									"there"
+								      : "git log on the ledger's branch shows who "
+									"made it; it counts for nothing",
 			     "%s", bad[i].why);
 	return 0;
 }
@@ -211,12 +221,14 @@ static int verify_all(struct verifying *v, bool all, struct err *e)
 		*e = why;
 		return -1;
 	}
-	verify_found(v, state_config(v->ctx->state)->ledger_branch, "restore what is missing from another clone; git fsck names it", "%s",
+	verify_found(v, state_config(v->ctx->state)->ledger_branch, "restore what is missing from another clone; git "
+								    "fsck names it", "%s",
 		     why.msg);
 	return 0;
 }
 
-int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, struct verified *ret_seen, struct err *e)
+int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, struct verified *ret_seen,
+		struct err *e)
 {
 	struct verifying v = begin(ctx);
 	int r;
@@ -236,7 +248,8 @@ int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, 
 	return 0;
 }
 
-int repo_verify_push(struct ctx *ctx, const char *dir, struct bytes lines, struct finding **ret, size_t *ret_n, struct err *e)
+int repo_verify_push(struct ctx *ctx, const char *dir, struct bytes lines, struct finding **ret, size_t *ret_n,
+		     struct err *e)
 {
 	struct verifying v = begin(ctx);
 

@@ -1,4 +1,5 @@
-/* What git itself would say: which committed files were changed and not committed yet, and how far branches are apart. */
+/* What git itself would say: which committed files were changed and not committed yet, and how far branches are
+ * apart. */
 #include "state/git.h"
 
 DEFINE_AUTO(git_status_list, git_status_list_free)
@@ -14,7 +15,8 @@ int store_uncommitted(struct store *s, struct arena *a, struct strv *ret, struct
 		return 0;
 	git_status_options_init(&o, GIT_STATUS_OPTIONS_VERSION);
 	o.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
-	o.flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES | GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS;
+	o.flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES | GIT_STATUS_OPT_INCLUDE_UNTRACKED |
+		  GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS;
 	if (git_status_list_new(&list, s->repo, &o))
 		return err_git(e, ERR_IO, "work tree");
 	for (size_t i = 0; i < git_status_list_entrycount(list); i++) {
@@ -28,7 +30,8 @@ int store_uncommitted(struct store *s, struct arena *a, struct strv *ret, struct
 	return 0;
 }
 
-int store_apart(struct store *s, const struct oid *ours, const struct oid *theirs, int64_t *ret_ahead, int64_t *ret_behind,
+int store_apart(struct store *s, const struct oid *ours, const struct oid *theirs, int64_t *ret_ahead,
+		int64_t *ret_behind,
 		struct err *e)
 {
 	git_oid x = oid_to_git(ours), y = oid_to_git(theirs);

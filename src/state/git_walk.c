@@ -7,7 +7,8 @@ struct walk {
 	git_revwalk *walk;
 };
 
-int walk_open(struct store *s, struct arena *a, const struct oid *tips, size_t ntips, const struct oid *hidden, size_t nhidden,
+int walk_open(struct store *s, struct arena *a, const struct oid *tips, size_t ntips, const struct oid *hidden,
+	      size_t nhidden,
 	      struct walk **ret, struct err *e)
 {
 	AUTO(git_revwalk) *w = NULL;

@@ -1,5 +1,6 @@
 /* Reads commits, and tells what happened: the policy branch and the ledger as one history, newest first, joined by the
- * operation's id. Reads no further than its caller goes. Never trusts the text of a commit: who may push may write anything. */
+ * operation's id. Reads no further than its caller goes. Never trusts the text of a commit: who may push may write
+ * anything. */
 #include "state/history.h"
 
 #include <stdlib.h>
@@ -135,10 +136,12 @@ static bool same_op(const struct commit *x, const struct commit *y)
 	return x->op_id && y->op_id && strcmp(x->op_id, y->op_id) == 0;
 }
 
-static int give(struct merger *m, struct arena *a, const struct commit *policy, const struct commit *ledger, struct err *e)
+static int give(struct merger *m, struct arena *a, const struct commit *policy, const struct commit *ledger,
+		struct err *e)
 {
 	const struct commit *c = policy ? policy : ledger;
-	struct history_op op = { .time = c->time, .actor = c->who, .op = c->op, .subject = c->subject, .op_id = c->op_id };
+	struct history_op op = { .time = c->time, .actor = c->who, .op = c->op, .subject = c->subject,
+		.op_id = c->op_id };
 
 	if (policy)
 		op.policy_commit = oid_hex(a, &policy->id);
@@ -220,8 +223,8 @@ static bool is_serial(const char *s, size_t n)
 	return n >= 2 && n <= 40 && strspn(s, "0123456789abcdef") >= n;
 }
 
-/* The id in the file name: of records all but the suffix, of entries what stands before the first dot, but ids of authorities
- * may have dots themselves. */
+/* The id in the file name: of records all but the suffix, of entries what stands before the first dot, but ids of
+ * authorities may have dots themselves. */
 static size_t id_length(const char *type, const char *name, bool entry)
 {
 	size_t n = strlen(name);
@@ -253,7 +256,8 @@ static char *object_of(struct arena *a, const char *path)
 	for (size_t i = 0; i < COUNT(known); i++) {
 		size_t n = id_length(known[i].type, name, known[i].entry);
 
-		if (!text_has_prefix(path, known[i].folder) || (strcmp(known[i].type, "certificate") == 0 && !is_serial(name, n)))
+		if (!text_has_prefix(path, known[i].folder) || (strcmp(known[i].type, "certificate") == 0 &&
+								!is_serial(name, n)))
 			continue;
 		return arena_printf(a, "%s/%.*s", known[i].type, (int)n, name);
 	}

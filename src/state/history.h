@@ -13,7 +13,8 @@ struct commit { /* texts are as the commit has them: hostile until they are prin
 	char *op, *op_id;  /* trailers; NULL where the commit is not ours */
 };
 int commit_read(struct store *, struct arena *, const struct oid *, struct commit *ret, struct err *) NODISCARD;
-/* The value of a trailer in a commit's message: the last paragraph's last line "<name>: value"; NULL when there is none. */
+/* The value of a trailer in a commit's message: the last paragraph's last line "<name>: value"; NULL when there is
+ * none. */
 char *commit_trailer(struct arena *, const char *message, const char *name);
 
 /* What one command did: its commits in either history, which have one Lamassu-Op-Id. */

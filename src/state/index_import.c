@@ -1,5 +1,5 @@
-/* Reads the database of cfssl, for `repo import`. It lies here because this folder's index files are the only ones that speak to
- * SQLite. The file is opened for reading only; nothing in its schema is run. */
+/* Reads the database of cfssl, for `repo import`. It lies here because this folder's index files are the only ones that
+ * speak to SQLite. The file is opened for reading only; nothing in its schema is run. */
 #include "state/index_import.h"
 
 #include <string.h>
@@ -25,8 +25,9 @@ static int fail(sqlite3 *db, const char *path, struct err *e)
 
 int cfssl_each(const char *path, int (*cb)(void *arg, const struct cfssl_row *, struct err *), void *arg, struct err *e)
 {
-	static const char sql[] = "SELECT CAST(serial_number AS TEXT), ca_label, authority_key_identifier, status, reason, "
-				  "CAST(revoked_at AS TEXT), CAST(expiry AS TEXT), pem FROM certificates ORDER BY rowid";
+	static const char sql[] = "SELECT CAST(serial_number AS TEXT), ca_label, authority_key_identifier, status, "
+				  "reason, CAST(revoked_at AS TEXT), CAST(expiry AS TEXT), pem FROM certificates ORDER "
+				  "BY rowid";
 	AUTO(sqlite3) *db = NULL;
 	AUTO(sqlite3_stmt) *s = NULL;
 	int r;
@@ -35,13 +36,15 @@ int cfssl_each(const char *path, int (*cb)(void *arg, const struct cfssl_row *, 
 		return fail(db, path, e);
 	sqlite3_limit(db, SQLITE_LIMIT_LENGTH, TEXT_LONGEST);
 	sqlite3_busy_timeout(db, 10000);
-	if (sqlite3_exec(db, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON", NULL, NULL, NULL) != SQLITE_OK ||
+	if (sqlite3_exec(db, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON", NULL, NULL,
+			 NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
 		return fail(db, path, e);
 	while ((r = sqlite3_step(s)) == SQLITE_ROW) {
 		SCOPED_ARENA *a = arena_new();
 		struct cfssl_row row = { .serial = text_of(a, s, 0), .label = text_of(a, s, 1), .aki = text_of(a, s, 2),
-			.status = text_of(a, s, 3), .reason = sqlite3_column_int64(s, 4), .revoked_at = text_of(a, s, 5),
+			.status = text_of(a, s, 3), .reason = sqlite3_column_int64(s, 4),
+			.revoked_at = text_of(a, s, 5),
 			.expiry = text_of(a, s, 6), .pem = text_of(a, s, 7) };
 
 		if (cb(arg, &row, e) != 0)

@@ -12,4 +12,5 @@ struct cfssl_row {
 	char *revoked_at, *expiry; /* as they stand there */
 };
 /* cb's row lives until it returns. ERR_INVALID where the file is no such database. */
-int cfssl_each(const char *path, int (*cb)(void *arg, const struct cfssl_row *, struct err *), void *arg, struct err *) NODISCARD;
+int cfssl_each(const char *path, int (*cb)(void *arg, const struct cfssl_row *, struct err *), void *arg,
+	       struct err *) NODISCARD;

@@ -1,6 +1,6 @@
-/* Looks at histories commit by commit. Guarantees: everything that is wrong is reported, not only the first; only a failure to
- * look (no memory, no permission) is an error. Blobs that the ledger's tip still has are left to inspect_entries, so that each is
- * read once. Never writes but for the mark of what was found right. */
+/* Looks at histories commit by commit. Guarantees: everything that is wrong is reported, not only the first; only a
+ * failure to look (no memory, no permission) is an error. Blobs that the ledger's tip still has are left to
+ * inspect_entries, so that each is read once. Never writes but for the mark of what was found right. */
 #include "state/inspect_parts.h"
 
 #include <stdio.h>
@@ -25,7 +25,8 @@ static const char *short_id(struct arena *a, const struct oid *id)
 
 void scan_report(const struct inspector *in, const char *object, const char *problem, const char *repair)
 {
-	in->found(in->arg, arena_strdup(in->arena, object), arena_strdup(in->arena, problem), arena_strdup(in->arena, repair));
+	in->found(in->arg, arena_strdup(in->arena, object), arena_strdup(in->arena, problem),
+		  arena_strdup(in->arena, repair));
 }
 
 /* "-----BEGIN … PRIVATE KEY-----" on one line, encrypted or not. */
@@ -72,7 +73,8 @@ static void look_at(struct scan *s, const char *path, const struct oid *id, bool
 
 /* --- one commit --- */
 
-static int on_policy_file(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new, struct err *e)
+static int on_policy_file(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+			  struct err *e)
 {
 	struct scan *s = arg;
 
@@ -82,9 +84,11 @@ static int on_policy_file(void *arg, const char *path, const struct tree_entry *
 	return 0;
 }
 
-static int on_ledger_file(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new, struct err *e)
+static int on_ledger_file(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+			  struct err *e)
 {
 	struct scan *s = arg;
+	const char *verb = new ? "changed" : "removed";
 	struct arena *a = s->in->arena;
 
 	(void)e;
@@ -93,10 +97,10 @@ static int on_ledger_file(void *arg, const char *path, const struct tree_entry *
 			look_at(s, path, &new->oid, true);
 		return 0;
 	}
-	scan_report(s->in, path, arena_printf(a, "%s %s the entry, and entries are never %s", whose(s), new ? "changed" : "removed",
-					 new ? "changed" : "removed"),
-	       arena_printf(a, "git show %s:%s has what it was; take the ledger of a clone that lacks that commit",
-			    s->commit->nparents ? short_id(a, &s->commit->parents[0]) : "", path));
+	scan_report(s->in, path,
+		    arena_printf(a, "%s %s the entry, and entries are never %s", whose(s), verb, verb),
+		    arena_printf(a, "git show %s:%s has what it was; take the ledger of a clone that lacks that commit",
+				 s->commit->nparents ? short_id(a, &s->commit->parents[0]) : "", path));
 	if (mode_is_file(old->mode))
 		look_at(s, path, &old->oid, false);
 	return 0;
@@ -108,7 +112,8 @@ static int against_parent(struct scan *s, const struct oid *parent, struct err *
 
 	if (parent && store_commit_tree(s->store, parent, &before, e))
 		return -1;
-	return tree_diff(s->store, parent ? &before : NULL, &s->commit->tree, s->ledger ? on_ledger_file : on_policy_file, s, e);
+	return tree_diff(s->store, parent ? &before : NULL, &s->commit->tree,
+			 s->ledger ? on_ledger_file : on_policy_file, s, e);
 }
 
 static int look_at_commit(struct scan *s, struct arena *a, const struct oid *id, struct err *e)
@@ -123,12 +128,14 @@ static int look_at_commit(struct scan *s, struct arena *a, const struct oid *id,
 		if (against_parent(s, c->nparents ? &c->parents[i] : NULL, e))
 			return -1;
 	if (s->ledger && !c->op_id)
-		s->in->note(s->in->arg, arena_printf(s->in->arena, "ledger commit %s of %s was not made by lamassu: \"%s\"",
+		s->in->note(s->in->arg, arena_printf(s->in->arena, "ledger commit %s of %s was not made by lamassu: "
+								   "\"%s\"",
 						     short_id(a, id), c->who, c->subject));
 	return 0;
 }
 
-static int look_at_commits(struct scan *s, const struct oid *tip, const struct oid *hidden, size_t nhidden, struct err *e)
+static int look_at_commits(struct scan *s, const struct oid *tip, const struct oid *hidden, size_t nhidden,
+			   struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	SCOPED_WALK *w = NULL;
@@ -196,7 +203,8 @@ void inspect_accept(struct state *st)
 	if ((st->flags & STATE_DRY_RUN) || !fs_is_dir(st->private_dir))
 		return;
 	tmp = tmp_path(a, st->private_dir, "verified");
-	if (tmp_write(st->store, tmp, bytes_of(arena_printf(a, "%s\n%s\n", oid_hex(a, &st->ledger.commit), oid_hex(a, &st->policy.commit))),
+	if (tmp_write(st->store, tmp, bytes_of(arena_printf(a, "%s\n%s\n", oid_hex(a, &st->ledger.commit),
+							    oid_hex(a, &st->policy.commit))),
 		      0644, false, &ignored) == 0 &&
 	    rename(tmp, mark_file(st)))
 		unlink(tmp);
@@ -209,8 +217,10 @@ void inspect_history(struct state *st, bool all, const struct inspector *in)
 	struct oid mark[2];
 	bool since = !all && load_mark(st, mark);
 
-	scan_commits(&ledger, st->config.ledger_branch, &st->ledger.commit, since && is_here(st, &mark[0]) ? &mark[0] : NULL);
-	scan_commits(&policy, st->config.policy_branch, &st->policy.commit, since && is_here(st, &mark[1]) ? &mark[1] : NULL);
+	scan_commits(&ledger, st->config.ledger_branch, &st->ledger.commit,
+		     since && is_here(st, &mark[0]) ? &mark[0] : NULL);
+	scan_commits(&policy, st->config.policy_branch, &st->policy.commit,
+		     since && is_here(st, &mark[1]) ? &mark[1] : NULL);
 }
 
 /* --- tips --- */
@@ -228,11 +238,13 @@ struct tip_scan {
 
 static bool is_record(const char *path)
 {
-	return strcmp(path, "lamassu.yaml") == 0 || text_has_prefix(path, "cas/") || text_has_prefix(path, "profiles/") ||
+	return strcmp(path, "lamassu.yaml") == 0 || text_has_prefix(path, "cas/") ||
+		text_has_prefix(path, "profiles/") ||
 	       text_has_prefix(path, "engines/") || text_has_prefix(path, "keys/");
 }
 
-static int on_policy_tip(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new, struct err *e)
+static int on_policy_tip(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+			 struct err *e)
 {
 	struct tip_scan *t = arg;
 	SCOPED_ARENA *a = arena_new();
@@ -244,7 +256,8 @@ static int on_policy_tip(void *arg, const char *path, const struct tree_entry *o
 		if (store_read(t->st->store, a, &new->oid, OBJ_BLOB, BLOB_MAX, &text, &why) != 0)
 			scan_report(t->in, path, why.msg, FETCH);
 	} else if (is_record(path)) {
-		scan_report(t->in, path, "it is a symbolic link or a submodule, which is never followed", "put a file in its place");
+		scan_report(t->in, path, "it is a symbolic link or a submodule, which is never followed",
+			    "put a file in its place");
 	}
 	return 0;
 }
@@ -269,7 +282,8 @@ static int flush(struct tip_scan *t, struct err *e)
 	return r;
 }
 
-static int on_entry(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new, struct err *e)
+static int on_entry(void *arg, const char *path, const struct tree_entry *old, const struct tree_entry *new,
+		    struct err *e)
 {
 	struct tip_scan *t = arg;
 	struct raw_entry *x = &t->v[t->n];
@@ -277,7 +291,8 @@ static int on_entry(void *arg, const char *path, const struct tree_entry *old, c
 
 	(void)old;
 	if (!mode_is_file(new->mode)) {
-		scan_report(t->in, path, "it is a symbolic link or a submodule", "take the ledger of a clone that lacks it");
+		scan_report(t->in, path, "it is a symbolic link or a submodule", "take the ledger of a clone that "
+										 "lacks it");
 		return 0;
 	}
 	if (store_read(t->st->store, t->scratch, &new->oid, OBJ_BLOB, BLOB_MAX, &x->text, &why) != 0) {
@@ -302,7 +317,8 @@ int inspect_entries(struct state *st, int (*cb)(void *arg, const struct raw_entr
 	r = r ? r : tree_diff(st->store, NULL, &st->ledger.tree, on_entry, &t, &why);
 	r = r ? r : flush(&t, &why);
 	arena_free(t.scratch);
-	if (r && (why.code == ERR_INVALID || why.code == ERR_NOT_FOUND || why.code == ERR_IO)) { /* a tree that cannot be read */
+	if (r && (why.code == ERR_INVALID || why.code == ERR_NOT_FOUND ||
+		  why.code == ERR_IO)) { /* a tree that cannot be read */
 		scan_report(in, st->config.ledger_branch, why.msg, FETCH);
 		return 0;
 	}

@@ -13,5 +13,6 @@ struct scan {
 	bool every_blob; /* new entries are looked at too: nobody else will */
 };
 void scan_report(const struct inspector *, const char *object, const char *problem, const char *repair);
-/* Those that `tip` reaches and `since` (NULL: nothing) does not. A history that cannot be read to its end is reported. */
+/* Those that `tip` reaches and `since` (NULL: nothing) does not. A history that cannot be read to its end is reported.
+ * */
 void scan_commits(struct scan *, const char *branch, const struct oid *tip, const struct oid *since);

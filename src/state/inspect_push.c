@@ -1,6 +1,6 @@
-/* The hook of a server (pre-receive): judges a push by git's three words a line, before any branch moves. Guarantees: the ledger
- * is never rewritten, shortened or deleted, and no private key enters any branch. Reads quarantined objects through the
- * environment that git gives its hooks; writes nothing. */
+/* The hook of a server (pre-receive): judges a push by git's three words a line, before any branch moves. Guarantees:
+ * the ledger is never rewritten, shortened or deleted, and no private key enters any branch. Reads quarantined objects
+ * through the environment that git gives its hooks; writes nothing. */
 #include <stdio.h>
 #include <string.h>
 
@@ -47,8 +47,8 @@ static int read_updates(struct push *p, struct bytes lines, struct err *e)
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		p->v = arena_grow(p->arena, p->v, p->n, sizeof(*p->v));
 		if (read_update(p->arena, line, &p->v[p->n]) != 0)
-			return err_set(e, ERR_USAGE, "standard input: expected lines \"OLD NEW REF\", as git gives them to its "
-				       "pre-receive hook");
+			return err_set(e, ERR_USAGE, "standard input: expected lines \"OLD NEW REF\", as git gives "
+						     "them to its pre-receive hook");
 		p->n++;
 	}
 	return 0;
@@ -65,7 +65,8 @@ static bool config_at(struct push *p, const struct oid *commit, struct config *r
 	bool found;
 
 	return store_commit_tree(p->store, commit, &tree, &ignored) == 0 &&
-	       tree_find(p->store, &tree, config_type.path, &found, &t, &ignored) == 0 && found && mode_is_file(t.mode) &&
+	       tree_find(p->store, &tree, config_type.path, &found, &t, &ignored) == 0 && found &&
+		       mode_is_file(t.mode) &&
 	       store_read(p->store, p->arena, &t.oid, OBJ_BLOB, FS_LIMIT_DOC, &text, &ignored) == 0 &&
 	       rec_load(p->arena, &config_type, config_type.path, text, ret, &ignored) == 0;
 }
@@ -122,7 +123,8 @@ static void check_ledger(struct push *p, const struct update *u)
 	}
 	if (store_commit_tree(p->store, &u->new, &tree, &why) != 0 ||
 	    store_lookup(p->store, &tree, "format", &found, &type, &format, &why) != 0 || !found || type != OBJ_BLOB)
-		scan_report(p->in, u->ref, "it is not a ledger: it has no file \"format\"", "push the branch that lamassu init made");
+		scan_report(p->in, u->ref, "it is not a ledger: it has no file \"format\"",
+			    "push the branch that lamassu init made");
 	else
 		scan_commits(&s, u->ref, &u->new, u->made ? NULL : &u->old);
 }

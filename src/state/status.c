@@ -1,5 +1,5 @@
-/* How the repository stands. Only looks: takes no lock for longer than a glance, repairs nothing, and is content with less where
- * something cannot be told. */
+/* How the repository stands. Only looks: takes no lock for longer than a glance, repairs nothing, and is content with
+ * less where something cannot be told. */
 #include "state/status.h"
 
 #include <string.h>
@@ -32,12 +32,14 @@ static int cache_state(struct state *st, char **ret, struct err *e)
 
 /* --- remotes --- */
 
-static int apart(struct state *st, const char *remote, const struct tip *ours, bool *ret_fetched, int64_t *ret_ahead, int64_t *ret_behind,
+static int apart(struct state *st, const char *remote, const struct tip *ours, bool *ret_fetched, int64_t *ret_ahead,
+		 int64_t *ret_behind,
 		 struct err *e)
 {
 	struct oid theirs;
 
-	if (store_ref(st->store, arena_printf(st->arena, "refs/remotes/%s/%s", remote, ours->ref + strlen("refs/heads/")), ret_fetched,
+	if (store_ref(st->store, arena_printf(st->arena, "refs/remotes/%s/%s", remote,
+					      ours->ref + strlen("refs/heads/")), ret_fetched,
 		      &theirs, e))
 		return -1;
 	return *ret_fetched ? store_apart(st->store, &ours->commit, &theirs, ret_ahead, ret_behind, e) : 0;
@@ -55,7 +57,8 @@ static int list_remotes(struct state *st, struct vec *ret, struct err *e)
 		struct remote_status *r = &v[i];
 
 		r->name = names.v[i];
-		r->url = arena_strdup(st->arena, store_config(st->store, arena_printf(st->arena, "remote.%s.url", names.v[i])));
+		r->url = arena_strdup(st->arena, store_config(st->store, arena_printf(st->arena, "remote.%s.url",
+										      names.v[i])));
 		if (apart(st, names.v[i], &st->policy, &r->policy_fetched, &r->policy_ahead, &r->policy_behind, e) ||
 		    apart(st, names.v[i], &st->ledger, &r->ledger_fetched, &r->ledger_ahead, &r->ledger_behind, e))
 			return -1;

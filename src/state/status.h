@@ -28,6 +28,6 @@ struct repo_status {
 	int64_t private_keys;  /* files of the software engine, which are only here */
 	struct strv advice;
 };
-/* Fills all but the counts of records, the keys and the advice. Looks at the cache as it is: bringing it up to date is left to
- * the first question. */
+/* Fills all but the counts of records, the keys and the advice. Looks at the cache as it is: bringing it up to date is
+ * left to the first question. */
 int state_status(struct state *, struct repo_status *ret, struct err *) NODISCARD;
