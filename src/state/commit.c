@@ -219,6 +219,7 @@ int state_commit(struct state *st, const char *subject, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct txn t;
+	int64_t to_view = st->flags & STATE_DRY_RUN ? 0 : view_pending(st);
 	int r;
 
 	if (!st->nchanges && !st->nentries)
@@ -230,8 +231,7 @@ int state_commit(struct state *st, const char *subject, struct err *e)
 	txn_end(&t);
 	if (r)
 		return -1;
-	if (!(st->flags & STATE_DRY_RUN))
-		view_update(st);
 	state_clear(st);
+	view_update(st, to_view);
 	return state_new_op(st, e);
 }

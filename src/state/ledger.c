@@ -10,6 +10,7 @@
 #include "crypto/cert.h"
 #include "state/entry.h"
 #include "state/internal.h"
+#include "state/view.h"
 
 enum { CRL_STORED_MAX = 256 << 10, ROWS = 64 };
 
@@ -481,9 +482,11 @@ int ledger_reindex(struct state *st, void (*progress)(void *, uint64_t done), vo
 {
 	struct index *ix;
 
-	if (state_index(st, &ix, e) != 0 || index_drop(ix, e) != 0)
+	if (state_index(st, &ix, e) != 0 || index_drop(ix, e) != 0 ||
+	    index_sync(ix, st->store, &st->ledger.commit, progress, arg, e) != 0)
 		return -1;
-	return index_sync(ix, st->store, &st->ledger.commit, progress, arg, e);
+	view_rebuild(st);
+	return 0;
 }
 
 const char *ledger_tip(struct state *st)

@@ -68,15 +68,19 @@ static int drop_older(struct state *st, int64_t added, struct err *e)
 	return 0;
 }
 
-void view_update(struct state *st)
+int64_t view_pending(const struct state *st)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; wanted(st) && i < st->nentries; i++)
+		n += text_has_prefix(st->entries[i].path, "issued/");
+	return n;
+}
+
+void view_update(struct state *st, int64_t added)
 {
 	struct err e = { 0 };
-	int64_t added = 0;
 
-	if (!wanted(st))
-		return;
-	for (size_t i = 0; i < st->nentries; i++)
-		added += text_has_prefix(st->entries[i].path, "issued/");
 	if (added == 0)
 		return;
 	if (show_newest(st, added < st->config.view ? added : st->config.view, &e) != 0 || drop_older(st, added, &e) != 0)

@@ -13,4 +13,7 @@ load helpers
 	serial=$(openssl x509 -in ../a.pem -noout -serial | cut -d= -f2 | tr A-F a-f)
 	openssl x509 -in "certs/root/$serial.pem" -outform DER | cmp - <(openssl x509 -in ../a.pem -outform DER)
 	[ -z "$(git status --porcelain)" ]
+	rm -r certs
+	ok lamassu repo reindex
+	[ "$(find certs -name '*.pem' | wc -l)" -eq 3 ]
 }
