@@ -10,6 +10,7 @@
 #include "cmd/manual.h"
 #include "cmd/open.h"
 #include "cmd/profile.h"
+#include "cmd/refs.h"
 #include "cmd/repo.h"
 
 struct help_args {
@@ -22,7 +23,7 @@ struct completion_args {
 	const char *shell;
 };
 struct man_args {
-	bool list;
+	bool list, types;
 	const char *page;
 };
 
@@ -82,6 +83,10 @@ static int man_run(struct ctx *ctx, void *v, struct err *e)
 	struct man_args *args = v;
 	SCOPED_BUF text = buf_init(BUF_TEXT);
 
+	for (const struct record_type *t = record_types; args->types && t->name; t++)
+		buf_printf(&text, "%s\n", t->name);
+	if (args->types)
+		return print(ctx, &text, e);
 	if (args->list)
 		cli_man_list(&lamassu_cli, &text);
 	else if (cli_man(&lamassu_cli, args->page, &text, e) != 0)
@@ -101,7 +106,11 @@ static const struct operand man_operands[] = {
 	PARAM(man_args, page, "page", "A name from --list, or a noun; else the program's page.", .flags = P_OPTIONAL),
 	OEND
 };
-static const struct opt man_opts[] = { OFLAG(man_args, list, 0, "Print the names of all pages."), OEND };
+static const struct opt man_opts[] = {
+	OFLAG(man_args, list, 0, "Print the names of all pages."),
+	OFLAG(man_args, types, 0, "Print the kinds of record, for `profile schema`."),
+	OEND
+};
 
 static const struct cmd cmd_completion = {
 	.name = "completion",
