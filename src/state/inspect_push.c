@@ -133,15 +133,17 @@ static void check_policy(struct push *p, const struct update *u)
 {
 	struct scan s = { .store = p->store, .in = p->in };
 	struct err ignored = { 0 };
-	struct oid tree, head;
+	struct oid tip, since;
 	bool found = false;
 
 	/* other refs may point to anything */
-	if (u->deleted || store_commit_tree(p->store, &u->new, &tree, &ignored) != 0)
+	if (u->deleted || !store_peel(p->store, &u->new, &tip))
 		return;
-	if (u->made && store_ref(p->store, "HEAD", &found, &head, &ignored) != 0)
+	if (!u->made)
+		found = store_peel(p->store, &u->old, &since);
+	else if (store_ref(p->store, "HEAD", &found, &since, &ignored) != 0)
 		found = false;
-	scan_commits(&s, u->ref, &u->new, !u->made ? &u->old : found ? &head : NULL);
+	scan_commits(&s, u->ref, &tip, found ? &since : NULL);
 }
 
 int inspect_push(const char *dir, struct bytes lines, const struct inspector *in, struct err *e)

@@ -70,6 +70,7 @@ int walk_open(struct store *, struct arena *, const struct oid *tips, size_t nti
 	      struct walk **ret, struct err *) NODISCARD;
 int walk_next(struct walk *, bool *ret_more, struct oid *ret, struct err *) NODISCARD;
 void walk_close(struct walk *); /* NULL is allowed */
+bool store_peel(struct store *, const struct oid *, struct oid *ret_commit); /* a commit, or a tag of one; false: neither */
 static inline void walk_close_scoped(struct walk **w)
 {
 	walk_close(*w);

@@ -53,6 +53,10 @@ refused() { # refused TEXT COMMAND…
 	openssl genpkey -algorithm ED25519 -out key.txt
 	git add -f key.txt && git commit -qm key && git rm -q key.txt && git commit -qm 'no key'
 	refused 'holds a private key' git push origin feature
+	git tag -m annotated marked feature
+	refused 'holds a private key' git push origin marked
+	blob=$(git hash-object -w lamassu.yaml)
+	ok git push -q origin "$blob:refs/notes/file"
 	git switch -q main
 	plant() { mkdir -p revoked/00/00/00 && echo 'nonsense: true' >revoked/00/00/00/77.yaml; }
 	on_ledger plant
