@@ -70,11 +70,16 @@ int generic_set(struct ctx *ctx, const struct generic_set *a, const struct schem
 
 int generic_load(struct ctx *ctx, const char *file, const struct schema *type, void *rec, struct err *e)
 {
+	const char *name = strcmp(file, "-") == 0 ? "standard input" : file;
 	struct bytes text;
 
-	if (fs_read_input(ctx->arena, file, REC_MAX_BYTES, &text, e) != 0)
+	if (fs_read_input(ctx->arena, file, REC_MAX_BYTES, &text, e) != 0 ||
+	    rec_load(ctx->arena, type, name, text, rec, e) != 0)
 		return -1;
-	return rec_load(ctx->arena, type, strcmp(file, "-") == 0 ? "standard input" : file, text, rec, e);
+	if (ctx->state == NULL || refs_check(ctx, type, rec, e) == 0)
+		return 0;
+	rec_place(ctx->arena, type, name, text, arena_strdup(ctx->arena, e->msg), e);
+	return -1;
 }
 
 int generic_schema(struct ctx *ctx, const struct schema *type, struct err *e)

@@ -43,10 +43,14 @@ static int each_ref(struct ctx *ctx, const struct schema *s, const void *rec,
 
 static int must_exist(void *arg, struct ctx *ctx, const struct field *f, const char *id, struct err *e)
 {
+	struct err why = { 0 };
+
 	(void)arg;
 	if (f->to->path == NULL || state_has(ctx->state, f->to, id))
 		return 0;
-	return err_set(e, ERR_INVALID, "%s: there is no %s \"%s\"", f->name, f->to->name, id);
+	if (state_get(ctx->state, f->to, id, arena_alloc(ctx->arena, 1, f->to->size), &why) == 0)
+		return 0;
+	return err_set(e, ERR_INVALID, "%s: %s", f->name, why.msg);
 }
 
 int refs_check(struct ctx *ctx, const struct schema *s, const void *rec, struct err *e)

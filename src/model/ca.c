@@ -73,15 +73,15 @@ static const char *const type_aka[] = { "ca_type", NULL };
 
 static const struct field ca_create_fields[] = {
 	STR(ca_create_doc, id, "Identifier."),
-	STR(ca_create_doc, parent_id, "Authority that issues this one; absent for a root."),
+	REF(ca_create_doc, parent_id, &ca_type, "Authority that issues this one; absent for a root."),
 	OBJ(ca_create_doc, subject, &subject_type, "Distinguished name."),
 	OBJ(ca_create_doc, key_metadata, &key_spec_type, "The key to make or to use."),
 	OBJ(ca_create_doc, ca_expiration, &validity_type, "Validity of the authority's certificate; beats its profile's."),
-	STR(ca_create_doc, profile_id, "Profile that shapes this authority's own certificate."),
-	STR(ca_create_doc, ca_issuance_profile_id, "Default profile for what it issues."),
-	STR(ca_create_doc, issuance_profile_id,
+	REF(ca_create_doc, profile_id, &profile_type, "Profile that shapes this authority's own certificate."),
+	REF(ca_create_doc, ca_issuance_profile_id, &profile_type, "Default profile for what it issues."),
+	REF(ca_create_doc, issuance_profile_id, &profile_type,
 	    "The first of the two above if that profile has sign_as_ca, else the second."),
-	STR(ca_create_doc, engine_id, "Engine where the key is made."),
+	REF(ca_create_doc, engine_id, &engine_type, "Engine where the key is made."),
 	STR(ca_create_doc, type, "MANAGED; accepted for compatibility.", .aka = type_aka),
 	ANY(ca_create_doc, metadata, "Free key-value data."),
 	END

@@ -85,15 +85,28 @@ static int tar_octal(const unsigned char *p, size_t n, size_t *ret)
 	return 0;
 }
 
+/* The sum over the header, its own field counted as spaces (POSIX, ustar). */
+static bool tar_header_ok(const unsigned char *h)
+{
+	size_t told, sum = 0;
+
+	for (size_t i = 0; i < TAR_BLOCK; i++)
+		sum += i >= 148 && i < 156 ? ' ' : h[i];
+	return memcmp(h + 257, "ustar", 5) == 0 && tar_octal(h + 148, 8, &told) == 0 && told == sum;
+}
+
+/* An archive without its end was cut off: nothing of it is taken. */
 static int add_tar(struct collecting *c, struct bytes t, struct err *e)
 {
-	for (size_t at = 0; at + TAR_BLOCK <= t.n && t.p[at];) {
+	for (size_t at = 0; at + TAR_BLOCK > t.n || t.p[at];) {
 		const unsigned char *h = t.p + at;
-		const char *name = arena_strndup(c->ar, (const char *)h, strnlen((const char *)h, 100));
+		const char *name;
 		size_t size;
 
-		if (memcmp(h + 257, "ustar", 5) != 0 || tar_octal(h + 124, 12, &size) != 0 || size > t.n - at - TAR_BLOCK)
+		if (at + TAR_BLOCK > t.n || !tar_header_ok(h) || tar_octal(h + 124, 12, &size) != 0 ||
+		    size > t.n - at - TAR_BLOCK)
 			return err_set(e, ERR_INVALID, "standard input: damaged tar archive");
+		name = arena_strndup(c->ar, (const char *)h, strnlen((const char *)h, 100));
 		if ((h[156] == '0' || h[156] == '\0') &&
 		    add(c, name, NULL, (struct bytes){ h + TAR_BLOCK, size }, e) != 0)
 			return -1;
@@ -113,6 +126,8 @@ static int add_text(struct collecting *c, const char *name, struct bytes text, s
 		return add(c, name, NULL, text, e);
 	if (csr_split(c->ar, text, &ders, &n, e) != 0)
 		return err_ctx(e, "%s", name);
+	if (n == 1 && ders[0].n == 0) /* damaged, as the reader will say */
+		return add(c, name, NULL, text, e);
 	for (size_t i = 0; i < n; i++)
 		if (add(c, n == 1 ? name : arena_printf(c->ar, "%s:%zu", name, i + 1), NULL, ders[i], e) != 0)
 			return -1;

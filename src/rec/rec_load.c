@@ -380,6 +380,20 @@ static int bind_member(struct load *l, struct members *m, const struct node *key
 	return 0;
 }
 
+/* The value of the member that a path or a message begins with ("validity.duration", "name: is too long"), at any depth;
+ * the mapping itself where it has no such member. */
+static const struct node *place_of(struct arena *a, const struct schema *s, const struct node *n, const char *path)
+{
+	size_t len = strcspn(path, ".:"), i = 0;
+	const struct field *f = s && n->kind == NODE_MAP ? field_find(s, arena_strndup(a, path, len)) : NULL;
+
+	while (f && i < n->n && field_find(s, n->items[i].text) != f)
+		i += 2;
+	if (!f || i >= n->n)
+		return n;
+	return path[len] == '.' ? place_of(a, f->sub, &n->items[i + 1], path + len + 1) : &n->items[i + 1];
+}
+
 /* After the last member: what is missing, and the rules between fields. */
 static int finish_map(struct load *l, struct members *m, const struct node *n)
 {
@@ -398,10 +412,11 @@ static int finish_map(struct load *l, struct members *m, const struct node *n)
 			return bad(l, n, &here, "is required");
 	}
 	if (m->s->check && m->s->check(l->a, m->rec, l->e) != 0) {
+		const struct node *culprit = place_of(l->a, m->s, n, l->e->msg);
 		SCOPED_BUF where = buf_init(256);
 
 		put_path(m->at, &where);
-		return err_ctx(l->e, "%s:%zu:%zu%s%s", l->file, n->line, n->column, where.n ? ": " : "", buf_str(&where));
+		return err_ctx(l->e, "%s:%zu:%zu%s%s", l->file, culprit->line, culprit->column, where.n ? ": " : "", buf_str(&where));
 	}
 	return 0;
 }
@@ -432,6 +447,20 @@ int rec_load(struct arena *a, const struct schema *s, const char *file, struct b
 		return -1;
 	memcpy(rec, fresh, s->size);
 	return 0;
+}
+
+void rec_place(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path, struct err *e)
+{
+	struct err ignored = { 0 };
+	const struct node *n;
+	struct doc doc;
+
+	if (doc_parse(a, file, text, &doc, &ignored) != 0) {
+		err_ctx(e, "%s", file);
+		return;
+	}
+	n = place_of(a, s, &doc.root, path);
+	err_ctx(e, "%s:%zu:%zu", file, n->line, n->column);
 }
 
 /* A default stands in the table as in a document; lists and mappings in flow style. */

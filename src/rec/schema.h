@@ -89,6 +89,8 @@ enum { REC_MAX_BYTES = 1 << 20, REC_MAX_DEPTH = 16, REC_MAX_NODES = 100000 };
 /* Reads one document into *rec (size of schema, overwritten). `file` is for messages "file:line:column: field: why".
  * Refused: unknown and duplicate fields, aliases, anchors, tags, NUL, null, a second document, more than the limits. */
 int rec_load(struct arena *, const struct schema *, const char *file, struct bytes text, void *rec, struct err *) NODISCARD;
+/* Prefixes the error with "file:line:column" of the field at a path, in a document that rec_load has read. */
+void rec_place(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path, struct err *);
 /* Sets every field to its default, as rec_load does for an empty mapping (required fields stay empty). */
 void rec_default(struct arena *, const struct schema *, void *rec);
 /* Runs schema->check of the record and its parts on a record that was built in memory. */
