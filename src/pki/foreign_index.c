@@ -122,6 +122,8 @@ int foreign_index(struct ctx *ctx, const char *file, const char *const *dirs, st
 
 	if (fs_read_input(ctx->arena, file, FS_LIMIT_BATCH, &text, e) != 0)
 		return -1;
+	if (text.n && memchr(text.p, 0, text.n))
+		return err_set(e, ERR_INVALID, "%s: has bytes that no text has", name);
 	for (char *line = arena_strndup(ctx->arena, (const char *)text.p, text.n), *next; line; line = next) {
 		struct foreign_cert c = { .where = arena_printf(ctx->arena, "%s:%zu", name, ++row) };
 

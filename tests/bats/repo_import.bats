@@ -131,6 +131,8 @@ field() { jq -r "$1" <<<"$output"; }
 	attempt 5 'is recorded twice: index.txt:1 and index.txt:5'
 	sed 's/^V\t[0-9]*Z/V\t269999999999Z/' ../sound/index.txt >../old/index.txt
 	attempt 2 'index.txt:1: the end'
+	printf 'V\t\0\n' >../old/index.txt
+	attempt 2 'bytes that no text has'
 	rm ../old/index.txt
 	attempt 3 'no index.txt was found'
 	fails 2 'say what keeps' lamassu repo import ../old
