@@ -1,5 +1,5 @@
-/* Walks over commits: newest first, by the committer's time, and only as far as the caller goes. And what a tag names.
- * */
+/* Walks over commits: newest first, by the committer's time, and only as far as the caller goes. And what a tag
+ * names. */
 #include "state/git.h"
 
 DEFINE_AUTO(git_object, git_object_free)
@@ -56,8 +56,8 @@ bool store_peel(struct store *s, const struct oid *id, struct oid *ret)
 	AUTO(git_object) *named = NULL, *commit = NULL;
 	git_oid o = oid_to_git(id);
 
-	if (git_object_lookup(&named, s->repo, &o, GIT_OBJECT_ANY) || git_object_peel(&commit, named,
-										      GIT_OBJECT_COMMIT))
+	if (git_object_lookup(&named, s->repo, &o, GIT_OBJECT_ANY) ||
+	    git_object_peel(&commit, named, GIT_OBJECT_COMMIT))
 		return false;
 	*ret = oid_of_git(git_object_id(commit));
 	return true;
