@@ -51,10 +51,14 @@ int (err_ctx)(struct err *e, const char *fmt, ...)
 {
 	char raw[MSG];
 	va_list ap;
+	size_t n;
 
 	va_start(ap, fmt);
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
+	n = strlen(raw);
+	if (strncmp(e->msg, raw, n) == 0 && (e->msg[n] == ' ' || e->msg[n] == ':'))
+		return -1;
 	return err_set(e, e->code, "%s: %s", raw, e->msg);
 }
 
