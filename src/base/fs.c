@@ -289,6 +289,13 @@ bool fs_is_dir(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool fs_names_dir(const char *path)
+{
+	size_t n = strlen(path);
+
+	return fs_is_dir(path) || (n > 0 && path[n - 1] == '/');
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

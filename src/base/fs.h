@@ -27,6 +27,7 @@ int fs_sync_dir(const char *path, struct err *) NODISCARD;
 bool fs_exists(const char *path); /* a dangling symlink exists */
 bool fs_is_dir(const char *path);
 bool fs_is_temp(const char *name); /* of a file that fs_write was writing */
+bool fs_names_dir(const char *path); /* is a folder, or ends with / */
 /* Names in a folder, sorted, without . and ..; at most `max` of them. */
 int fs_list(struct arena *, const char *path, size_t max, struct strv *ret, struct err *) NODISCARD;
 char *fs_join(struct arena *, const char *dir, const char *name);

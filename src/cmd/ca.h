@@ -16,9 +16,11 @@ struct ca_ref { /* args of verbs that take only an authority */
 extern const struct operand ca_operand[];
 /* Prints an authority as `ca show` does. */
 int ca_print(struct ctx *, const struct authority *, struct err *) NODISCARD;
-/* "k=v" list to JSON. */
+/* "k=v" list into a JSON object; *ret_json is what there was, or NULL. */
 int metadata_from_list(struct ctx *, const struct strv *, char **ret_json, struct err *) NODISCARD;
 /* Whether publishing its CRLs needs the network: to be asked before anything is written (net/net.h). */
 int ca_crl_need(struct ctx *, const struct ca *, struct err *) NODISCARD;
-/* Makes, records and publishes the full CRLs of an authority, and commits; prints nothing. */
-int ca_crl_now(struct ctx *, const char *id, struct err *) NODISCARD;
+/* Syncs with the remote as crl.sync says, before CRLs are made; records that were read before may have changed. */
+int ca_crl_sync(struct ctx *, struct err *) NODISCARD;
+/* Makes, records and publishes the full CRLs of an authority, and commits; prints nothing. They go to `folder` too unless it is NULL. */
+int ca_crl_now(struct ctx *, const char *id, const char *folder, struct err *) NODISCARD;

@@ -111,13 +111,15 @@ static int need_network(struct revoking *r, struct err *e)
 /* One CRL for each authority concerned; made from the committed ledger. */
 static int make_crls(struct revoking *r, struct err *e)
 {
+	if (r->n > 0 && ca_crl_sync(r->ctx, e) != 0)
+		return err_ctx(e, "it is recorded, but no CRL was made");
 	for (size_t i = 0; i < r->n && !r->ctx->dry_run; i++) {
 		size_t before = 0;
 
 		while (before < i && strcmp(r->v[before].ca, r->v[i].ca) != 0)
 			before++;
-		if (before == i && ca_crl_now(r->ctx, r->v[i].ca, e) != 0)
-			return err_ctx(e, "%s, but no CRL was made", r->done);
+		if (before == i && ca_crl_now(r->ctx, r->v[i].ca, NULL, e) != 0)
+			return err_ctx(e, "it is recorded, but no CRL was made");
 	}
 	return 0;
 }

@@ -122,9 +122,9 @@ void ext_aki(struct arena *a, struct exts *x, struct bytes keyid)
 }
 
 /* One distribution point: the URIs are ways to the same CRL. */
-int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv *uris, struct err *e)
+int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv *uris, struct bytes issuer, struct err *e)
 {
-	struct bytes *parts = arena_new_array(a, uris->n + 1, struct bytes), full;
+	struct bytes *parts = arena_new_array(a, uris->n + 1, struct bytes), full, by = { 0 };
 
 	for (size_t i = 0; i < uris->n; i++)
 		if (gn_uri(a, uris->v[i], &parts[i], e) < 0)
@@ -132,8 +132,9 @@ int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv 
 	if (uris->n == 0)
 		return 0;
 	full = der_join(a, DER_CTX_CONS, parts, uris->n);
-	exts_add(a, x, oid, false,
-		 DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, full))));
+	if (issuer.n) /* cRLIssuer; directoryName is explicit because Name is a CHOICE */
+		by = DER_JOIN(a, DER_CTX_CONS | 2, DER_JOIN(a, DER_CTX_CONS | 4, issuer));
+	exts_add(a, x, oid, false, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, full), by)));
 	return 0;
 }
 

@@ -57,7 +57,8 @@ int ext_eku(struct arena *, struct exts *, const struct strv *canonical, struct 
 int ext_parse_eku(struct arena *, struct bytes value, struct strv *ret_canonical, struct err *) NODISCARD;
 void ext_ski(struct arena *, struct exts *, struct bytes keyid);
 void ext_aki(struct arena *, struct exts *, struct bytes keyid);
-int ext_cdp(struct arena *, struct exts *, const char *oid /* OID_CDP or OID_FRESHEST */, const struct strv *uris, struct err *) NODISCARD;
+/* OID_CDP or OID_FRESHEST; `issuer` is the name of who signs the CRL where that is not the certificate's issuer. */
+int ext_cdp(struct arena *, struct exts *, const char *oid, const struct strv *uris, struct bytes issuer, struct err *) NODISCARD;
 int ext_aia(struct arena *, struct exts *, const struct strv *ocsp, const struct strv *issuers, struct err *) NODISCARD;
 int ext_policies(struct arena *, struct exts *, const struct policy_info *, size_t n, struct err *) NODISCARD;
 int ext_name_constraints(struct arena *, struct exts *, const struct name_constraints *, struct err *) NODISCARD; /* critical */

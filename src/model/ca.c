@@ -12,7 +12,9 @@ const char *const ca_status_names[] = { "ACTIVE", "EXPIRED", "REVOKED", "INACTIV
 
 static const struct field ca_crl_fields[] = {
 	INT(ca_crl, crl_update_interval_hours, "How often a new CRL is due; 0 is on demand only.", .dflt = "0", .max = 87600),
-	STRV(ca_crl, crl_distribution_points, "Addresses of this authority's CRL, put into what it issues."),
+	DUR(ca_crl, validity, "How long a CRL is good for. Absent: crl.validity of lamassu.yaml, and longer than the interval.", .min = 60,
+	    .max = INT64_C(3153600000)),
+	STRV(ca_crl, crl_distribution_points, "Addresses of this authority's CRL, put into what it issues; with ${partition} when it is partitioned."),
 	STR(ca_crl, issuer_key, "Key that signs the CRLs instead of the authority's own (indirect CRL)."),
 	INT(ca_crl, partitions, "How many partitions the CRL has; 0 is one CRL for all.", .dflt = "0", .max = 4096),
 	STRV(ca_crl, publish, "Where `ca crl` puts new CRLs: folders, and http or https addresses that take a PUT of ADDRESS/NAME.crl."),

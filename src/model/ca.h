@@ -16,6 +16,7 @@ struct key_spec { /* key_metadata of the input document */
 
 struct ca_crl {
 	int64_t crl_update_interval_hours;
+	struct dur validity;
 	struct strv crl_distribution_points;
 	char *issuer_key;   /* indirect CRL issuer: key reference */
 	int64_t partitions;

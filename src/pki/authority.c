@@ -12,6 +12,7 @@
 #include "crypto/key.h"
 #include "crypto/name.h"
 #include "engine/engine.h"
+#include "pki/crl_parts.h"
 #include "state/ledger.h"
 
 enum { MAX_LEVELS = 32 };
@@ -105,26 +106,36 @@ static int load_chain(struct ctx *ctx, const char *id, int depth, struct authori
 	return 0;
 }
 
-/* `ca show SERIAL` finds the authority that a certificate belongs to (C8). */
-static int by_serial(struct ctx *ctx, const char *ref, char **ret_id, struct err *e)
+/* `ca show SERIAL` finds the authority that a certificate belongs to (C8); NULL: none. */
+static char *by_serial(struct ctx *ctx, const char *ref)
 {
 	struct certrec rec;
 	struct err miss = { 0 };
 
-	if (strlen(ref) < 8 || ledger_cert(ctx->state, NULL, ref, &rec, &miss) != 0 || rec.ca_id == NULL)
-		return -1;
-	(void)e;
-	*ret_id = rec.ca_id;
-	return 0;
+	return strlen(ref) >= 8 && ledger_cert(ctx->state, NULL, ref, &rec, &miss) == 0 ? rec.ca_id : NULL;
+}
+
+/* A CRL issuer that has no certificate yet signs nothing yet. */
+static int find_crl_issuer(struct ctx *ctx, struct authority *a, struct err *e)
+{
+	struct err none = { 0 };
+	struct cert signer;
+	struct key k;
+
+	if (a->rec.crl.issuer_key == NULL)
+		return 0;
+	if (crl_signer(ctx, &a->rec, &k, &signer, &none) == 0)
+		a->crl_issuer = signer.subject;
+	else if (none.code != ERR_NOT_FOUND)
+		*e = none;
+	return e->code == ERR_NONE ? 0 : -1;
 }
 
 int authority_load(struct ctx *ctx, const char *ref, struct authority *ret, struct err *e)
 {
-	char *id;
+	char *id = state_has(ctx->state, &ca_type, ref) ? NULL : by_serial(ctx, ref);
 
-	if (!state_has(ctx->state, &ca_type, ref) && by_serial(ctx, ref, &id, e) == 0)
-		ref = id;
-	return load_chain(ctx, ref, 0, ret, e);
+	return load_chain(ctx, id ? id : ref, 0, ret, e) != 0 ? -1 : find_crl_issuer(ctx, ret, e);
 }
 
 int authority_key_record(struct ctx *ctx, const struct authority *a, struct key *ret, struct err *e)

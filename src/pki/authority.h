@@ -19,12 +19,13 @@ struct authority {
 	struct authority *parent;  /* NULL: root, or unknown */
 	EVP_PKEY *key;             /* owned; NULL until authority_open_key */
 	const struct sigalg *alg;
+	struct bytes crl_issuer;   /* name of who signs its CRLs where it is not itself; n = 0 */
 };
 
 void authority_release(struct authority *);
 #define SCOPED_AUTHORITY __attribute__((cleanup(authority_release))) struct authority
 
-/* By id, or by the serial number of any of its certificates. Loads the parents too. */
+/* By id, or by the serial number of any of its certificates. Loads the parents too; crl_issuer of the authority alone. */
 int authority_load(struct ctx *, const char *ref, struct authority *ret, struct err *) NODISCARD;
 /* Opens the signing key. ERR_DENIED when the authority has none here. */
 int authority_open_key(struct ctx *, struct authority *, struct err *) NODISCARD;

@@ -64,6 +64,11 @@ static int plan_subject(struct planning *p, struct err *e)
 	struct tbs *t = &p->plan.tbs;
 	const char *source = "request";
 
+	if (p->wishes->keep_subject) {
+		t->subject = base;
+		plan_reason(p, "subject", "rule", "as it was");
+		return 0;
+	}
 	if (p->wishes->subject) {
 		if (name_parse(p->ar, p->wishes->subject, &base, e) != 0)
 			return err_ctx(e, "subject");

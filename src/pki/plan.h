@@ -25,6 +25,7 @@ struct wishes {
 	const char *device;        /* ${device_id} */
 	bool allow_outlive;
 	int64_t path_length;       /* of a CA; -1: the profile's */
+	bool keep_subject;         /* the request's subject stays byte for byte: renewals of authorities */
 };
 #define NO_WISHES ((struct wishes){ .path_length = -1 })
 

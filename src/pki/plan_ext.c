@@ -14,25 +14,41 @@ static const struct ext *requested(const struct planning *p, const char *oid)
 
 /* --- basic constraints --- */
 
+/* How many authorities may follow the issuer: the least that it or an ancestor leaves; -1: no limit. Those with the name of their
+ * issuer do not count (RFC 5280 4.2.1.9, 6.1.4). */
+static int64_t room_below(const struct authority *issuer)
+{
+	int64_t room = -1, passed = 0;
+
+	for (const struct authority *a = issuer; a; a = a->parent) {
+		int64_t left = a->cert.path_length - passed;
+		if (a->cert.path_length >= 0 && (room < 0 || left < room))
+			room = left > 0 ? left : 0;
+		passed += !bytes_equal(a->cert.subject, a->cert.issuer);
+	}
+	return room;
+}
+
 static int plan_basic_constraints(struct planning *p, struct err *e)
 {
 	int64_t len = p->wishes->path_length >= 0 ? p->wishes->path_length : p->prof->path_length;
 	int64_t above = -1;
 
+	if (!p->prof->sign_as_ca && p->wishes->path_length >= 0)
+		return err_set(e, ERR_USAGE, "a path length is for authorities, which profile %s does not make", p->prof->id);
 	if (!p->prof->sign_as_ca) {
 		ext_basic_constraints(p->ar, &p->plan.tbs.exts, false, -1);
 		plan_reason(p, "basic_constraints", "profile", "an end entity, whatever the request asks");
 		return 0;
 	}
-	if (p->issuer)
-		above = p->issuer->cert.path_length;
+	if (p->issuer && !bytes_equal(p->plan.tbs.subject, p->issuer->cert.subject))
+		above = room_below(p->issuer);
 	if (above == 0)
-		return err_set(e, ERR_DENIED, "path length 0 of %s allows no authority below it (RFC 5280 4.2.1.9)",
-			       p->issuer->rec.id);
+		return err_set(e, ERR_DENIED, "path lengths allow no authority below %s (RFC 5280 4.2.1.9)", p->issuer->rec.id);
 	if (above > 0 && (len < 0 || len >= above)) {
 		if (p->wishes->path_length >= 0)
-			return err_set(e, ERR_DENIED, "path length %d is not below that of %s, %d", (int)len, p->issuer->rec.id,
-				       (int)above);
+			return err_set(e, ERR_DENIED, "path length %d: below %s at most %d is possible (RFC 5280 4.2.1.9)", (int)len,
+				       p->issuer->rec.id, (int)above - 1);
 		len = above - 1;
 		plan_reason(p, "path_length", "authority", "below the parent's");
 	}
@@ -48,6 +64,8 @@ static unsigned bits_for_key(const EVP_PKEY *pub, unsigned bits)
 	const unsigned encipher = USE_KEY_ENCIPHERMENT | USE_DATA_ENCIPHERMENT;
 	const unsigned agree = USE_KEY_AGREEMENT | USE_ENCIPHER_ONLY | USE_DECIPHER_ONLY;
 
+	if (!(bits & USE_KEY_AGREEMENT)) /* without it these two say nothing (RFC 5280 4.2.1.3) */
+		bits &= ~(unsigned)(USE_ENCIPHER_ONLY | USE_DECIPHER_ONLY);
 	if (EVP_PKEY_is_a(pub, "RSA"))
 		return bits;
 	return EVP_PKEY_is_a(pub, "EC") ? bits & ~encipher : bits & ~(encipher | agree);
@@ -161,48 +179,70 @@ static void add_uri(struct arena *ar, struct strv *v, char *uri)
 	v->v[v->n++] = uri;
 }
 
+#define PARTITION "${partition}"
+
+/* One address for a partition; -1: for what is in none, NULL when the address speaks of a partition. */
 static char *fill_partition(struct arena *ar, const char *uri, int64_t partition)
 {
-	const char *at = strstr(uri, "${partition}");
+	const char *at = strstr(uri, PARTITION);
 
 	if (at == NULL)
 		return arena_strdup(ar, uri);
-	return arena_printf(ar, "%.*s%d%s", (int)(at - uri), uri, (int)partition, at + strlen("${partition}"));
+	return partition < 0 ? NULL : arena_printf(ar, "%.*s%d%s", (int)(at - uri), uri, (int)partition, at + strlen(PARTITION));
+}
+
+int64_t authority_partitions(const struct config *c, const struct authority *a)
+{
+	const struct strv *own = &a->rec.crl.crl_distribution_points;
+	int64_t n = a->rec.crl.partitions ? a->rec.crl.partitions : c->crl.partitions;
+
+	for (size_t i = 0; i < own->n; i++)
+		if (strstr(own->v[i], PARTITION) == NULL)
+			return 0;
+	return own->n + c->va_domains.n ? n : 0;
 }
 
 struct strv authority_cdp(struct arena *ar, const struct config *c, const struct authority *a, int64_t partition)
 {
 	const struct strv *own = &a->rec.crl.crl_distribution_points;
-	char *ski = hex_encode(ar, authority_key_id(ar, a));
+	char *ski = hex_encode(ar, authority_key_id(ar, a)), *uri;
 	struct strv out = { 0 };
 
 	for (size_t i = 0; i < own->n; i++)
-		add_uri(ar, &out, fill_partition(ar, own->v[i], partition));
+		if ((uri = fill_partition(ar, own->v[i], partition)) != NULL)
+			add_uri(ar, &out, uri);
 	for (size_t i = 0; own->n == 0 && i < c->va_domains.n; i++)
 		add_uri(ar, &out, partition < 0 ? arena_printf(ar, "http://%s/crl/%s.crl", c->va_domains.v[i], ski)
 				: arena_printf(ar, "http://%s/crl/%s.%d.crl", c->va_domains.v[i], ski, (int)partition));
 	return out;
 }
 
+/* The profile's own distribution points are no partition's: what it issues is in the complete CRL. */
+static struct strv plan_cdp(struct planning *p)
+{
+	int64_t partitions = authority_partitions(p->config, p->issuer);
+
+	if (p->prof->crl_distribution_points.n)
+		return p->prof->crl_distribution_points;
+	if (partitions > 0) /* serials are random, so their low octets spread evenly */
+		p->plan.partition = (p->plan.tbs.serial[14] << 8 | p->plan.tbs.serial[15]) % partitions;
+	return authority_cdp(p->ar, p->config, p->issuer, p->plan.partition);
+}
+
 static int plan_addresses(struct planning *p, struct err *e)
 {
 	const struct authority_info *aia = &p->prof->extensions.authority_info_access;
-	struct strv cdp = p->prof->crl_distribution_points, ocsp = aia->ocsp_server, issuers = aia->ca_issuers;
+	struct strv cdp = plan_cdp(p), ocsp = aia->ocsp_server, issuers = aia->ca_issuers;
 	struct exts *x = &p->plan.tbs.exts;
 	char *ski = hex_encode(p->ar, authority_key_id(p->ar, p->issuer));
-	int64_t partitions = p->issuer->rec.crl.partitions ? p->issuer->rec.crl.partitions : p->config->crl.partitions;
 
-	if (partitions > 0) /* serials are random, so their low octets spread evenly */
-		p->plan.partition = (p->plan.tbs.serial[14] << 8 | p->plan.tbs.serial[15]) % partitions;
-	if (cdp.n == 0)
-		cdp = authority_cdp(p->ar, p->config, p->issuer, p->plan.partition);
 	for (size_t i = 0; i < p->config->va_domains.n; i++) {
 		if (aia->ocsp_server.n == 0)
 			add_uri(p->ar, &ocsp, arena_printf(p->ar, "http://%s/ocsp", p->config->va_domains.v[i]));
 		if (aia->ca_issuers.n == 0)
 			add_uri(p->ar, &issuers, arena_printf(p->ar, "http://%s/ca/%s.cer", p->config->va_domains.v[i], ski));
 	}
-	if (cdp.n && ext_cdp(p->ar, x, OID_CDP, &cdp, e) != 0)
+	if (cdp.n && ext_cdp(p->ar, x, OID_CDP, &cdp, p->issuer->crl_issuer, e) != 0)
 		return -1;
 	return ocsp.n + issuers.n ? ext_aia(p->ar, x, &ocsp, &issuers, e) : 0;
 }

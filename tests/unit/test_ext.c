@@ -136,14 +136,14 @@ static void places(void)
 		{ list("DNS:example.com", "IP:10.0.0.0/8", "email:example.com", "URI:.example.com", NULL),
 				       list("DNS:bad.example.com", "IP:2001:db8::/32", "dirName:O=Evil", NULL) };
 
-	ok(ext_cdp(a, &x, OID_CDP, &crl, &e) == 0, "distribution points %s", e.msg);
+	ok(ext_cdp(a, &x, OID_CDP, &crl, (struct bytes){ 0 }, &e) == 0, "distribution points %s", e.msg);
 	is_ext(&x, OID_CDP, "Full Name:|  URI:http://a.example/ca.crl|  URI:http://b.example/ca.crl",
 	       "cRLDistributionPoints: URI:http://a.example/ca.crl, URI:http://b.example/ca.crl");
-	ok(ext_cdp(a, &x, OID_FRESHEST, &crl, &e) == 0, "freshest");
+	ok(ext_cdp(a, &x, OID_FRESHEST, &crl, (struct bytes){ 0 }, &e) == 0, "freshest");
 	ok(strstr(by_openssl(exts_find(&x, OID_FRESHEST)), "URI:http://a.example/ca.crl") != NULL, "freshest CRL");
-	ok(ext_cdp(a, &x, OID_CDP, &bad, &e) < 0, "no scheme: %s", e.msg);
-	ok(ext_cdp(a, &x, OID_CDP, &idn, &e) < 0, "path not ASCII: %s", e.msg);
-	ok(ext_cdp(a, &x, OID_CDP, &idn2, &e) == 0, "international host");
+	ok(ext_cdp(a, &x, OID_CDP, &bad, (struct bytes){ 0 }, &e) < 0, "no scheme: %s", e.msg);
+	ok(ext_cdp(a, &x, OID_CDP, &idn, (struct bytes){ 0 }, &e) < 0, "path not ASCII: %s", e.msg);
+	ok(ext_cdp(a, &x, OID_CDP, &idn2, (struct bytes){ 0 }, &e) == 0, "international host");
 	is_ext(&x, OID_CDP, "Full Name:|  URI:http://xn--bcher-kva.example:8080/x",
 	       "cRLDistributionPoints: URI:http://xn--bcher-kva.example:8080/x");
 	ok(ext_aia(a, &x, &ocsp, &issuer, &e) == 0, "aia");
@@ -261,7 +261,7 @@ static void whole(void)
 
 	ext_basic_constraints(a, &x, true, 3);
 	ext_key_usage(a, &x, 0x61);
-	ok(ext_eku(a, &x, &eku, &e) == 0 && ext_cdp(a, &x, OID_CDP, &uris, &e) == 0 &&
+	ok(ext_eku(a, &x, &eku, &e) == 0 && ext_cdp(a, &x, OID_CDP, &uris, (struct bytes){ 0 }, &e) == 0 &&
 	   ext_aia(a, &x, &uris, &uris, &e) == 0 &&
 		   san_build(a, &names, &san, &e) == 0 && ext_name_constraints(a, &x, &nc, &e) == 0,
 	   "make all");
