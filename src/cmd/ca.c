@@ -16,7 +16,7 @@ int ca_print(struct ctx *ctx, const struct authority *a, struct err *e)
 
 int metadata_from_list(struct ctx *ctx, const struct strv *list, char **ret_json, struct err *e)
 {
-	char *json = NULL;
+	char *json = *ret_json;
 
 	for (size_t i = 0; i < list->n; i++) {
 		const char *eq = strchr(list->v[i], '=');

@@ -7,7 +7,6 @@
 #include "cmd/generic.h"
 #include "cmd/refs.h"
 #include "pki/compromise.h"
-#include "pki/crl_issue.h"
 #include "pki/keys.h"
 #include "pki/revoke.h"
 #include "state/ledger.h"
@@ -31,6 +30,8 @@ static int apply_fragment(struct ctx *ctx, const char *id, const char *file, str
 		rec.crl.crl_distribution_points = in.crl_distribution_points;
 	if (in.crl_update_interval_hours)
 		rec.crl.crl_update_interval_hours = in.crl_update_interval_hours;
+	if (in.validity.text)
+		rec.crl.validity = in.validity;
 	if (in.publish.set)
 		rec.crl.publish = in.publish;
 	if (in.partitions)
@@ -78,7 +79,7 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt set_opts[] = {
 	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct set_args, file),
-	  .doc = "A document with crl_distribution_points, crl_update_interval_hours, partitions, publish." },
+	  .doc = "A document with crl_distribution_points, crl_update_interval_hours, validity, partitions, publish, issuer_key." },
 	OEND
 };
 static const struct operand set_operands[] = {
@@ -205,14 +206,16 @@ static int run_revoke(struct ctx *ctx, void *args, struct err *e)
 		return err_set(e, ERR_USAGE, "--reason \"%s\" is none of RFC 5280 5.3.1", text_escape(ctx->arena, bytes_of(a->reason)));
 	if (authority_load(ctx, a->ca, &ca, e) != 0)
 		return -1;
-	if (ca.status == CA_REVOKED)
-		return err_set(e, ERR_CONFLICT, "ca %s is revoked already", ca.rec.id);
 	if (cli_confirm(ctx, e, "revoke ca %s (%s)%s?", ca.rec.id, authority_subject(ctx->arena, &ca),
 			a->cascade ? " with all that is below it" : "") != 0 ||
-	    revoke_authority(ctx, &ca, &o, a->cascade, &n, e) != 0 ||
-	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: revoke %s", ca.rec.id), e) != 0)
+	    revoke_authority(ctx, &ca, &o, a->cascade, &n, e) != 0)
 		return -1;
-	return out_done(ctx, e, "revoked ca %s: %zu certificates", ca.rec.id, n);
+	if (n == 0)
+		return err_set(e, ERR_CONFLICT, "ca %s is %s%s: there is nothing to revoke", ca.rec.id, ca_status_names[ca.status],
+			       a->cascade ? " with all that is below it" : "");
+	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: revoke %s", ca.rec.id), e) != 0)
+		return -1;
+	return out_done(ctx, e, "revoked ca %s: %zu certificate%s", ca.rec.id, n, n == 1 ? "" : "s");
 }
 
 static const struct opt revoke_opts[] = {
@@ -228,19 +231,36 @@ const struct cmd ca_revoke_cmd = {
 	.example = "lamassu ca revoke devices --reason superseded --cascade"
 };
 
+/* Profiles that are for one authority only would name what is gone. */
+static int check_users(struct ctx *ctx, const struct strv *before, struct err *e)
+{
+	struct strv users;
+
+	for (size_t i = 0; i < before->n; i++) {
+		if (state_has(ctx->state, &ca_type, before->v[i]))
+			continue;
+		if (refs_users(ctx, &ca_type, before->v[i], &users, e) != 0)
+			return -1;
+		if (users.n)
+			return err_set(e, ERR_CONFLICT, "ca %s is in use by %s", before->v[i], users.v[0]);
+	}
+	return 0;
+}
+
 static int run_delete(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct end_args *a = args;
 	SCOPED_AUTHORITY ca = { 0 };
 	struct key k = { 0 };
+	struct strv before;
 	bool gone = false;
 
-	if (authority_load(ctx, a->ca, &ca, e) != 0)
+	if (state_ids(ctx->state, &ca_type, &before, e) != 0 || authority_load(ctx, a->ca, &ca, e) != 0)
 		return -1;
 	if (a->delete_key && authority_key_record(ctx, &ca, &k, e) != 0)
 		return -1;
 	if (cli_confirm(ctx, e, "delete ca %s%s?", ca.rec.id, a->delete_key ? " and its key" : "") != 0 ||
-	    authority_delete(ctx, &ca, a->cascade, e) != 0)
+	    authority_delete(ctx, &ca, a->cascade, e) != 0 || check_users(ctx, &before, e) != 0)
 		return -1;
 	if (a->delete_key && (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, &gone, e) != 0))
 		return -1;
@@ -266,38 +286,79 @@ const struct cmd ca_delete_cmd = {
 
 /* --- compromise --- */
 
+/* Those whose CRLs change: the authority, everything below it, and its parent, whose CRL is the one that lists it. */
+static bool is_concerned(const struct authority *a, const char *id)
+{
+	for (const struct authority *p = a; p; p = p->parent)
+		if (strcmp(p->rec.id, id) == 0)
+			return true;
+	return false;
+}
+
+struct emergency {
+	struct ctx *ctx;
+	const struct authority *ca;
+	const char *out;
+	struct authority *all;
+	size_t n;
+};
+
+static int each_concerned(struct emergency *m, int (*do_it)(struct emergency *, const struct authority *, struct err *), struct err *e)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct authority *a = &m->all[i];
+		bool is_parent = m->ca->rec.parent_id && strcmp(m->ca->rec.parent_id, a->rec.id) == 0;
+		if ((is_parent || is_concerned(a, m->ca->rec.id)) && a->cert.der.n && do_it(m, a, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int need_network(struct emergency *m, const struct authority *a, struct err *e)
+{
+	return a->rec.key ? ca_crl_need(m->ctx, &a->rec, e) : 0;
+}
+
+static int make_crl(struct emergency *m, const struct authority *a, struct err *e)
+{
+	if (a->rec.key)
+		return ca_crl_now(m->ctx, a->rec.id, m->out, e) != 0 ? err_ctx(e, "ca %s", a->rec.id) : 0;
+	ctx_warn(m->ctx, "ca %s has no key here: revoke there what this says, and make its CRL", a->rec.id);
+	return 0;
+}
+
+static int write_notice(struct emergency *m, size_t affected, struct err *e)
+{
+	SCOPED_BUF notice = buf_init(BUF_TEXT);
+
+	if (m->out == NULL)
+		return 0;
+	if (fs_mkdirs(m->out, 0777, e) != 0 || compromise_notice(m->ctx, m->ca, affected, &notice, e) != 0)
+		return -1;
+	return fs_write(fs_join(m->ctx->arena, m->out, "notice.txt"), buf_bytes(&notice), 0644, true, e);
+}
+
 static int run_compromise(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct end_args *a = args;
 	SCOPED_AUTHORITY ca = { 0 };
-	SCOPED_BUF notice = buf_init(BUF_TEXT);
+	struct emergency m = { .ctx = ctx, .ca = &ca, .out = a->out };
 	struct affected *v;
-	struct crl_made crl;
 	size_t n;
 
-	if (authority_load(ctx, a->ca, &ca, e) != 0)
+	if (authority_load(ctx, a->ca, &ca, e) != 0 || authority_all(ctx, &m.all, &m.n, e) != 0 || each_concerned(&m, need_network, e) != 0)
 		return -1;
 	if (cli_confirm(ctx, e, "take ca %s offline and revoke everything below it?", ca.rec.id) != 0 ||
 	    compromise_authority(ctx, &ca, a->note, &v, &n, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: compromise %s", ca.rec.id), e) != 0)
 		return -1;
-	if (ca.rec.key && !ctx->dry_run) {
-		if (crl_issue(ctx, &ca, &(struct crl_order){ .partition = -1 }, &crl, e) != 0 ||
-		    state_commit(ctx->state, arena_printf(ctx->arena, "ca: emergency crl of %s", ca.rec.id), e) != 0)
-			return err_ctx(e, "ca %s is revoked, but its emergency CRL was not made", ca.rec.id);
-	}
-	if (a->out && !ctx->dry_run) {
-		struct bytes pem = pem_encode(ctx->arena, "X509 CRL", ca.rec.key ? crl.der : (struct bytes){ 0 });
-		if (fs_mkdirs(a->out, 0777, e) != 0 || compromise_notice(ctx, &ca, n, &notice, e) != 0 ||
-		    fs_write(fs_join(ctx->arena, a->out, "notice.txt"), buf_bytes(&notice), 0644, true, e) != 0 ||
-		    (ca.rec.key && fs_write(fs_join(ctx->arena, a->out, "emergency.crl"), pem, 0644, true, e) != 0))
-			return -1;
-	}
+	if (!ctx->dry_run && (ca_crl_sync(ctx, e) != 0 || each_concerned(&m, make_crl, e) != 0 || write_notice(&m, n, e) != 0))
+		return err_ctx(e, "ca %s is revoked with all below it, but not all was published", ca.rec.id);
 	return out_list(ctx, &affected_type, v, n, NULL, e);
 }
 
 static const struct opt compromise_opts[] = {
-	OSTR(end_args, out, 0, "dir", "Folder for the notice to relying parties and the emergency CRL."),
+	OSTR(end_args, out, 0, "dir", "Folder for the notice to relying parties and the emergency CRLs."),
 	OSTR(end_args, note, 0, "text", "A note for the ledger."),
 	OEND
 };
@@ -305,6 +366,6 @@ const struct cmd ca_compromise_cmd = {
 	.name = "compromise", .brief = "Carry out the incident plan for a compromised authority", .opts = compromise_opts,
 	.operands = end_operands, .argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM,
 	.run = run_compromise, .type = &affected_type,
-	.doc = "Takes the authority offline for good, revokes it and everything below it, makes an emergency CRL, and lists every live "
-	       "certificate that is affected with what to do about it."
+	.doc = "Takes the authority offline for good, revokes it and everything below it, makes and publishes emergency CRLs of all that is "
+	       "concerned, its parent included, and lists every live certificate that is affected with what to do about it."
 };

@@ -21,21 +21,28 @@
 struct new_args {
 	const char *id, *file, *subject, *parent, *engine, *key_type, *key, *profile, *issuance_profile, *validity, *out;
 	int64_t path_length;
+	bool allow_outlive;
 	struct strv metadata;
 };
+
+/* Encoders of JSON write "" for what was not said. */
+static char *given(char *text)
+{
+	return text && *text ? text : NULL;
+}
 
 /* C1: issuance_profile_id of the input document is the shape if that profile signs as CA, else the default for what is issued. */
 static int assign_issuance_profile(struct ctx *ctx, struct ca_create_doc *d, struct err *e)
 {
 	struct profile p;
 
-	if (d->issuance_profile_id == NULL)
+	if (given(d->issuance_profile_id) == NULL)
 		return 0;
 	if (profile_load(ctx, d->issuance_profile_id, &p, e) != 0)
 		return -1;
-	if (p.sign_as_ca && d->profile_id == NULL)
+	if (p.sign_as_ca && given(d->profile_id) == NULL)
 		d->profile_id = d->issuance_profile_id;
-	else if (!p.sign_as_ca && d->ca_issuance_profile_id == NULL)
+	else if (!p.sign_as_ca && given(d->ca_issuance_profile_id) == NULL)
 		d->ca_issuance_profile_id = d->issuance_profile_id;
 	return 0;
 }
@@ -55,12 +62,12 @@ static int order_from_doc(struct ctx *ctx, const char *file, struct ca_order *o,
 
 	if (generic_load(ctx, file, &ca_create_type, &d, e) != 0 || assign_issuance_profile(ctx, &d, e) != 0)
 		return -1;
-	if (d.type && !text_same_name(d.type, "MANAGED"))
+	if (given(d.type) && !text_same_name(d.type, "MANAGED"))
 		return err_set(e, ERR_INVALID, "%s: type: `ca create` makes MANAGED authorities; use `ca import`", file);
-	*o = (struct ca_order){ .id = d.id, .parent = d.parent_id, .engine = d.engine_id, .profile = d.profile_id,
-		.issuance_profile = d.ca_issuance_profile_id, .key = d.key_metadata.key_id, .path_length = -1,
-		.metadata = d.metadata, .validity = validity_text(ctx, &d.ca_expiration) };
-	if (d.key_metadata.type) {
+	*o = (struct ca_order){ .id = given(d.id), .parent = given(d.parent_id), .engine = given(d.engine_id),
+		.profile = given(d.profile_id), .issuance_profile = given(d.ca_issuance_profile_id), .key = given(d.key_metadata.key_id),
+		.path_length = -1, .metadata = d.metadata, .validity = validity_text(ctx, &d.ca_expiration) };
+	if (given(d.key_metadata.type)) {
 		o->keytype = keytype_find(d.key_metadata.type, d.key_metadata.bits);
 		if (o->keytype == NULL)
 			return err_set(e, ERR_INVALID, "%s: key_metadata: no key type %s of %d bits", file, d.key_metadata.type,
@@ -87,6 +94,7 @@ static int order_flags(struct ctx *ctx, const struct new_args *a, struct ca_orde
 	o->profile = a->profile ? a->profile : o->profile;
 	o->issuance_profile = a->issuance_profile ? a->issuance_profile : o->issuance_profile;
 	o->validity = a->validity ? a->validity : o->validity;
+	o->allow_outlive = a->allow_outlive;
 	if (a->path_length >= 0)
 		o->path_length = a->path_length;
 	if (a->metadata.n && metadata_from_list(ctx, &a->metadata, &o->metadata, e) != 0)
@@ -136,6 +144,8 @@ static int run_request(struct ctx *ctx, void *args, struct err *e)
 }
 
 #define NEW_OPTS                                                                                                                 \
+	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct new_args, file),                   \
+	  .doc = "The whole order as a YAML or JSON document; flags win over it." },                                             \
 	OSTR(new_args, subject, 's', "dn", "Distinguished name, such as \"CN=Acme Root CA,O=Acme Corp,C=US\"."),                  \
 	OSTR(new_args, engine, 'e', "engine", "Engine where the key is made. Default: the repository's default engine."),        \
 	OSTR(new_args, key_type, 'k', "key-type", "Type of the new key: rsa:2048, rsa:3072, rsa:4096, ecdsa:256, ecdsa:384, "    \
@@ -145,13 +155,12 @@ static int run_request(struct ctx *ctx, void *args, struct err *e)
 	OLIST(new_args, metadata, 0, "key=value", "Free data; repeatable.")
 
 static const struct opt create_opts[] = {
-	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct new_args, file),
-	  .doc = "The whole order as a YAML or JSON document; flags win over it." },
 	NEW_OPTS,
 	OSTR(new_args, parent, 'p', "ca", "Authority that issues this one. Default: none, a root."),
 	OSTR(new_args, profile, 0, "profile", "Profile that shapes the authority's own certificate."),
 	OSTR(new_args, validity, 0, "duration|time", "How long it is valid: a duration, a time, or indefinite."),
 	OINT(new_args, path_length, 0, "n", "How many levels of authorities may stand below it.", .dflt = -1),
+	OFLAG(new_args, allow_outlive, 0, "Permit it to end after its parent."),
 	OEND
 };
 
@@ -213,6 +222,7 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	SCOPED_AUTHORITY made = { 0 };
 	struct ca_arrival in = { .id = a->id, .engine = a->engine, .issuance_profile = a->issuance_profile };
 	struct profile p;
+	bool key_is_new;
 
 	if (fs_read_input(ctx->arena, a->cert, FS_LIMIT_CERT, &in.certs, e) != 0 ||
 	    metadata_from_list(ctx, &a->metadata, &in.metadata, e) != 0 ||
@@ -226,10 +236,10 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	}
 	if (arrival_needs_passphrase(ctx->arena, &in) && ask_passphrase(ctx, "passphrase of the imported key", &in.passphrase, e) != 0)
 		return -1;
-	if (ca_import(ctx, &in, &made, e) != 0)
+	if (ca_import(ctx, &in, &made, &key_is_new, e) != 0)
 		return -1;
 	advise_authority(ctx, &made);
-	if (ca_commit(ctx, &made, in.key_ref == NULL, arena_printf(ctx->arena, "ca: import %s", a->id), e) != 0)
+	if (ca_commit(ctx, &made, key_is_new, arena_printf(ctx->arena, "ca: import %s", a->id), e) != 0)
 		return -1;
 	return ca_print(ctx, &made, e);
 }
@@ -270,7 +280,7 @@ static int run_install(struct ctx *ctx, void *args, struct err *e)
 	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: install %s", a->id), e) != 0)
 		return -1;
 	if (a->crl)
-		return out_done(ctx, e, "installed CRL %s of %s", made.rec.number, a->id);
+		return out_done(ctx, e, "installed CRL %s of %s, which revokes %zu certificates here", made.rec.number, ca.rec.id, made.taken);
 	return ca_print(ctx, &ca, e);
 }
 
@@ -293,7 +303,7 @@ const struct cmd ca_install_cmd = {
 
 struct reissue_args {
 	const char *ca, *new_id, *engine, *key_type, *profile, *validity, *reason;
-	bool new_key;
+	bool new_key, allow_outlive;
 };
 
 static int run_reissue(struct ctx *ctx, void *args, struct err *e)
@@ -301,12 +311,14 @@ static int run_reissue(struct ctx *ctx, void *args, struct err *e)
 	const struct reissue_args *a = args;
 	SCOPED_AUTHORITY made = { 0 };
 	struct ca_renewal in = { .id = a->ca, .new_key = a->new_key || a->new_id || a->key_type, .new_id = a->new_id,
-		.engine = a->engine, .profile = a->profile, .validity = a->validity, .reason = a->reason };
+		.engine = a->engine, .profile = a->profile, .validity = a->validity, .reason = a->reason,
+		.allow_outlive = a->allow_outlive };
 
 	if (a->key_type && (in.keytype = keytype_parse(a->key_type, e)) == NULL)
 		return err_ctx(e, "--key-type");
 	if (ca_reissue(ctx, &in, &made, e) != 0)
 		return -1;
+	advise_authority(ctx, &made);
 	if (ca_commit(ctx, &made, in.new_key, arena_printf(ctx->arena, "ca: reissue %s", a->ca), e) != 0)
 		return -1;
 	return ca_print(ctx, &made, e);
@@ -317,8 +329,9 @@ static const struct opt reissue_opts[] = {
 	OSTR(reissue_args, new_id, 0, "id", "Id of the authority with the new key. Default: the old one with -g2, -g3 and so on."),
 	OSTR(reissue_args, key_type, 'k', "key-type", "Type of the new key. Default: as the old one."),
 	OSTR(reissue_args, engine, 'e', "engine", "Engine of the new key. Default: where the old one is."),
-	OSTR(reissue_args, profile, 0, "profile", "Profile that shapes the new certificate."),
-	OSTR(reissue_args, validity, 0, "duration|time", "How long it is valid. Default: as long as the old one was."),
+	OSTR(reissue_args, profile, 0, "profile", "Profile that shapes the new certificate. Default: the authority's; without one it is as the old one."),
+	OSTR(reissue_args, validity, 0, "duration|time", "How long it is valid. Default: as long as the old one was, or until the parent ends."),
+	OFLAG(reissue_args, allow_outlive, 0, "Permit it to end after its parent."),
 	OSTR(reissue_args, reason, 0, "text", "Why; kept in the metadata of both sides."),
 	OEND
 };

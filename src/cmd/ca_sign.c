@@ -1,4 +1,5 @@
 /* `ca sign`: one request or ten thousand. Certificates leave only after the commit that records them. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -54,6 +55,8 @@ struct signing {
 	struct bytes *chain; /* issuers, for --chain */
 	size_t nchain;
 	bool folder;         /* --out is one */
+	char **twins;        /* file names that several requests would get, sorted */
+	size_t ntwins;
 	size_t total;
 	struct buf *text;    /* certificates for standard output or one file */
 	struct sign_view *views;
@@ -85,16 +88,42 @@ static int encode(struct signing *s, struct bytes der, struct buf *out, struct e
 	return 0;
 }
 
-/* "sensor-1.csr" -> "sensor-1.pem"; anything that is not a plain file name becomes the serial number. */
+/* "sensor-1" of "sensor-1.csr". */
+static char *stem(struct signing *s, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return arena_strndup(s->ctx->arena, name, dot && dot != name ? (size_t)(dot - name) : strlen(name));
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Requests of several folders may have one name; none of their certificates may overwrite another. */
+static void find_twins(struct signing *s, const struct batch *b)
+{
+	char **v = arena_new_array(s->ctx->arena, b->n, char *);
+
+	for (size_t i = 0; i < b->n; i++)
+		v[i] = stem(s, b->items[i].name);
+	qsort(v, b->n, sizeof(*v), by_text);
+	for (size_t i = 1; i < b->n; i++)
+		if (strcmp(v[i - 1], v[i]) == 0)
+			v[s->ntwins++] = v[i];
+	s->twins = v;
+}
+
+/* "sensor-1.csr" -> "sensor-1.pem"; what is not a plain file name, or not the only one, becomes the serial number. */
 static char *file_name(struct signing *s, const struct batch_item *it)
 {
-	const char *dot = strrchr(it->name, '.');
-	size_t n = dot && dot != it->name ? (size_t)(dot - it->name) : strlen(it->name);
 	const char *suffix = format_suffixes[s->args->format];
+	char *base = stem(s, it->name);
 
-	if (strpbrk(it->name, "/:") || it->name[0] == '.' || it->name[0] == '-')
-		return arena_printf(s->ctx->arena, "%s%s", it->rec.serial_number, suffix);
-	return arena_printf(s->ctx->arena, "%.*s%s", (int)n, it->name, suffix);
+	if (strpbrk(base, "/:") || base[0] == '.' || base[0] == '-' || bsearch(&base, s->twins, s->ntwins, sizeof(base), by_text))
+		base = it->rec.serial_number;
+	return arena_printf(s->ctx->arena, "%s%s", base, suffix);
 }
 
 static int write_one(struct signing *s, const struct batch_item *it, struct sign_view *v, struct err *e)
@@ -128,6 +157,8 @@ static int take_chunk(void *arg, const struct batch_item *items, size_t n, struc
 		}
 		if (it->warning)
 			ctx_warn(s->ctx, "%s: %s", it->name, it->warning);
+		if (s->ctx->dry_run)
+			continue;
 		v->serial_number = arena_strdup(ar, it->rec.serial_number);
 		v->subject = arena_strdup(ar, it->rec.subject);
 		v->not_after = it->rec.not_after;
@@ -143,16 +174,16 @@ static int take_chunk(void *arg, const struct batch_item *items, size_t n, struc
 
 /* --- the command --- */
 
-static int check_out(const struct sign_args *a, size_t n, bool *ret_folder, struct err *e)
+static int check_out(const struct sign_args *a, size_t n, bool dry_run, bool *ret_folder, struct err *e)
 {
-	*ret_folder = a->out && strcmp(a->out, "-") != 0 && (fs_is_dir(a->out) || n > 1);
+	*ret_folder = a->out && strcmp(a->out, "-") != 0 && (fs_names_dir(a->out) || n > 1);
+	if (a->format == FORMAT_DER && a->chain)
+		return err_set(e, ERR_USAGE, "a chain has no DER form: use --format p7b");
 	if (a->format == FORMAT_DER && n > 1 && !*ret_folder)
 		return err_set(e, ERR_USAGE, "several DER certificates need a folder: give --out");
 	if (a->device && n > 1)
 		return err_set(e, ERR_USAGE, "--device names one device, but there are %zu requests", n);
-	if (*ret_folder && !fs_is_dir(a->out))
-		return fs_mkdirs(a->out, 0777, e);
-	return 0;
+	return *ret_folder && !dry_run ? fs_mkdirs(a->out, 0777, e) : 0;
 }
 
 static int print_results(struct signing *s, struct err *e)
@@ -184,12 +215,10 @@ static int sign_all(struct signing *s, struct batch *b, struct err *e)
 {
 	if (batch_run(s->ctx, b, e) != 0)
 		return -1;
-	if (s->ctx->dry_run)
-		return 0;
-	if (print_results(s, e) != 0)
+	if (!s->ctx->dry_run && print_results(s, e) != 0)
 		return -1;
 	if (b->failed)
-		return err_set(e, ERR_PARTIAL, "%zu of %zu requests failed", b->failed, b->n);
+		return err_set(e, ERR_PARTIAL, "%zu of %zu requests failed%s", b->failed, b->n, b->atomic ? ", so none was signed" : "");
 	return 0;
 }
 
@@ -210,10 +239,12 @@ static int run_sign(struct ctx *ctx, void *args, struct err *e)
 		return err_set(e, ERR_USAGE, "--jobs must be from 0 to 1024");
 	if (authority_load(ctx, a->ca, &ca, e) != 0 || authority_may_issue(&ca, e) != 0 ||
 	    profile_load(ctx, a->profile ? a->profile : ca.rec.issuance_profile_id, &prof, e) != 0 ||
-	    batch_collect(ctx, &a->csr, &b.items, &b.n, e) != 0 || check_out(a, b.n, &s.folder, e) != 0 ||
+	    batch_collect(ctx, &a->csr, &b.items, &b.n, e) != 0 || check_out(a, b.n, ctx->dry_run, &s.folder, e) != 0 ||
 	    prepare_chain(&s, &ca, e) != 0 || authority_open_key(ctx, &ca, e) != 0)
 		return -1;
 	s.total = b.n;
+	if (s.folder)
+		find_twins(&s, &b);
 	s.views = arena_new_array(ctx->arena, b.n, struct sign_view);
 	return sign_all(&s, &b, e);
 }

@@ -233,7 +233,7 @@ static int renew_all(struct renewing *r, struct err *e)
 static int write_renewed(struct renewing *r, struct err *e)
 {
 	const char *out = r->args->out;
-	bool folder = out && strcmp(out, "-") != 0 && (fs_is_dir(out) || r->n > 1);
+	bool folder = out && strcmp(out, "-") != 0 && (fs_names_dir(out) || r->n > 1);
 	SCOPED_BUF all = buf_init(BUF_BIG);
 
 	if (r->ctx->dry_run || (out == NULL && !(r->n == 1 && out_is_table(r->ctx))))

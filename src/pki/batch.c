@@ -91,7 +91,7 @@ static int policy_holds(struct run *r, bool *ret, struct err *e)
 	    profile_load(ctx, r->b->profile->id, &p, e) != 0)
 		return -1;
 	same = rec_equal(&profile_type, &p, r->b->profile) && rec_equal(&ca_type, &fresh.rec, &r->b->ca->rec) &&
-	       bytes_equal(fresh.cert.der, r->b->ca->cert.der);
+	       rec_equal(&config_type, state_config(ctx->state), r->config) && bytes_equal(fresh.cert.der, r->b->ca->cert.der);
 	if (same)
 		return 0;
 	*ret = false;
@@ -203,9 +203,8 @@ static int run_all(struct run *r, struct err *e)
 			for (size_t i = 0; i < b->n; i++)
 				if (b->items[i].err.code == ERR_NONE)
 					err_set(&b->items[i].err, ERR_PARTIAL, "not issued: another request of the batch failed");
-			b->failed = b->n;
 		}
-		if (!r->ctx->dry_run && b->done(b->arg, b->items + r->first, r->n, e) != 0)
+		if (b->done(b->arg, b->items + r->first, r->n, e) != 0)
 			return -1;
 	}
 	return 0;
@@ -217,7 +216,7 @@ int batch_run(struct ctx *ctx, struct batch *b, struct err *e)
 	int rc;
 
 	b->failed = 0;
-	if (b->n > 1 && !b->atomic && !ctx->dry_run && journal_open(ctx, b, &r.journal, e) != 0)
+	if (b->n > 1 && !ctx->dry_run && journal_open(ctx, b, &r.journal, e) != 0)
 		return -1;
 	rc = run_all(&r, e);
 	journal_close(&r.journal, rc == 0);

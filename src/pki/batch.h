@@ -24,10 +24,10 @@ struct batch {
 	bool atomic;          /* all or none, in one commit */
 	unsigned jobs;        /* threads; 0: one per core, or what the engine can have in flight */
 	/* Called after each durable commit with the items of the chunk, good and bad, in order; their memory lives until it
-	 * returns. */
+	 * returns. In a dry run nothing is durable. */
 	int (*done)(void *arg, const struct batch_item *, size_t n, struct err *);
 	void *arg;
-	size_t failed;        /* outcome */
+	size_t failed;        /* outcome: how many are bad; an atomic batch has issued nothing then */
 };
 enum { BATCH_CHUNK = 1000 };
 

@@ -24,8 +24,8 @@ static char *batch_key(struct ctx *ctx, const struct batch *b)
 
 	if (getcwd(cwd, sizeof(cwd)) == NULL)
 		cwd[0] = '\0';
-	buf_printf(&text, "%s\n%s\n%s\n%s\n", b->ca->rec.id, b->profile->id, b->wishes.subject ? b->wishes.subject : "",
-		   b->wishes.validity ? b->wishes.validity : "");
+	buf_printf(&text, "%s\n%s\n%s\n%s\n%d %d\n", b->ca->rec.id, b->profile->id, b->wishes.subject ? b->wishes.subject : "",
+		   b->wishes.validity ? b->wishes.validity : "", b->wishes.allow_outlive, (int)b->wishes.path_length);
 	for (size_t i = 0; i < b->wishes.san.n; i++)
 		buf_printf(&text, "%s\n", b->wishes.san.v[i]);
 	for (size_t i = 0; i < b->n; i++) {
@@ -45,11 +45,11 @@ static int by_request(const void *a, const void *b)
 	return strcmp(x->request_sha256 ? x->request_sha256 : "", y->request_sha256 ? y->request_sha256 : "");
 }
 
-/* All that the interrupted run got into the ledger. */
+/* All that the interrupted run got into the ledger and that is still good. */
 static int load_done(struct ctx *ctx, struct journal *j, struct err *e)
 {
-	struct filter only = { .field = "batch", .op = OP_EQ, .value = j->id };
-	struct query q = { .filters = &only, .nfilters = 1 };
+	struct filter only[] = { { .field = "batch", .op = OP_EQ, .value = j->id }, { .field = "status", .op = OP_EQ, .value = "ACTIVE" } };
+	struct query q = { .filters = only, .nfilters = COUNT(only) };
 	char *next;
 
 	if (ledger_certs(ctx->state, &q, &j->done, &j->ndone, &next, e) != 0)

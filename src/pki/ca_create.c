@@ -17,9 +17,33 @@
 int ca_order_key(struct ctx *ctx, const struct ca_order *o, struct key *ret, bool *ret_new, struct err *e)
 {
 	*ret_new = o->key == NULL;
-	if (o->key)
-		return keys_resolve(ctx, o->key, ret, e);
-	return keys_create(ctx, o->engine, o->keytype, o->id, ret, e);
+	if (o->key == NULL)
+		return keys_create(ctx, o->engine, o->keytype, o->id, ret, e);
+	if (keys_resolve(ctx, o->key, ret, e) != 0)
+		return -1;
+	if (!ret->has_private_key)
+		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here", text_escape(ctx->arena, bytes_of(o->key)));
+	return ca_key_is_free(ctx, ret, e);
+}
+
+/* Two authorities of one key would have the same addresses of CRLs and the same key identifier. */
+int ca_key_is_free(struct ctx *ctx, const struct key *k, struct err *e)
+{
+	const struct key_binding *v = k->bound.v;
+
+	for (size_t i = 0; i < k->bound.n; i++)
+		if (strcmp(v[i].resource_type, "ca") == 0 && state_has(ctx->state, &ca_type, v[i].resource_id))
+			return err_set(e, ERR_CONFLICT, "the key is that of ca %s", v[i].resource_id);
+	return 0;
+}
+
+/* The parent may be in this repository too, and have recorded what it signed. */
+static bool is_recorded(struct ctx *ctx, const struct certrec *head)
+{
+	struct err none = { 0 };
+	struct certrec old;
+
+	return ledger_cert(ctx->state, head->ca, head->fingerprint, &old, &none) == 0;
 }
 
 int ca_store(struct ctx *ctx, struct ca *rec, struct bytes der, struct certrec *head, struct err *e)
@@ -32,7 +56,8 @@ int ca_store(struct ctx *ctx, struct ca *rec, struct bytes der, struct certrec *
 	head->ca_id = rec->id;
 	return state_write(ctx->state, arena_printf(ctx->arena, "%s/ca.pem", dir), pem, e) != 0 ||
 	       state_write(ctx->state, arena_printf(ctx->arena, "%s/%s.pem", dir, head->serial_number), pem, e) != 0 ||
-	       state_put(ctx->state, &ca_type, rec->id, rec, e) != 0 || issue_record(ctx, head, der, e) != 0 ? -1 : 0;
+	       state_put(ctx->state, &ca_type, rec->id, rec, e) != 0 || (!is_recorded(ctx, head) && issue_record(ctx, head, der, e) != 0)
+	       ? -1 : 0;
 }
 
 static int check_id(struct ctx *ctx, const char *id, struct err *e)
@@ -45,8 +70,28 @@ static int check_id(struct ctx *ctx, const char *id, struct err *e)
 	return 0;
 }
 
+/* The ledger would mix up what two authorities issued under one name. */
+static int check_id_unused(struct ctx *ctx, const char *id, struct err *e)
+{
+	struct filter only = { .field = "ca", .op = OP_EQ, .value = id };
+	struct query q = { .filters = &only, .nfilters = 1, .page_size = 1 };
+	struct certrec *v;
+	char *next;
+	size_t n;
+
+	if (check_id(ctx, id, e) != 0 || ledger_certs(ctx->state, &q, &v, &n, &next, e) != 0)
+		return -1;
+	if (n > 0)
+		return err_set(e, ERR_EXISTS, "ca %s was deleted, and the ledger has what it issued: take another id", id);
+	return 0;
+}
+
 static int shape(struct ctx *ctx, const struct ca_order *o, struct profile *ret, struct err *e)
 {
+	if (o->shape) {
+		*ret = *o->shape;
+		return 0;
+	}
 	if (o->profile == NULL) {
 		if (o->parent)
 			profile_builtin_sub(ctx->arena, ret);
@@ -66,7 +111,7 @@ static int check_order(struct ctx *ctx, const struct ca_order *o, struct profile
 {
 	struct profile issuance;
 
-	if (check_id(ctx, o->id, e) != 0 || shape(ctx, o, prof, e) != 0)
+	if (check_id_unused(ctx, o->id, e) != 0 || shape(ctx, o, prof, e) != 0)
 		return -1;
 	if (o->issuance_profile && profile_load(ctx, o->issuance_profile, &issuance, e) != 0)
 		return -1;
@@ -79,7 +124,7 @@ static int check_order(struct ctx *ctx, const struct ca_order *o, struct profile
 	return authority_open_key(ctx, parent, e);
 }
 
-static struct ca new_record(struct ctx *ctx, const struct ca_order *o, const struct key *k)
+static struct ca new_record(struct ctx *ctx, const struct ca_order *o, const struct profile *prof, const struct key *k)
 {
 	struct arena *ar = ctx->arena;
 	struct ca rec;
@@ -93,6 +138,12 @@ static struct ca new_record(struct ctx *ctx, const struct ca_order *o, const str
 	rec.issuance_profile_id = arena_strdup(ar, o->issuance_profile);
 	rec.metadata = o->metadata;
 	rec.created_at = ctx->now;
+	if (o->crl) {
+		rec.crl = *o->crl;
+	} else if (prof) {
+		rec.crl.crl_update_interval_hours = prof->crl_update_interval_hours;
+		rec.crl.validity = prof->crl_validity;
+	}
 	return rec;
 }
 
@@ -101,7 +152,7 @@ static int make_certificate(struct ctx *ctx, const struct ca_order *o, const str
 			    const struct key *k, struct ca *rec, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL, *own = NULL;
-	struct request req = { .subject = o->subject };
+	struct request req = { .subject = o->subject, .exts = o->exts };
 	struct wishes wishes = NO_WISHES;
 	struct plan plan;
 	struct certrec head;
@@ -110,6 +161,8 @@ static int make_certificate(struct ctx *ctx, const struct ca_order *o, const str
 
 	wishes.validity = o->validity;
 	wishes.path_length = o->path_length;
+	wishes.keep_subject = o->keep_subject;
+	wishes.allow_outlive = o->allow_outlive;
 	if (key_from_public_pem(bytes_of(k->public_key), &pub, e) != 0 || key_spki(ctx->arena, pub, &req.spki, e) != 0)
 		return -1;
 	req.pub = pub;
@@ -140,7 +193,7 @@ int ca_create(struct ctx *ctx, const struct ca_order *o, struct authority *ret, 
 
 	if (check_order(ctx, o, &prof, &parent, e) != 0 || ca_order_key(ctx, o, &k, &made, e) != 0)
 		return -1;
-	rec = new_record(ctx, o, &k);
+	rec = new_record(ctx, o, &prof, &k);
 	if (make_certificate(ctx, o, &prof, o->parent ? &parent : NULL, &k, &rec, e) != 0 ||
 	    keys_bind(ctx, &k, "ca", rec.id, e) != 0 || authority_load(ctx, rec.id, ret, e) != 0) {
 		if (made)
@@ -199,13 +252,13 @@ int ca_request(struct ctx *ctx, const struct ca_order *o, struct bytes *ret, str
 
 	if (state_has(ctx->state, &ca_type, o->id))
 		return request_existing(ctx, o->id, o->subject, ret, e);
-	if (check_id(ctx, o->id, e) != 0 || (o->issuance_profile && profile_load(ctx, o->issuance_profile, &issuance, e) != 0))
+	if (check_id_unused(ctx, o->id, e) != 0 || (o->issuance_profile && profile_load(ctx, o->issuance_profile, &issuance, e) != 0))
 		return -1;
 	if (name_empty(o->subject))
 		return err_set(e, ERR_USAGE, "the subject of an authority is never empty: give --subject");
 	if (ca_order_key(ctx, o, &k, &made, e) != 0)
 		return -1;
-	rec = new_record(ctx, o, &k);
+	rec = new_record(ctx, o, NULL, &k);
 	rec.parent_id = NULL; /* known when the answer arrives */
 	if (build_csr(ctx, o->subject, &k, o->path_length, ret, e) != 0 || keys_bind(ctx, &k, "ca", rec.id, e) != 0 ||
 	    state_put(ctx->state, &ca_type, rec.id, &rec, e) != 0) {

@@ -14,6 +14,11 @@ struct ca_order {
 	const char *issuance_profile;     /* default for what it issues; may be NULL */
 	const char *validity;             /* NULL: the profile's */
 	int64_t path_length;              /* -1: the profile's */
+	const struct profile *shape;      /* in place of `profile`, which is only noted; NULL: loaded */
+	const struct exts *exts;          /* what the profile may honour; NULL: nothing */
+	bool keep_subject;                /* byte for byte, whatever the profile says */
+	bool allow_outlive;               /* its parent */
+	const struct ca_crl *crl;         /* settings of its CRLs; NULL: the profile's */
 	char *metadata;                   /* JSON */
 };
 
@@ -26,7 +31,9 @@ int ca_request(struct ctx *, const struct ca_order *, struct bytes *ret_csr_der,
 int ca_install(struct ctx *, const char *id, struct bytes certs, bool cross, struct authority *ret, struct err *) NODISCARD;
 /* The key of an order: an existing one resolved, or a new one made. *ret_new tells which. */
 int ca_order_key(struct ctx *, const struct ca_order *, struct key *ret, bool *ret_new, struct err *) NODISCARD;
-/* Records an authority's certificate: ca.pem, record, ledger entry. `issuer` NULL: itself, or unknown when not self-issued. */
+/* ERR_CONFLICT when the key is an authority's. */
+int ca_key_is_free(struct ctx *, const struct key *, struct err *) NODISCARD;
+/* Records an authority's certificate: ca.pem, record, and the ledger entry unless the ledger has it. */
 int ca_store(struct ctx *, struct ca *rec, struct bytes der, struct certrec *, struct err *) NODISCARD;
 /* The parent of a certificate among the authorities of the repository: by name, key id and signature. NULL when unknown. */
 int ca_find_parent(struct ctx *, const struct cert *, char **ret_id, struct err *) NODISCARD;

@@ -13,6 +13,8 @@
 #include "pki/ca_create.h"
 #include "pki/issue.h"
 #include "pki/keys.h"
+#include "pki/revoke.h"
+#include "state/ledger.h"
 
 enum { MAX_CHAIN = 32 };
 
@@ -34,27 +36,54 @@ int ca_find_parent(struct ctx *ctx, const struct cert *c, char **ret_id, struct 
 	return 0;
 }
 
+/* What the ledger says of a certificate whose issuer was not known: its revocation must hold under the issuer too. */
+static int move_state(struct ctx *ctx, const struct certrec *head, struct certrec *ret_old, struct err *e)
+{
+	struct revoke_order o = { .action = REVOKE_REVOKE, .note = "recorded before its issuer was known" };
+	struct err none = { 0 };
+
+	*ret_old = (struct certrec){ .status = CERT_ACTIVE };
+	if (ledger_cert(ctx->state, "-", head->serial_number, ret_old, &none) != 0)
+		return none.code == ERR_NOT_FOUND ? 0 : (*e = none, -1);
+	if (ret_old->status != CERT_REVOKED && ret_old->status != CERT_HELD)
+		return 0;
+	o.reason = ret_old->revocation_reason < 0 ? 0 : ret_old->revocation_reason;
+	o.at = ret_old->revoked_at < ctx->now ? ret_old->revoked_at : ctx->now;
+	return revoke_cert(ctx, head, &o, e);
+}
+
 static int adopt(struct ctx *ctx, struct authority *child, const char *parent, struct err *e)
 {
-	struct certrec head;
+	struct certrec head, old;
 
 	child->rec.parent_id = arena_strdup(ctx->arena, parent);
-	if (issue_head_of(ctx->arena, parent, &child->cert, ctx->now, &head, e) != 0)
+	if (issue_head_of(ctx->arena, parent, &child->cert, ctx->now, &head, e) != 0 || move_state(ctx, &head, &old, e) != 0)
 		return -1;
+	head.metadata = old.metadata;
 	return ca_store(ctx, &child->rec, child->cert.der, &head, e);
+}
+
+static bool is_above(const struct authority *a, const char *id)
+{
+	for (; a; a = a->parent)
+		if (strcmp(a->rec.id, id) == 0)
+			return true;
+	return false;
 }
 
 int ca_adopt_orphans(struct ctx *ctx, const char *id, const struct cert *c, struct err *e)
 {
-	struct authority *all;
+	struct authority *all, parent;
 	size_t n;
 
-	if (authority_all(ctx, &all, &n, e) != 0)
+	if (authority_all(ctx, &all, &n, e) != 0 || authority_load(ctx, id, &parent, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		struct authority *a = &all[i];
-		if (a->rec.parent_id || a->cert.der.n == 0 || authority_is_root(a) || strcmp(a->rec.id, id) == 0 ||
-		    !cert_issued_by(&a->cert, c))
+
+		/* Two that certified each other must not be each other's parents. */
+		if (a->rec.parent_id || a->cert.der.n == 0 || authority_is_root(a) || !cert_issued_by(&a->cert, c) ||
+		    is_above(&parent, a->rec.id))
 			continue;
 		if (adopt(ctx, a, id, e) != 0)
 			return err_ctx(e, "ca %s", a->rec.id);
@@ -99,7 +128,7 @@ static int pick(const struct chain *c, const EVP_PKEY *key, size_t *ret, struct 
 			return 0;
 		}
 	}
-	return err_set(e, ERR_DENIED, key ? "the key belongs to none of the certificates" : "the certificates issued each other");
+	return err_set(e, ERR_DENIED, key ? "no certificate in the file is for the key" : "the certificates issued each other");
 }
 
 /* --- names for parents that came along --- */
@@ -130,17 +159,21 @@ static char *free_id(struct ctx *ctx, const struct cert *c)
 	return id;
 }
 
-static bool known_already(struct ctx *ctx, const struct cert *c, struct err *e)
+/* The authority that a certificate belongs to already; NULL: none of this repository. */
+static const char *owner(struct ctx *ctx, const struct cert *c)
 {
-	struct authority *all;
-	size_t n;
+	const char *serial = cert_serial_hex(ctx->arena, c->serial);
+	struct err none = { 0 };
+	struct bytes pem;
+	struct certrec r;
+	struct cert kept;
 
-	if (authority_all(ctx, &all, &n, e) != 0)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (bytes_equal(all[i].cert.der, c->der))
-			return true;
-	return false;
+	if (ledger_cert(ctx->state, NULL, cert_fingerprint(ctx->arena, c), &r, &none) != 0 || r.ca_id == NULL)
+		return NULL;
+	if (state_read(ctx->state, arena_printf(ctx->arena, "cas/%s/%s.pem", r.ca_id, serial), &pem, &none) != 0 ||
+	    cert_parse(ctx->arena, pem, &kept, &none) != 0)
+		return NULL;
+	return bytes_equal(kept.der, c->der) ? r.ca_id : NULL;
 }
 
 /* --- storing --- */
@@ -153,6 +186,8 @@ static int store_one(struct ctx *ctx, struct ca *rec, const struct cert *c, stru
 	if (ca_find_parent(ctx, c, &rec->parent_id, e) != 0)
 		return -1;
 	issuer = rec->parent_id ? rec->parent_id : bytes_equal(c->subject, c->issuer) ? rec->id : "-";
+	if (issuer == rec->id && !cert_issued_by(c, c))
+		return err_set(e, ERR_DENIED, "the certificate names itself as issuer, but its signature does not verify");
 	if (issue_head_of(ctx->arena, issuer, c, ctx->now, &head, e) != 0 || ca_store(ctx, rec, c->der, &head, e) != 0)
 		return -1;
 	return ca_adopt_orphans(ctx, rec->id, c, e);
@@ -163,15 +198,15 @@ static int store_parents(struct ctx *ctx, const struct chain *c, size_t own, str
 	for (size_t i = 0; i < c->n; i++) {
 		struct ca rec;
 
-		if (i == own || known_already(ctx, &c->v[i], e))
+		if (i == own || owner(ctx, &c->v[i]))
 			continue;
 		rec_default(ctx->arena, &ca_type, &rec);
 		rec.id = free_id(ctx, &c->v[i]);
 		rec.type = CA_IMPORTED_WITHOUT_KEY;
 		rec.created_at = ctx->now;
 		if (store_one(ctx, &rec, &c->v[i], e) != 0)
-			return -1;
-		ctx_warn(ctx, "its issuer came along as ca %s", rec.id);
+			return err_ctx(e, "ca %s", rec.id);
+		ctx_warn(ctx, "ca %s came along with the chain, without key", rec.id);
 	}
 	return 0;
 }
@@ -197,77 +232,120 @@ bool arrival_needs_passphrase(struct arena *ar, const struct ca_arrival *in)
 	return (in->key.n && key_is_encrypted(in->key)) || cert_split(ar, in->certs, &ders, &n, &ignored) != 0;
 }
 
-/* Finds or imports the key; *ret_key stays NULL when the authority comes without. */
-static int take_key(struct ctx *ctx, const struct ca_arrival *in, EVP_PKEY *from_p12, EVP_PKEY **ret_key, struct key *ret_rec,
-		    bool *ret_made, struct err *e)
-{
-	AUTO(EVP_PKEY) *key = from_p12;
+/* --- importing --- */
 
-	*ret_made = false;
-	if (in->key_ref) {
-		AUTO(EVP_PKEY) *pub = NULL;
-		if (keys_resolve(ctx, in->key_ref, ret_rec, e) != 0 || key_from_public_pem(bytes_of(ret_rec->public_key), &pub, e) != 0)
-			return -1;
-		*ret_key = pub;
-		pub = NULL;
-		return 0;
-	}
-	if (key == NULL && in->key.n && key_load(in->key, in->passphrase, &key, e) != 0)
+struct importing {
+	struct ctx *ctx;
+	const struct ca_arrival *in;
+	struct chain chain;
+	size_t own;        /* which of the chain */
+	EVP_PKEY *key;     /* that came in a file, owned; NULL: none */
+	struct key rec;    /* id NULL: the authority has no key here */
+	bool made;         /* the private part entered an engine just now */
+};
+
+static int read_arrival(struct importing *m, struct err *e)
+{
+	const struct ca_arrival *in = m->in;
+	struct err not_certs = { 0 };
+	struct p12 p12 = { 0 };
+
+	if (cert_split(m->ctx->arena, in->certs, &p12.certs, &p12.ncerts, &not_certs) != 0 &&
+	    p12_load(m->ctx->arena, in->certs, in->passphrase, &p12, e) != 0)
+		return e->code == ERR_DENIED ? -1 : (*e = not_certs, -1);
+	m->key = p12.key;
+	if (m->key == NULL && in->key.n && key_load(in->key, in->passphrase, &m->key, e) != 0)
 		return err_ctx(e, "key");
-	*ret_key = key;
-	key = NULL;
-	return 0;
+	return read_chain(m->ctx, p12.certs, p12.ncerts, &m->chain, e);
 }
 
-int ca_import(struct ctx *ctx, const struct ca_arrival *in, struct authority *ret, struct err *e)
+/* An existing key that was named, or none. */
+static int named_key(struct importing *m, EVP_PKEY **ret, struct err *e)
 {
-	AUTO(EVP_PKEY) *key = NULL, *pub = NULL;
-	struct chain *chain = arena_new_array(ctx->arena, 1, struct chain);
-	struct p12 p12 = { 0 };
-	struct bytes *ders;
-	struct key krec = { 0 };
-	struct ca rec;
-	size_t n, own;
-	bool made;
-	struct err not_certs = { 0 };
+	const char *ref = m->in->key_ref;
 
+	if (ref == NULL)
+		return 0;
+	if (keys_resolve(m->ctx, ref, &m->rec, e) != 0)
+		return -1;
+	if (!m->rec.has_private_key)
+		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here", text_escape(m->ctx->arena, bytes_of(ref)));
+	return key_from_public_pem(bytes_of(m->rec.public_key), ret, e);
+}
+
+/* The certificate's key, if its private part is here; and if not, the one that came with it is taken into an engine. */
+static int take_key(struct importing *m, struct err *e)
+{
+	struct ctx *ctx = m->ctx;
+	const char *id = sha256_hex(ctx->arena, m->chain.v[m->own].spki);
+	struct key here = { 0 };
+
+	if (keys_have(ctx, id) && state_get(ctx->state, &key_type, id, &here, e) != 0)
+		return -1;
+	if (here.has_private_key) {
+		m->rec = here;
+	} else if (m->key) {
+		if (keys_import(ctx, m->in->engine, m->key, m->in->id, &m->rec, e) != 0)
+			return -1;
+		m->made = true;
+	}
+	return m->rec.id ? ca_key_is_free(ctx, &m->rec, e) : 0;
+}
+
+static int store_arrival(struct importing *m, struct err *e)
+{
+	const struct ca_arrival *in = m->in;
+	struct arena *ar = m->ctx->arena;
+	struct ca rec;
+
+	rec_default(ar, &ca_type, &rec);
+	rec.id = arena_strdup(ar, in->id);
+	rec.type = m->key || in->key_ref ? CA_IMPORTED_WITH_KEY : m->rec.id ? CA_MANAGED : CA_IMPORTED_WITHOUT_KEY;
+	rec.key = m->rec.id;
+	rec.engine_id = m->rec.engine_id;
+	rec.issuance_profile_id = arena_strdup(ar, in->issuance_profile);
+	rec.metadata = in->metadata;
+	rec.created_at = m->ctx->now;
+	if (store_parents(m->ctx, &m->chain, m->own, e) != 0 || store_one(m->ctx, &rec, &m->chain.v[m->own], e) != 0)
+		return -1;
+	return m->rec.id ? keys_bind(m->ctx, &m->rec, "ca", rec.id, e) : 0;
+}
+
+static int import(struct importing *m, struct err *e)
+{
+	AUTO(EVP_PKEY) *pub = NULL, *named = NULL;
+	const struct cert *c;
+	const char *known;
+
+	if (named_key(m, &named, e) != 0 || read_arrival(m, e) != 0 || pick(&m->chain, m->key ? m->key : named, &m->own, e) != 0)
+		return -1;
+	c = &m->chain.v[m->own];
+	known = owner(m->ctx, c);
+	if (known)
+		return err_set(e, ERR_EXISTS, "the certificate is that of ca %s", known);
+	if (cert_pubkey(c, &pub, e) != 0)
+		return -1;
+	warn_about(m->ctx, m->in->id, c, pub);
+	return take_key(m, e) != 0 ? -1 : store_arrival(m, e);
+}
+
+int ca_import(struct ctx *ctx, const struct ca_arrival *in, struct authority *ret, bool *ret_key_is_new, struct err *e)
+{
+	struct importing *m = arena_new_array(ctx->arena, 1, struct importing);
+	int rc;
+
+	m->ctx = ctx;
+	m->in = in;
 	if (!id_valid(in->id))
-		return err_set(e, ERR_INVALID, "\"%s\" is not an id", text_escape(ctx->arena, bytes_of(in->id)));
+		return err_set(e, ERR_INVALID, "\"%s\" is not an id: [a-z0-9][a-z0-9._-]{0,63}", text_escape(ctx->arena, bytes_of(in->id)));
 	if (state_has(ctx->state, &ca_type, in->id))
 		return err_set(e, ERR_EXISTS, "ca %s exists already", in->id);
-	if (cert_split(ctx->arena, in->certs, &ders, &n, &not_certs) != 0) {
-		if (p12_load(ctx->arena, in->certs, in->passphrase, &p12, e) != 0)
-			return e->code == ERR_DENIED ? -1 : (*e = not_certs, -1);
-		ders = p12.certs;
-		n = p12.ncerts;
-	}
-	if (take_key(ctx, in, p12.key, &key, &krec, &made, e) != 0 || read_chain(ctx, ders, n, chain, e) != 0 ||
-	    pick(chain, key, &own, e) != 0 || cert_pubkey(&chain->v[own], &pub, e) != 0)
-		return -1;
-	warn_about(ctx, in->id, &chain->v[own], pub);
-	if (key && in->key_ref == NULL) {
-		if (keys_import(ctx, in->engine, key, in->id, &krec, e) != 0)
-			return -1;
-		made = true;
-	} else if (key == NULL && keys_have(ctx, sha256_hex(ctx->arena, chain->v[own].spki)) &&
-		   keys_resolve(ctx, sha256_hex(ctx->arena, chain->v[own].spki), &krec, e) != 0) {
-		return -1;
-	}
-	rec_default(ctx->arena, &ca_type, &rec);
-	rec.id = arena_strdup(ctx->arena, in->id);
-	rec.type = key ? CA_IMPORTED_WITH_KEY : krec.id ? CA_MANAGED : CA_IMPORTED_WITHOUT_KEY;
-	rec.key = krec.id;
-	rec.engine_id = krec.engine_id;
-	rec.issuance_profile_id = arena_strdup(ctx->arena, in->issuance_profile);
-	rec.metadata = in->metadata;
-	rec.created_at = ctx->now;
-	if (store_parents(ctx, chain, own, e) != 0 || store_one(ctx, &rec, &chain->v[own], e) != 0 ||
-	    (krec.id && keys_bind(ctx, &krec, "ca", rec.id, e) != 0) || authority_load(ctx, rec.id, ret, e) != 0) {
-		if (made)
-			keys_abandon(ctx, &krec);
-		return err_ctx(e, "ca %s", in->id);
-	}
-	return 0;
+	rc = import(m, e) != 0 || authority_load(ctx, in->id, ret, e) != 0 ? -1 : 0;
+	EVP_PKEY_free(m->key);
+	if (rc != 0 && m->made)
+		keys_abandon(ctx, &m->rec);
+	*ret_key_is_new = m->made;
+	return rc != 0 ? err_ctx(e, "ca %s", in->id) : 0;
 }
 
 /* --- the answer of a parent elsewhere --- */
@@ -282,45 +360,85 @@ static int match_answer(struct ctx *ctx, const struct authority *a, const struct
 	return pick(c, pub, ret, e);
 }
 
+/* Also as one that it has had. */
+static bool is_kept(struct ctx *ctx, const struct authority *a, const char *file)
+{
+	struct err none = { 0 };
+	struct bytes pem;
+
+	return state_read(ctx->state, arena_printf(ctx->arena, "cas/%s/%s.pem", a->rec.id, file), &pem, &none) == 0;
+}
+
+/* Beside the authority's own certificate; the issuer, if it is here, has recorded it. */
 static int install_cross(struct ctx *ctx, const struct authority *a, const struct cert *c, struct err *e)
 {
-	struct certrec head;
-	char *parent;
-	char *serial = cert_serial_hex(ctx->arena, c->serial);
+	char *file = arena_printf(ctx->arena, "cross-%s", cert_serial_hex(ctx->arena, c->serial)), *parent;
+	struct err none = { 0 };
+	struct certrec head, old;
 
-	if (a->cert.der.n && !name_equal(a->cert.subject, c->subject))
-		return err_set(e, ERR_DENIED, "the cross certificate has another subject than ca %s", a->rec.id);
+	if (a->cert.der.n == 0)
+		return err_set(e, ERR_CONFLICT, "it is PENDING: install its own certificate first");
+	if (!name_equal(a->cert.subject, c->subject))
+		return err_set(e, ERR_DENIED, "the cross certificate has another subject");
+	if (bytes_equal(c->subject, c->issuer))
+		return err_set(e, ERR_DENIED, "a cross certificate has another issuer");
+	if (is_kept(ctx, a, file))
+		return err_set(e, ERR_EXISTS, "certificate %s is installed already", file);
 	if (ca_find_parent(ctx, c, &parent, e) != 0 ||
-	    issue_head_of(ctx->arena, parent ? parent : "-", c, ctx->now, &head, e) != 0)
+	    issue_head_of(ctx->arena, parent ? parent : "-", c, ctx->now, &head, e) != 0 ||
+	    state_write(ctx->state, arena_printf(ctx->arena, "cas/%s/%s.pem", a->rec.id, file), cert_pem(ctx->arena, c->der), e) != 0)
 		return -1;
 	head.is_ca = true;
 	head.ca_id = a->rec.id;
-	return state_write(ctx->state, arena_printf(ctx->arena, "cas/%s/cross-%s.pem", a->rec.id, serial),
-			   cert_pem(ctx->arena, c->der), e) != 0 ? -1 : issue_record(ctx, &head, c->der, e);
+	return ledger_cert(ctx->state, head.ca, head.fingerprint, &old, &none) == 0 ? 0 : issue_record(ctx, &head, c->der, e);
+}
+
+/* A newer certificate in place of the first or of an older one. */
+static int install_newest(struct ctx *ctx, struct authority *a, const struct cert *c, struct err *e)
+{
+	const char *serial = cert_serial_hex(ctx->arena, c->serial);
+	struct strv *prev = &a->rec.previous_serials;
+
+	if (a->rec.serial_number) {
+		if (!name_equal(a->cert.subject, c->subject))
+			return err_set(e, ERR_DENIED, "the certificate has another subject: what was issued would no longer chain to it");
+		if (is_kept(ctx, a, serial))
+			return err_set(e, ERR_EXISTS, "certificate %s is installed already", serial);
+		if (!bytes_equal(a->cert.ski, c->ski))
+			ctx_warn(ctx, "ca %s: the certificate has another subject key identifier than the one before: what was issued "
+				 "may not chain to it", a->rec.id);
+		prev->v = arena_grow(ctx->arena, prev->v, prev->n, sizeof(*prev->v));
+		prev->v[prev->n++] = a->rec.serial_number;
+		prev->set = true;
+	}
+	if (c->not_after < ctx->now)
+		ctx_warn(ctx, "ca %s: the certificate ended %s", a->rec.id, tm_format(ctx->arena, c->not_after));
+	return store_one(ctx, &a->rec, c, e);
+}
+
+static int install(struct ctx *ctx, struct authority *a, struct bytes certs, bool cross, struct err *e)
+{
+	struct chain *chain = arena_new_array(ctx->arena, 1, struct chain);
+	struct bytes *ders;
+	size_t n, own;
+
+	if (cert_split(ctx->arena, certs, &ders, &n, e) != 0 || read_chain(ctx, ders, n, chain, e) != 0 ||
+	    match_answer(ctx, a, chain, &own, e) != 0 || store_parents(ctx, chain, own, e) != 0)
+		return -1;
+	return cross ? install_cross(ctx, a, &chain->v[own], e) : install_newest(ctx, a, &chain->v[own], e);
 }
 
 int ca_install(struct ctx *ctx, const char *id, struct bytes certs, bool cross, struct authority *ret, struct err *e)
 {
 	SCOPED_AUTHORITY a = { 0 };
-	struct chain *chain = arena_new_array(ctx->arena, 1, struct chain);
-	struct bytes *ders;
-	size_t n, own;
 
-	if (authority_load(ctx, id, &a, e) != 0 || cert_split(ctx->arena, certs, &ders, &n, e) != 0 ||
-	    read_chain(ctx, ders, n, chain, e) != 0 || match_answer(ctx, &a, chain, &own, e) != 0)
-		return err_ctx(e, "ca %s", id);
-	if (store_parents(ctx, chain, own, e) != 0)
+	if (authority_load(ctx, id, &a, e) != 0)
 		return -1;
-	if (cross)
-		return install_cross(ctx, &a, &chain->v[own], e) != 0 ? err_ctx(e, "ca %s", id) : authority_load(ctx, id, ret, e);
-	if (a.rec.serial_number) {
-		a.rec.previous_serials.v = arena_grow(ctx->arena, a.rec.previous_serials.v, a.rec.previous_serials.n, sizeof(char *));
-		a.rec.previous_serials.v[a.rec.previous_serials.n++] = a.rec.serial_number;
-		a.rec.previous_serials.set = true;
-	}
-	if (store_one(ctx, &a.rec, &chain->v[own], e) != 0)
-		return err_ctx(e, "ca %s", id);
-	if (a.rec.parent_id == NULL && !bytes_equal(chain->v[own].subject, chain->v[own].issuer))
-		ctx_warn(ctx, "ca %s: its parent is not known here; import it for whole chains", id);
-	return authority_load(ctx, id, ret, e);
+	if (install(ctx, &a, certs, cross, e) != 0)
+		return err_ctx(e, "ca %s", a.rec.id);
+	if (authority_load(ctx, a.rec.id, ret, e) != 0)
+		return -1;
+	if (!cross && ret->parent == NULL && !authority_is_root(ret))
+		ctx_warn(ctx, "ca %s: its parent is not known here; import it for whole chains", ret->rec.id);
+	return 0;
 }

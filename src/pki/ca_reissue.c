@@ -1,5 +1,6 @@
-/* Reissuing authorities (C8). Guarantees: subject and (with the same key) key identifier stay, the old certificate is kept and both
- * sides carry the metadata that links them; a revoked or expired authority is refused. */
+/* Reissuing authorities (C8). Guarantees: the subject stays byte for byte and with the same key the key identifier too, so that what was
+ * issued still chains; the old certificate is kept and both sides carry the metadata that links them; a revoked or expired
+ * authority is refused. */
 #include "pki/ca_reissue.h"
 
 #include <string.h>
@@ -9,191 +10,265 @@
 #include "crypto/key.h"
 #include "engine/engine.h"
 #include "pki/ca_create.h"
+#include "pki/cert_find.h"
 #include "pki/issue.h"
 #include "pki/keys.h"
 #include "state/ledger.h"
 
-static int shape(struct ctx *ctx, const struct authority *a, const struct ca_renewal *in, struct profile *ret, struct err *e)
-{
-	const char *id = in->profile ? in->profile : a->rec.profile_id;
+#define META "lamassu.io/ca/"
 
-	if (id == NULL) {
-		if (a->parent)
-			profile_builtin_sub(ctx->arena, ret);
-		else
-			profile_builtin_root(ctx->arena, ret);
-	} else if (profile_load(ctx, id, ret, e) != 0) {
+struct reissuing {
+	struct ctx *ctx;
+	const struct ca_renewal *in;
+	struct authority *old;
+	struct profile prof;
+	const char *reason;
+};
+
+/* Without a profile the new certificate asks for what the old one has: names, usages, constraints, policies. */
+static void shape_as_before(struct ctx *ctx, const struct authority *a, struct profile *ret)
+{
+	struct strv *all = &ret->allowed_extensions;
+
+	if (a->parent)
+		profile_builtin_sub(ctx->arena, ret);
+	else
+		profile_builtin_root(ctx->arena, ret);
+	ret->honor_extensions = ret->honor_key_usage = ret->honor_extended_key_usages = true;
+	all->v = arena_new_array(ctx->arena, a->cert.exts.n, char *);
+	for (; all->n < a->cert.exts.n; all->n++)
+		all->v[all->n] = arena_strdup(ctx->arena, a->cert.exts.v[all->n].oid);
+}
+
+static int shape(struct reissuing *r, struct err *e)
+{
+	const struct authority *a = r->old;
+	const char *id = r->in->profile ? r->in->profile : a->rec.profile_id;
+	int64_t secs = a->cert.not_after - a->cert.not_before;
+
+	if (id == NULL)
+		shape_as_before(r->ctx, a, &r->prof);
+	else if (profile_load(r->ctx, id, &r->prof, e) != 0)
 		return -1;
-	}
-	if (!ret->sign_as_ca)
-		return err_set(e, ERR_INVALID, "profile %s has no sign_as_ca, so it shapes no authority", ret->id);
-	if (in->profile == NULL && ret->path_length < 0)
-		ret->path_length = a->cert.path_length;
-	if (in->validity == NULL) {
-		int64_t secs = a->cert.not_after - a->cert.not_before;
-		ret->validity = (struct validity){ .type = VALIDITY_DURATION, .duration = { secs, dur_format(ctx->arena, secs) } };
-	}
+	if (!r->prof.sign_as_ca)
+		return err_set(e, ERR_INVALID, "profile %s has no sign_as_ca, so it shapes no authority", r->prof.id);
+	if (r->in->profile == NULL && a->cert.path_length >= 0)
+		r->prof.path_length = a->cert.path_length;
+	r->prof.validity = (struct validity){ .type = VALIDITY_DURATION, .duration = { secs, dur_format(r->ctx->arena, secs) } };
 	return 0;
 }
 
-/* Signs a certificate for `pub` with the name of `a`; `issuer` NULL: self-signed with `key`. */
-static int sign_for(struct ctx *ctx, const struct authority *a, struct authority *issuer, const struct profile *prof,
-		    const struct ca_renewal *in, EVP_PKEY *pub, EVP_PKEY *key, bool outlive, struct bytes *ret_der,
-		    struct certrec *ret_head, struct err *e)
+struct signing { /* one certificate for the name of `a` */
+	const struct authority *a;
+	struct authority *issuer;  /* NULL: itself */
+	EVP_PKEY *pub, *key;
+	const char *validity;      /* NULL: the profile's */
+	int64_t not_before;        /* 0: now */
+	struct bytes der;
+	struct certrec head;
+};
+
+static int sign(struct reissuing *r, struct signing *s, struct err *e)
 {
-	struct request req = { .subject = a->cert.subject, .pub = pub, .exts = &a->cert.exts };
+	struct ctx *ctx = r->ctx;
+	struct request req = { .subject = s->a->cert.subject, .pub = s->pub, .exts = &r->old->cert.exts };
 	struct wishes wishes = NO_WISHES;
 	struct plan plan;
 
-	wishes.validity = in->validity;
-	wishes.allow_outlive = outlive;
-	if (key_spki(ctx->arena, pub, &req.spki, e) != 0 ||
-	    plan_issue(ctx->arena, state_config(ctx->state), issuer, prof, &req, &wishes, ctx->now, false, &plan, e) != 0)
+	wishes.keep_subject = true;
+	wishes.validity = s->validity;
+	wishes.allow_outlive = r->in->allow_outlive;
+	if (key_spki(ctx->arena, s->pub, &req.spki, e) != 0 ||
+	    plan_issue(ctx->arena, state_config(ctx->state), s->issuer, &r->prof, &req, &wishes, ctx->now, false, &plan, e) != 0)
 		return -1;
-	if (cert_sign(ctx->arena, &plan.tbs, key, sigalg_default(key), ret_der, e) != 0 ||
-	    issue_head(ctx->arena, issuer, prof->id, &plan, &req, *ret_der, ctx->now, ret_head, e) != 0)
+	if (s->not_before)
+		plan.tbs.not_before = s->not_before;
+	if (cert_sign(ctx->arena, &plan.tbs, s->key, sigalg_default(s->key), &s->der, e) != 0 ||
+	    issue_head(ctx->arena, s->issuer, r->prof.id, &plan, &req, s->der, ctx->now, &s->head, e) != 0)
 		return -1;
-	if (issuer == NULL)
-		ret_head->ca = a->rec.id;
+	if (s->issuer == NULL)
+		s->head.ca = s->a->rec.id;
 	if (plan.warning)
-		ctx_warn(ctx, "ca %s: %s", a->rec.id, plan.warning);
+		ctx_warn(ctx, "ca %s: %s", s->a->rec.id, plan.warning);
 	return 0;
 }
 
-static int note(struct ctx *ctx, char **metadata, const char *key, const char *value, struct err *e)
-{
-	return any_set(ctx->arena, *metadata, key, value, metadata, e);
-}
-
-/* Both sides know each other: the record in ca.yaml, and the certificates in the ledger. */
-static int link_both(struct ctx *ctx, const char *old_ca, const char *old_serial, struct ca *rec, const struct certrec *head,
-		     const char *reason, struct err *e)
-{
-	char *when = tm_format(ctx->arena, ctx->now);
-	struct metachange as = { arena_strdup(ctx->arena, "certificate"), arena_printf(ctx->arena, "%s/%s", old_ca, old_serial),
-		arena_strdup(ctx->arena, "lamassu.io/ca/reissued-as"), arena_printf(ctx->arena, "\"%s\"", head->serial_number), ctx->now };
-	struct metachange at = as;
-
-	at.key = arena_strdup(ctx->arena, "lamassu.io/ca/reissued-at");
-	at.value = arena_printf(ctx->arena, "\"%s\"", when);
-	return note(ctx, &rec->metadata, "lamassu.io/ca/reissued-from", arena_printf(ctx->arena, "\"%s\"", old_serial), e) != 0 ||
-	       note(ctx, &rec->metadata, "lamassu.io/ca/reissue-reason", reason, e) != 0 ||
-	       note(ctx, &rec->metadata, "lamassu.io/ca/reissued-at", when, e) != 0 ||
-	       ledger_add_meta(ctx->state, &as, e) != 0 || ledger_add_meta(ctx->state, &at, e) != 0 ? -1 : 0;
-}
-
-static int head_links(struct ctx *ctx, struct certrec *head, const char *old_serial, const char *reason, struct err *e)
-{
-	return note(ctx, &head->metadata, "lamassu.io/ca/reissued-from", arena_printf(ctx->arena, "\"%s\"", old_serial), e) != 0 ||
-	       note(ctx, &head->metadata, "lamassu.io/ca/reissue-reason", reason, e) != 0 ? -1 : 0;
-}
+/* --- metadata on both sides --- */
 
 static const char *issuer_id(const struct authority *a)
 {
 	return a->parent ? a->parent->rec.id : a->rec.id;
 }
 
-static int same_key(struct ctx *ctx, struct authority *a, const struct profile *prof, const struct ca_renewal *in,
-		    const char *reason, struct err *e)
+static int note(struct reissuing *r, char **metadata, const char *key, const char *value, struct err *e)
+{
+	return any_set(r->ctx->arena, *metadata, key, value, metadata, e);
+}
+
+/* The certificates in the ledger know each other, and so do the records. */
+static int link_both(struct reissuing *r, const struct certrec *from, const struct certrec *to, char **old_metadata, char **new_metadata,
+		     struct err *e)
+{
+	struct ctx *ctx = r->ctx;
+	const char *as = arena_printf(ctx->arena, "\"%s\"", to->serial_number);
+	const char *since = arena_printf(ctx->arena, "\"%s\"", from->serial_number);
+	const char *when = tm_format(ctx->arena, ctx->now);
+
+	if (cert_set_metadata(ctx, from, META "reissued-as", as, e) != 0 || cert_set_metadata(ctx, from, META "reissued-at", when, e) != 0 ||
+	    cert_set_metadata(ctx, to, META "reissued-from", since, e) != 0 ||
+	    cert_set_metadata(ctx, to, META "reissue-reason", r->reason, e) != 0)
+		return -1;
+	if (old_metadata && (note(r, old_metadata, META "reissued-as", as, e) != 0 || note(r, old_metadata, META "reissued-at", when, e) != 0))
+		return -1;
+	return note(r, new_metadata, META "reissued-from", since, e) != 0 || note(r, new_metadata, META "reissued-at", when, e) != 0 ||
+	       note(r, new_metadata, META "reissue-reason", r->reason, e) != 0 ? -1 : 0;
+}
+
+/* --- the same key --- */
+
+static int same_key(struct reissuing *r, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
+	struct authority *a = r->old;
 	struct strv *prev = &a->rec.previous_serials;
-	char *old = a->rec.serial_number;
-	struct certrec head;
-	struct bytes der;
+	struct certrec from = { .ca = arena_strdup(r->ctx->arena, issuer_id(a)), .serial_number = a->rec.serial_number };
+	struct signing s = { .a = a, .issuer = a->parent, .key = a->parent ? a->parent->key : a->key, .validity = r->in->validity };
 
-	if (cert_pubkey(&a->cert, &pub, e) != 0 ||
-	    sign_for(ctx, a, a->parent, prof, in, pub, a->parent ? a->parent->key : a->key, false, &der, &head, e) != 0)
+	if (cert_pubkey(&a->cert, &pub, e) != 0)
 		return -1;
-	prev->v = arena_grow(ctx->arena, prev->v, prev->n, sizeof(char *));
-	prev->v[prev->n++] = old;
+	s.pub = pub;
+	if (sign(r, &s, e) != 0)
+		return -1;
+	prev->v = arena_grow(r->ctx->arena, prev->v, prev->n, sizeof(*prev->v));
+	prev->v[prev->n++] = from.serial_number;
 	prev->set = true;
-	if (link_both(ctx, issuer_id(a), old, &a->rec, &head, reason, e) != 0 || head_links(ctx, &head, old, reason, e) != 0)
-		return -1;
-	return ca_store(ctx, &a->rec, der, &head, e);
+	return link_both(r, &from, &s.head, NULL, &a->rec.metadata, e) != 0 ? -1 : ca_store(r->ctx, &a->rec, s.der, &s.head, e);
 }
 
 /* --- a new key --- */
 
-static char *next_id(struct ctx *ctx, const struct ca_renewal *in)
+static char *next_id(struct reissuing *r)
 {
 	char *id = NULL;
 
-	if (in->new_id)
-		return arena_strdup(ctx->arena, in->new_id);
-	for (int g = 2; g < 1000; g++) {
-		id = arena_printf(ctx->arena, "%s-g%d", in->id, g);
-		if (!state_has(ctx->state, &ca_type, id))
-			break;
-	}
+	if (r->in->new_id)
+		return arena_strdup(r->ctx->arena, r->in->new_id);
+	for (int g = 2; id == NULL || state_has(r->ctx->state, &ca_type, id); g++)
+		id = arena_printf(r->ctx->arena, "%s-g%d", r->old->rec.id, g);
 	return id;
 }
 
-static int store_link(struct ctx *ctx, const char *ca, const char *issuer, const char *name, struct bytes der, struct certrec *head,
-		      struct err *e)
+static int store_link(struct reissuing *r, const struct signing *s, const char *name, struct err *e)
 {
-	head->is_ca = true;
-	head->ca_id = arena_strdup(ctx->arena, ca);
-	head->ca = arena_strdup(ctx->arena, issuer);
-	return state_write(ctx->state, arena_printf(ctx->arena, "cas/%s/%s.pem", ca, name), cert_pem(ctx->arena, der), e) != 0
-		? -1 : issue_record(ctx, head, der, e);
+	struct arena *ar = r->ctx->arena;
+	struct certrec head = s->head;
+
+	head.is_ca = true;
+	head.ca_id = s->a->rec.id;
+	return state_write(r->ctx->state, arena_printf(ar, "cas/%s/%s.pem", s->a->rec.id, name), cert_pem(ar, s->der), e) != 0
+	       ? -1 : issue_record(r->ctx, &head, s->der, e);
 }
 
-/* RFC 4210 4.4: the old key vouches for the new one and the other way round. */
-static int make_links(struct ctx *ctx, struct authority *old, struct authority *fresh, const struct profile *prof,
-		      const struct ca_renewal *in, struct err *e)
+/* RFC 4210 4.4: the old key vouches for the new one and the other way round, both until the first of them ends. */
+static int make_links(struct reissuing *r, struct authority *fresh, struct err *e)
 {
 	AUTO(EVP_PKEY) *old_pub = NULL, *new_pub = NULL;
-	struct certrec head;
-	struct bytes der;
-	struct ca_renewal plain = { .id = in->id };
+	struct authority *old = r->old;
+	int64_t end = old->cert.not_after < fresh->cert.not_after ? old->cert.not_after : fresh->cert.not_after;
+	const char *until = tm_format(r->ctx->arena, end);
+	struct signing new_with_old = { .a = fresh, .issuer = old, .key = old->key, .validity = until };
+	struct signing old_with_new = { .a = old, .issuer = fresh, .validity = until, .not_before = old->cert.not_before };
 
 	if (cert_pubkey(&old->cert, &old_pub, e) != 0 || cert_pubkey(&fresh->cert, &new_pub, e) != 0 ||
-	    authority_open_key(ctx, fresh, e) != 0)
+	    authority_open_key(r->ctx, fresh, e) != 0)
 		return -1;
-	if (sign_for(ctx, fresh, old, prof, &plain, new_pub, old->key, false, &der, &head, e) != 0 ||
-	    store_link(ctx, fresh->rec.id, old->rec.id, "new-with-old", der, &head, e) != 0)
+	new_with_old.pub = new_pub;
+	old_with_new.pub = old_pub;
+	old_with_new.key = fresh->key;
+	if (sign(r, &new_with_old, e) != 0 || store_link(r, &new_with_old, "new-with-old", e) != 0)
 		return err_ctx(e, "link certificate NewWithOld");
-	if (sign_for(ctx, old, fresh, prof, &plain, old_pub, fresh->key, false, &der, &head, e) != 0 ||
-	    store_link(ctx, old->rec.id, fresh->rec.id, "old-with-new", der, &head, e) != 0)
+	if (sign(r, &old_with_new, e) != 0 || store_link(r, &old_with_new, "old-with-new", e) != 0)
 		return err_ctx(e, "link certificate OldWithNew");
 	return 0;
 }
 
-static int new_key(struct ctx *ctx, struct authority *old, struct profile *prof, const struct ca_renewal *in, const char *reason,
-		   struct authority *ret, struct err *e)
+static int drop_links(struct reissuing *r, char **metadata, struct err *e)
+{
+	static const char *const keys[] = { META "reissued-as", META "reissued-at", META "reissued-from", META "reissue-reason" };
+
+	for (size_t i = 0; i < COUNT(keys); i++)
+		if (any_get(r->ctx->arena, *metadata, keys[i]) && any_unset(r->ctx->arena, *metadata, keys[i], metadata, e) != 0)
+			return -1;
+	return 0;
+}
+
+/* As long as the old one, or until the parent ends. */
+static const char *validity_of_new(struct reissuing *r)
+{
+	const struct authority *parent = r->old->parent;
+
+	if (r->in->validity)
+		return r->in->validity;
+	if (parent == NULL || r->in->allow_outlive || parent->cert.not_after - r->prof.validity.duration.secs >= r->ctx->now)
+		return r->prof.validity.duration.text;
+	ctx_warn(r->ctx, "ca %s: its validity is shortened to %s, when its authority %s ends", r->old->rec.id,
+		 tm_format(r->ctx->arena, parent->cert.not_after), parent->rec.id);
+	return tm_format(r->ctx->arena, parent->cert.not_after);
+}
+
+static int create_new(struct reissuing *r, struct authority *fresh, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
-	SCOPED_AUTHORITY fresh = { 0 };
-	const struct keytype *kt = in->keytype;
-	struct ca_order order = { .id = next_id(ctx, in), .parent = old->rec.parent_id, .subject = old->cert.subject,
-		.engine = in->engine ? in->engine : old->rec.engine_id, .profile = in->profile ? in->profile : old->rec.profile_id,
-		.issuance_profile = old->rec.issuance_profile_id, .path_length = old->cert.path_length,
-		.validity = in->validity ? in->validity : prof->validity.duration.text, .metadata = old->rec.metadata };
-	struct certrec head;
+	struct authority *old = r->old;
+	struct ca_crl crl = old->rec.crl;
+	struct ca_order order = { .id = next_id(r), .parent = old->rec.parent_id, .subject = old->cert.subject, .keep_subject = true,
+		.keytype = r->in->keytype, .engine = r->in->engine ? r->in->engine : old->rec.engine_id, .shape = &r->prof,
+		.profile = r->in->profile ? r->in->profile : old->rec.profile_id, .issuance_profile = old->rec.issuance_profile_id,
+		.path_length = -1, .allow_outlive = r->in->allow_outlive, .validity = validity_of_new(r), .exts = &old->cert.exts,
+		.crl = &crl, .metadata = old->rec.metadata };
 
-	if (kt == NULL && (cert_pubkey(&old->cert, &pub, e) != 0 || (kt = keytype_of(pub)) == NULL))
+	if (order.keytype == NULL && (cert_pubkey(&old->cert, &pub, e) != 0 || (order.keytype = keytype_of(pub)) == NULL))
 		return err_set(e, ERR_UNSUPPORTED, "give --key-type: the old key is of a type that is not made here");
-	order.keytype = kt;
-	if (ca_create(ctx, &order, &fresh, e) != 0)
-		return -1;
-	head.serial_number = fresh.rec.serial_number;
-	if (link_both(ctx, issuer_id(old), old->rec.serial_number, &fresh.rec, &head, reason, e) != 0 ||
-	    note(ctx, &old->rec.metadata, "lamassu.io/ca/reissued-as", arena_printf(ctx->arena, "\"%s\"", head.serial_number), e) != 0 ||
-	    note(ctx, &old->rec.metadata, "lamassu.io/ca/reissued-at", tm_format(ctx->arena, ctx->now), e) != 0 ||
+	if (crl.crl_distribution_points.n)
+		ctx_warn(r->ctx, "ca %s: crl_distribution_points are those of the old key's CRL and are not taken over", order.id);
+	crl.crl_distribution_points = (struct strv){ 0 };
+	return drop_links(r, &order.metadata, e) != 0 ? -1 : ca_create(r->ctx, &order, fresh, e);
+}
+
+static int finish_new(struct reissuing *r, struct authority *fresh, struct err *e)
+{
+	struct ctx *ctx = r->ctx;
+	struct authority *old = r->old;
+	const struct certrec from = { .ca = arena_strdup(ctx->arena, issuer_id(old)), .serial_number = old->rec.serial_number };
+	const struct certrec to = { .ca = arena_strdup(ctx->arena, issuer_id(fresh)), .serial_number = fresh->rec.serial_number };
+
+	if (link_both(r, &from, &to, &old->rec.metadata, &fresh->rec.metadata, e) != 0 ||
 	    state_put(ctx->state, &ca_type, old->rec.id, &old->rec, e) != 0 ||
-	    state_put(ctx->state, &ca_type, fresh.rec.id, &fresh.rec, e) != 0)
+	    state_put(ctx->state, &ca_type, fresh->rec.id, &fresh->rec, e) != 0)
 		return -1;
-	if (authority_is_root(old) && make_links(ctx, old, &fresh, prof, in, e) != 0)
+	return authority_is_root(old) ? make_links(r, fresh, e) : 0;
+}
+
+static int new_key(struct reissuing *r, struct authority *ret, struct err *e)
+{
+	SCOPED_AUTHORITY fresh = { 0 };
+	struct err ignored = { 0 };
+	struct key k;
+
+	if (create_new(r, &fresh, e) != 0)
 		return -1;
-	return authority_load(ctx, fresh.rec.id, ret, e);
+	if (finish_new(r, &fresh, e) != 0) {
+		if (authority_key_record(r->ctx, &fresh, &k, &ignored) == 0)
+			keys_abandon(r->ctx, &k);
+		return -1;
+	}
+	return authority_load(r->ctx, fresh.rec.id, ret, e);
 }
 
 int ca_reissue(struct ctx *ctx, const struct ca_renewal *in, struct authority *ret, struct err *e)
 {
 	SCOPED_AUTHORITY a = { 0 };
-	struct profile prof;
-	const char *reason = in->reason ? in->reason : "certificate-reissuance";
+	struct reissuing r = { .ctx = ctx, .in = in, .old = &a, .reason = in->reason ? in->reason : "certificate-reissuance" };
 	int rc;
 
 	if (authority_load(ctx, in->id, &a, e) != 0)
@@ -202,15 +277,15 @@ int ca_reissue(struct ctx *ctx, const struct ca_renewal *in, struct authority *r
 		return err_set(e, ERR_DENIED, "ca %s is %s and is not reissued", a.rec.id, ca_status_names[a.status]);
 	if (a.parent == NULL && !authority_is_root(&a))
 		return err_set(e, ERR_DENIED, "the parent of ca %s is elsewhere: use `ca request` and `ca install`", a.rec.id);
-	if (shape(ctx, &a, in, &prof, e) != 0)
+	if (shape(&r, e) != 0)
 		return -1;
 	if (a.parent ? authority_may_issue(a.parent, e) != 0 || authority_open_key(ctx, a.parent, e) != 0
 		     : authority_open_key(ctx, &a, e) != 0)
 		return -1;
-	rc = in->new_key ? new_key(ctx, &a, &prof, in, reason, ret, e) : same_key(ctx, &a, &prof, in, reason, e);
+	rc = in->new_key ? new_key(&r, ret, e) : same_key(&r, e);
 	if (a.parent)
 		authority_release(a.parent);
 	if (rc != 0)
-		return err_ctx(e, "ca %s", a.rec.id);
+		return -1;
 	return in->new_key ? 0 : authority_load(ctx, a.rec.id, ret, e);
 }

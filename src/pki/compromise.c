@@ -8,7 +8,7 @@
 #include "pki/revoke.h"
 #include "state/ledger.h"
 
-enum { REASON_CA_COMPROMISE = 2, PAGE = 1000 };
+enum { REASON_CA_COMPROMISE = 2 };
 
 static const struct field affected_fields[] = {
 	STR(affected, serial_number, "Serial number.", .flags = F_COL | F_KEY),
@@ -26,43 +26,38 @@ const struct schema affected_type = {
 };
 
 struct list {
+	struct ctx *ctx;
 	struct affected *v;
 	size_t n;
 };
 
-static int list_of(struct ctx *ctx, const char *ca, struct list *l, struct err *e)
+static int list_cert(void *arg, const struct certrec *c, struct err *e)
 {
-	struct filter only = { .field = "ca", .op = OP_EQ, .value = ca };
-	struct query q = { .filters = &only, .nfilters = 1, .sort_by = "serial_number", .page_size = PAGE };
+	struct list *l = arg;
+	struct arena *ar = l->ctx->arena;
+	const char *action = c->is_ca ? "make a new authority" : c->device ? "enrol the device again with a new key"
+									  : "issue again from another authority";
 
-	for (char *next = NULL;; q.offset += PAGE) {
-		struct certrec *v;
-		size_t n;
-
-		if (ledger_certs(ctx->state, &q, &v, &n, &next, e) != 0)
-			return -1;
-		for (size_t i = 0; i < n; i++) {
-			if (v[i].status == CERT_REVOKED || v[i].not_after < ctx->now)
-				continue;
-			l->v = arena_grow(ctx->arena, l->v, l->n, sizeof(*l->v));
-			l->v[l->n++] = (struct affected){ v[i].serial_number, v[i].subject, v[i].ca, v[i].device, v[i].profile,
-				v[i].not_after, arena_strdup(ctx->arena, v[i].is_ca ? "make a new authority" : v[i].device
-				? "enrol the device again with a new key" : "issue again from another authority") };
-		}
-		if (next == NULL)
-			return 0;
-	}
+	(void)e;
+	if (c->status == CERT_REVOKED || c->not_after < l->ctx->now || (c->ca_id && strcmp(c->ca_id, c->ca) == 0))
+		return 0;
+	l->v = arena_grow(ar, l->v, l->n, sizeof(*l->v));
+	l->v[l->n++] = (struct affected){ arena_strdup(ar, c->serial_number), arena_strdup(ar, c->subject), arena_strdup(ar, c->ca),
+		arena_strdup(ar, c->device), arena_strdup(ar, c->profile), c->not_after, arena_strdup(ar, action) };
+	return 0;
 }
 
-static int list_below(struct ctx *ctx, const char *ca, struct list *l, struct err *e)
+static int list_below(struct list *l, const char *ca, struct err *e)
 {
+	struct filter only = { .field = "ca", .op = OP_EQ, .value = ca };
+	struct query q = { .filters = &only, .nfilters = 1, .sort_by = "serial_number" };
 	struct authority *all;
 	size_t n;
 
-	if (list_of(ctx, ca, l, e) != 0 || authority_all(ctx, &all, &n, e) != 0)
+	if (ledger_each_cert(l->ctx->state, &q, list_cert, l, e) != 0 || authority_all(l->ctx, &all, &n, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, ca) == 0 && list_below(ctx, all[i].rec.id, l, e) != 0)
+		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, ca) == 0 && list_below(l, all[i].rec.id, e) != 0)
 			return -1;
 	return 0;
 }
@@ -70,10 +65,10 @@ static int list_below(struct ctx *ctx, const char *ca, struct list *l, struct er
 int compromise_authority(struct ctx *ctx, struct authority *a, const char *note, struct affected **ret, size_t *ret_n, struct err *e)
 {
 	struct revoke_order o = { .action = REVOKE_REVOKE, .reason = REASON_CA_COMPROMISE, .note = note };
-	struct list l = { 0 };
+	struct list l = { .ctx = ctx };
 	size_t revoked = 0;
 
-	if (list_below(ctx, a->rec.id, &l, e) != 0)
+	if (list_below(&l, a->rec.id, e) != 0)
 		return -1;
 	a->rec.compromised = true;
 	if (state_put(ctx->state, &ca_type, a->rec.id, &a->rec, e) != 0 || revoke_authority(ctx, a, &o, true, &revoked, e) != 0)

@@ -96,8 +96,27 @@ int issue_head_of(struct arena *ar, const char *ca, const struct cert *c, int64_
 	return 0;
 }
 
+/* A certificate for an authority's key is that authority's, whoever signed it: cross certificates, answers to requests. */
+static int find_owner(struct ctx *ctx, struct certrec *rec, struct err *e)
+{
+	const struct key_binding *v;
+	struct key k;
+
+	if (!rec->is_ca || rec->ca_id || !keys_have(ctx, rec->key_id))
+		return 0;
+	if (state_get(ctx->state, &key_type, rec->key_id, &k, e) != 0)
+		return -1;
+	v = k.bound.v;
+	for (size_t i = 0; i < k.bound.n && rec->ca_id == NULL; i++)
+		if (strcmp(v[i].resource_type, "ca") == 0)
+			rec->ca_id = v[i].resource_id;
+	return 0;
+}
+
 int issue_record(struct ctx *ctx, struct certrec *rec, struct bytes der, struct err *e)
 {
+	if (find_owner(ctx, rec, e) != 0)
+		return -1;
 	if (strcmp(rec->type, "ISSUED") == 0 && keys_have(ctx, rec->key_id))
 		rec->type = arena_strdup(ctx->arena, "MANAGED");
 	return ledger_add_cert(ctx->state, rec, cert_pem(ctx->arena, der), e);

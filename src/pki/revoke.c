@@ -9,7 +9,7 @@
 #include "pki/keys.h"
 #include "state/ledger.h"
 
-enum { REASON_CESSATION = 5, REASON_HOLD = 6, REASON_REMOVE = 8, PAGE = 1000 };
+enum { REASON_KEY_COMPROMISE = 1, REASON_CA_COMPROMISE = 2, REASON_CESSATION = 5, REASON_HOLD = 6, REASON_REMOVE = 8 };
 
 static int check_transition(const struct certrec *c, const struct revoke_order *o, struct err *e)
 {
@@ -43,76 +43,74 @@ int revoke_cert(struct ctx *ctx, const struct certrec *c, const struct revoke_or
 	return ledger_add_revocation(ctx->state, &r, e);
 }
 
-/* Is this the newest or an earlier certificate of an authority of the repository? revoke_authority sees to those itself. */
-static bool is_authoritys_own(struct ctx *ctx, const struct certrec *c)
+/* Does it belong to an authority that is a child of the one that issued it, or to that one itself? revoke_authority sees to those. */
+static bool is_seen_to(struct ctx *ctx, const struct certrec *c)
 {
 	struct err ignored = { 0 };
 	struct ca ca;
 
-	if (c->ca_id == NULL || state_get(ctx->state, &ca_type, c->ca_id, &ca, &ignored) != 0 || ca.serial_number == NULL)
+	if (c->ca_id == NULL || state_get(ctx->state, &ca_type, c->ca_id, &ca, &ignored) != 0)
 		return false;
-	for (size_t i = 0; i < ca.previous_serials.n; i++)
-		if (strcmp(ca.previous_serials.v[i], c->serial_number) == 0)
-			return true;
-	return strcmp(ca.serial_number, c->serial_number) == 0;
+	return strcmp(c->ca, ca.parent_id ? ca.parent_id : ca.id) == 0;
 }
 
-/* Pages through live certificates, so that a million of them need no memory at once. The ledger's view does not change while
- * the transaction grows, so offsets stay true. */
+struct revoking {
+	struct ctx *ctx;
+	const struct revoke_order *order;
+	bool own; /* an authority's certificates, not what it issued */
+	size_t n;
+};
+
+static int revoke_live(void *arg, const struct certrec *c, struct err *e)
+{
+	struct revoking *r = arg;
+
+	if (c->status == CERT_REVOKED || (c->status == CERT_HELD && r->order->reason == REASON_HOLD) || c->not_after < r->ctx->now)
+		return 0;
+	if (!r->own && is_seen_to(r->ctx, c))
+		return 0;
+	r->n++;
+	return revoke_cert(r->ctx, c, r->order, e);
+}
+
+static int revoke_where(struct revoking *r, const char *field, const char *value, struct err *e)
+{
+	struct filter only = { .field = field, .op = OP_EQ, .value = value };
+	struct query q = { .filters = &only, .nfilters = 1 };
+
+	return ledger_each_cert(r->ctx->state, &q, revoke_live, r, e);
+}
+
 int revoke_issued(struct ctx *ctx, const char *ca, const struct revoke_order *o, size_t *ret_n, struct err *e)
 {
-	struct filter only = { .field = "ca", .op = OP_EQ, .value = ca };
-	struct query q = { .filters = &only, .nfilters = 1, .sort_by = "serial_number", .page_size = PAGE };
-	size_t count = 0;
+	struct revoking r = { .ctx = ctx, .order = o };
 
-	for (char *next = NULL;; q.offset += PAGE) {
-		struct certrec *v;
-		size_t n;
-
-		if (ledger_certs(ctx->state, &q, &v, &n, &next, e) != 0)
-			return -1;
-		for (size_t i = 0; i < n; i++) {
-			if (v[i].status == CERT_REVOKED || v[i].not_after < ctx->now || is_authoritys_own(ctx, &v[i]))
-				continue;
-			if (revoke_cert(ctx, &v[i], o, e) != 0)
-				return -1;
-			count++;
-		}
-		if (next == NULL)
-			break;
-	}
-	*ret_n += count;
+	if (revoke_where(&r, "ca", ca, e) != 0)
+		return -1;
+	*ret_n += r.n;
 	return 0;
 }
 
-static int revoke_own(struct ctx *ctx, const struct authority *a, const char *serial, const struct revoke_order *o, size_t *n,
-		      struct err *e)
+/* A compromised key taints what it signed; a hold can be lifted, so it must not end anything below. */
+static int reason_below(int reason)
 {
-	const char *issuer = a->parent ? a->parent->rec.id : authority_is_root(a) ? a->rec.id : "-";
-	struct certrec c;
-
-	if (ledger_cert(ctx->state, issuer, serial, &c, e) != 0)
-		return -1;
-	if (c.status == CERT_REVOKED)
-		return 0;
-	if (revoke_cert(ctx, &c, o, e) != 0)
-		return -1;
-	(*n)++;
-	return 0;
+	if (reason == REASON_HOLD)
+		return REASON_HOLD;
+	return reason == REASON_KEY_COMPROMISE || reason == REASON_CA_COMPROMISE ? REASON_CA_COMPROMISE : REASON_CESSATION;
 }
 
+/* Children that are revoked already too: what they issued may be live. */
 static int revoke_children(struct ctx *ctx, const struct authority *a, const struct revoke_order *o, size_t *n, struct err *e)
 {
 	struct revoke_order below = *o;
 	struct authority *all;
 	size_t count;
 
-	if (o->reason != 2) /* a compromised CA keeps cACompromise below it; else cessationOfOperation */
-		below.reason = REASON_CESSATION;
+	below.reason = reason_below(o->reason);
 	if (authority_all(ctx, &all, &count, e) != 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, a->rec.id) == 0 && all[i].status != CA_REVOKED &&
+		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, a->rec.id) == 0 && all[i].cert.der.n &&
 		    revoke_authority(ctx, &all[i], &below, true, n, e) != 0)
 			return -1;
 	return revoke_issued(ctx, a->rec.id, &below, n, e);
@@ -120,18 +118,35 @@ static int revoke_children(struct ctx *ctx, const struct authority *a, const str
 
 int revoke_authority(struct ctx *ctx, struct authority *a, const struct revoke_order *o, bool cascade, size_t *ret_n, struct err *e)
 {
+	struct revoking r = { .ctx = ctx, .order = o, .own = true };
+
 	if (a->cert.der.n == 0)
 		return err_set(e, ERR_CONFLICT, "ca %s is PENDING and has no certificate to revoke", a->rec.id);
-	for (size_t i = 0; i < a->rec.previous_serials.n; i++)
-		if (revoke_own(ctx, a, a->rec.previous_serials.v[i], o, ret_n, e) != 0)
-			return err_ctx(e, "ca %s", a->rec.id);
-	if (revoke_own(ctx, a, a->rec.serial_number, o, ret_n, e) != 0)
+	if (revoke_where(&r, "ca_id", a->rec.id, e) != 0)
 		return err_ctx(e, "ca %s", a->rec.id);
+	*ret_n += r.n;
 	return cascade ? revoke_children(ctx, a, o, ret_n, e) : 0;
 }
 
+static bool is_live(int status)
+{
+	return status == CERT_ACTIVE || status == CERT_HELD;
+}
+
+static int subtract_live(void *arg, const struct certrec *c, struct err *e)
+{
+	int64_t *n = arg;
+
+	(void)e;
+	*n -= is_live(c->status);
+	return 0;
+}
+
+/* What it issued to others: counted by the cache, without the few certificates of its own. */
 static int live_certificates(struct ctx *ctx, const char *ca, int64_t *ret, struct err *e)
 {
+	struct filter own[] = { { .field = "ca_id", .op = OP_EQ, .value = ca }, { .field = "ca", .op = OP_EQ, .value = ca } };
+	struct query q = { .filters = own, .nfilters = COUNT(own) };
 	struct cert_count *v;
 	size_t n;
 
@@ -139,9 +154,9 @@ static int live_certificates(struct ctx *ctx, const char *ca, int64_t *ret, stru
 	if (ledger_count(ctx->state, &v, &n, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(v[i].ca, ca) == 0 && (v[i].status == CERT_ACTIVE || v[i].status == CERT_HELD))
+		if (strcmp(v[i].ca, ca) == 0 && is_live(v[i].status))
 			*ret += v[i].n;
-	return 0;
+	return ledger_each_cert(ctx->state, &q, subtract_live, ret, e);
 }
 
 int authority_delete(struct ctx *ctx, struct authority *a, bool cascade, struct err *e)
@@ -153,11 +168,9 @@ int authority_delete(struct ctx *ctx, struct authority *a, bool cascade, struct 
 
 	if (authority_all(ctx, &all, &n, e) != 0 || live_certificates(ctx, a->rec.id, &live, e) != 0)
 		return -1;
-	if (authority_is_root(a) && a->status == CA_ACTIVE && live > 0)
-		live--; /* its own certificate */
 	if (live > 0)
-		return err_set(e, ERR_CONFLICT, "ca %s: %lld live certificates; revoke them first (ca revoke --cascade)", a->rec.id,
-			       (long long)live);
+		return err_set(e, ERR_CONFLICT, "ca %s has %lld live certificate%s: revoke them first (ca revoke --cascade)", a->rec.id,
+			       (long long)live, live == 1 ? "" : "s");
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].rec.parent_id == NULL || strcmp(all[i].rec.parent_id, a->rec.id) != 0)
 			continue;

@@ -12,7 +12,8 @@ struct revoke_order {
 };
 /* A certificate. ERR_CONFLICT when it is revoked already (or not on hold, to release). */
 int revoke_cert(struct ctx *, const struct certrec *, const struct revoke_order *, struct err *) NODISCARD;
-/* An authority: its certificates; with cascade its children and all that it and they issued. Counts what was revoked. */
+/* An authority: its certificates, cross certificates among them; with cascade its children, also those that are revoked already, and all
+ * that it and they issued. Counts what was revoked; 0: there was nothing left to revoke. */
 int revoke_authority(struct ctx *, struct authority *, const struct revoke_order *, bool cascade, size_t *ret_n, struct err *) NODISCARD;
 /* Everything that `ca` issued and that is still live. */
 int revoke_issued(struct ctx *, const char *ca, const struct revoke_order *, size_t *ret_n, struct err *) NODISCARD;

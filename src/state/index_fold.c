@@ -268,10 +268,31 @@ static int find_twin(struct index *ix, struct item *it, const struct certrec *r,
 	return found < 0 ? -1 : 0;
 }
 
+/* When the issuer of a certificate becomes known it is recorded again under it, and the entry without issuer gives way, in whatever
+ * order they come. *ret_hidden: this is the one that does. */
+static int settle_orphan(struct index *ix, const struct certrec *r, bool *ret_hidden, struct err *e)
+{
+	bool orphan = strcmp(r->ca, "-") == 0;
+	sqlite3_stmt *s = index_statement(ix, orphan ? ST_KNOWN : ST_ORPHAN_DROP, e);
+	int found;
+
+	if (!s)
+		return -1;
+	index_bind_hex(s, 1, r->serial_number);
+	index_bind_hex(s, 2, r->fingerprint);
+	if (!orphan)
+		return index_run(ix, s, e);
+	found = index_step(ix, s, e);
+	sqlite3_reset(s);
+	*ret_hidden = found > 0;
+	return found < 0 ? -1 : 0;
+}
+
 static int fold_issued(struct index *ix, struct item *it, struct err *e)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
 	struct certrec *r = it->rec, old;
+	bool hidden = false;
 	int64_t row = 0;
 
 	if (check_name(it, r->serial_number) != 0)
@@ -281,6 +302,10 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 		return 0;
 	}
 	r->path = arena_strdup(it->a, it->path);
+	if (r->is_ca && r->type && strcmp(r->type, "IMPORTED") == 0 && settle_orphan(ix, r, &hidden, e) != 0)
+		return -1;
+	if (hidden)
+		return 0;
 	if (!ix->keyless && find_twin(ix, it, r, &old, &row, e) != 0)
 		return -1;
 	if (row && strcmp(old.path, r->path) <= 0)
