@@ -43,6 +43,7 @@ struct importing {
 	const struct import_order *order;
 	struct foreign f;
 	struct authority ca;
+	bool key_is_new;
 	struct certrec *heads;   /* one for each of f.v that has a certificate, else without serial number */
 	struct bytes *ders;
 	struct imported result;
@@ -97,7 +98,7 @@ static int import_authority(struct importing *m, struct err *e)
 			return -1;
 		in.passphrase = secret;
 	}
-	if (ca_import(ctx, &in, &m->ca, e) != 0)
+	if (ca_import(ctx, &in, &m->ca, &m->key_is_new, e) != 0)
 		return -1;
 	m->result = (struct imported){ .ca = m->ca.rec.id, .from = arena_strdup(ctx->arena, m->order->from->name),
 		.subject = authority_subject(ctx->arena, &m->ca), .key = m->f.key.n > 0 };
@@ -254,7 +255,7 @@ static void abandon_key(struct importing *m)
 	struct err ignored = { 0 };
 	struct key k;
 
-	if (m->result.key && m->ca.rec.key && state_get(m->ctx->state, &key_type, m->ca.rec.key, &k, &ignored) == 0)
+	if (m->key_is_new && m->ca.rec.key && state_get(m->ctx->state, &key_type, m->ca.rec.key, &k, &ignored) == 0)
 		keys_abandon(m->ctx, &k);
 }
 
@@ -273,7 +274,7 @@ int repo_import(struct ctx *ctx, const struct import_order *o, struct imported *
 		authority_release(&m.ca);
 		return -1;
 	}
-	r = ca_commit(ctx, &m.ca, m.result.key, arena_printf(ctx->arena, "repo: import %s from %s", m.ca.rec.id,
+	r = ca_commit(ctx, &m.ca, m.key_is_new, arena_printf(ctx->arena, "repo: import %s from %s", m.ca.rec.id,
 							     o->from->name), e);
 	authority_release(&m.ca);
 	*ret = m.result;
