@@ -123,7 +123,7 @@ field() { jq -r "$1" <<<"$output"; }
 	openssl req -x509 -newkey rsa:2048 -nodes -keyout ../old/private/root.key -out ../old/root.pem -subj '/O=Acme/CN=Old Root' 2>/dev/null
 	attempt 5 'was not issued by'
 	cp ../sound/private/root.key ../old/private/
-	attempt 5 'the key belongs to none of the certificates'
+	attempt 5 'no certificate in the file is for the key'
 	cp ../sound/root.pem ../old/
 	sed -i '2s/^V/X/' ../old/index.txt
 	attempt 2 'index.txt:2: expected V, R or E'
