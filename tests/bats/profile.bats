@@ -82,7 +82,7 @@ sign() { # sign CSR PROFILE [OPTIONS…] -> ../NAME.pem, $text
 			import sys
 			from cryptography import x509
 			c = x509.load_pem_x509_certificate(open(sys.argv[1], 'rb').read())
-			got = (c.not_valid_after_utc - c.not_valid_before_utc).total_seconds()
+			got = (c.not_valid_after - c.not_valid_before).total_seconds()
 			assert got == int(sys.argv[2]) + 60, (got, sys.argv[2])
 		P
 	done
