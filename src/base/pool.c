@@ -14,7 +14,9 @@ struct pool {
 	size_t n;
 	int (*job)(void *arg, size_t i, struct arena *, struct err *);
 	void *arg;
-	void (*tick)(void *arg, size_t done);
+	struct arena *keep;
+	struct worker *workers; /* the first is the caller's */
+	size_t count, running;
 	atomic_size_t next, done;
 	atomic_bool stop;
 };
@@ -61,44 +63,75 @@ static size_t worker_count(size_t n, unsigned threads)
 	return count < n ? count : n;
 }
 
-/* Starts workers 1 … count-1; fewer when the system has no room for more. Returns how many workers there are. */
-static size_t start(struct worker *w, size_t count)
+/* Starts workers 1 … count-1; fewer when the system has no room for more. */
+static void start_threads(struct pool *p)
 {
 	sigset_t all, old;
-	size_t i;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (i = 1; i < count; i++)
-		if (pthread_create(&w[i].thread, NULL, thread_main, &w[i]) != 0)
+	for (p->running = 1; p->running < p->count; p->running++)
+		if (pthread_create(&p->workers[p->running].thread, NULL, thread_main, &p->workers[p->running]) != 0)
 			break;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return i;
+}
+
+struct pool *pool_start(size_t n, unsigned threads, int (*job)(void *arg, size_t i, struct arena *, struct err *), void *arg,
+			struct arena *keep)
+{
+	struct pool *p = arena_new_array(keep, 1, struct pool);
+
+	*p = (struct pool){ .n = n, .job = job, .arg = arg, .keep = keep, .count = worker_count(n, threads) };
+	p->workers = arena_new_array(keep, p->count, struct worker);
+	for (size_t i = 0; i < p->count; i++)
+		p->workers[i] = (struct worker){ .pool = p, .arena = arena_new(), .failed = n };
+	if (n)
+		start_threads(p);
+	return p;
+}
+
+/* Waits for the threads; *ret_failed is the lowest job that failed, n when none did. */
+static void join(struct pool *p, size_t *ret_failed, struct err *e)
+{
+	*ret_failed = p->n;
+	for (size_t i = 1; i < p->running; i++)
+		pthread_join(p->workers[i].thread, NULL);
+	for (size_t i = 0; i < p->count; i++) {
+		struct worker *w = &p->workers[i];
+
+		if (w->failed < *ret_failed) {
+			*ret_failed = w->failed;
+			*e = w->err;
+		}
+		arena_adopt(p->keep, w->arena);
+	}
+}
+
+int pool_finish(struct pool *p, void (*tick)(void *arg, size_t done), struct err *e)
+{
+	size_t failed;
+
+	if (p->n) {
+		p->workers[0].tick = tick;
+		work(&p->workers[0]);
+	}
+	join(p, &failed, e);
+	return failed < p->n ? -1 : 0;
+}
+
+void pool_stop(struct pool *p)
+{
+	struct err ignored;
+	size_t failed;
+
+	if (!p)
+		return;
+	atomic_store(&p->stop, true);
+	join(p, &failed, &ignored);
 }
 
 int pool_run(size_t n, unsigned threads, int (*job)(void *arg, size_t i, struct arena *, struct err *), void *arg,
 	     struct arena *keep, void (*tick)(void *arg, size_t done), struct err *e)
 {
-	struct pool pool = { .n = n, .job = job, .arg = arg, .tick = tick };
-	size_t count = worker_count(n, threads), running, failed = n;
-	struct worker *w;
-
-	if (n == 0)
-		return 0;
-	w = arena_new_array(keep, count, struct worker);
-	for (size_t i = 0; i < count; i++)
-		w[i] = (struct worker){ .pool = &pool, .arena = arena_new(), .failed = n };
-	w[0].tick = tick;
-	running = start(w, count);
-	work(&w[0]);
-	for (size_t i = 1; i < running; i++)
-		pthread_join(w[i].thread, NULL);
-	for (size_t i = 0; i < count; i++) {
-		if (w[i].failed < failed) {
-			failed = w[i].failed;
-			*e = w[i].err;
-		}
-		arena_adopt(keep, w[i].arena);
-	}
-	return failed < n ? -1 : 0;
+	return pool_finish(pool_start(n, threads, job, arg, keep), tick, e);
 }

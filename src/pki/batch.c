@@ -1,5 +1,6 @@
 /* Batches. Guarantees: nothing is reported before its commit is durable; a policy that changed while a chunk was being signed is
- * noticed and the chunk signed again under the new one; threads share nothing but what they only read. */
+ * noticed and the chunk signed again under the new one; threads share nothing but what they only read. While one chunk is
+ * committed and handed out, the next is being signed. */
 #include "pki/batch.h"
 
 #include <stdlib.h>
@@ -17,9 +18,14 @@ struct run {
 	struct batch *b;
 	const struct config *config;
 	struct journal journal;
-	size_t first, n;      /* of the chunk being worked on */
-	size_t before;        /* items of earlier chunks */
 	unsigned threads;
+};
+
+struct chunk {
+	struct run *run;
+	size_t first, n;
+	struct arena *keep; /* what was signed; NULL: not begun */
+	struct pool *pool;  /* while it is being signed */
 };
 
 /* --- on the threads --- */
@@ -53,28 +59,29 @@ static int sign_item(const struct run *r, struct batch_item *it, struct arena *a
 
 static int job(void *arg, size_t i, struct arena *ar, struct err *e)
 {
-	struct run *r = arg;
-	struct batch_item *it = &r->b->items[r->first + i];
+	struct chunk *c = arg;
+	struct batch_item *it = &c->run->b->items[c->first + i];
 
 	(void)e;
 	it->err = (struct err){ 0 };
 	it->resumed = false;
-	if (sign_item(r, it, ar, &it->err) != 0 && it->err.code == ERR_NONE)
+	if (sign_item(c->run, it, ar, &it->err) != 0 && it->err.code == ERR_NONE)
 		err_set(&it->err, ERR_CRYPTO, "not signed");
 	return 0; /* a bad request stops nobody else */
 }
 
 static void tick(void *arg, size_t finished)
 {
-	struct run *r = arg;
+	struct chunk *c = arg;
+	struct ctx *ctx = c->run->ctx;
 
-	if (r->ctx->progress)
-		r->ctx->progress(r->ctx->progress_arg, "signing", r->before + finished, r->b->n);
+	if (ctx->progress)
+		ctx->progress(ctx->progress_arg, "signing", c->first + finished, c->run->b->n);
 }
 
 /* --- the committer --- */
 
-/* What was signed is only good if the policy it was signed under still holds. */
+/* What was signed is only good if the policy it was signed under still holds. Called while no thread is signing. */
 static int policy_holds(struct run *r, bool *ret, struct err *e)
 {
 	struct ctx *ctx = r->ctx;
@@ -103,17 +110,18 @@ static int policy_holds(struct run *r, bool *ret, struct err *e)
 	return 0;
 }
 
-static int add_items(struct run *r, struct err *e)
+static int add_items(struct chunk *c, struct err *e)
 {
-	struct ctx *ctx = r->ctx;
+	struct ctx *ctx = c->run->ctx;
+	struct batch *b = c->run->b;
 
-	for (size_t i = 0; i < r->n; i++) {
-		struct batch_item *it = &r->b->items[r->first + i];
+	for (size_t i = 0; i < c->n; i++) {
+		struct batch_item *it = &b->items[c->first + i];
+		struct cert cert;
 		struct bytes pem;
-		struct cert c;
 
 		if (it->err.code != ERR_NONE) {
-			r->b->failed++;
+			b->failed++;
 			continue;
 		}
 		if (!it->resumed) {
@@ -121,58 +129,90 @@ static int add_items(struct run *r, struct err *e)
 				return -1;
 			continue;
 		}
-		if (ledger_cert_pem(ctx->state, &it->rec, &pem, e) != 0 || cert_parse(ctx->arena, pem, &c, e) != 0)
+		if (ledger_cert_pem(ctx->state, &it->rec, &pem, e) != 0 || cert_parse(ctx->arena, pem, &cert, e) != 0)
 			return -1;
-		it->der = c.der;
+		it->der = cert.der;
 	}
 	return 0;
 }
 
-static int commit_chunk(struct run *r, struct err *e)
+static int commit_chunk(struct chunk *c, struct err *e)
 {
-	struct ctx *ctx = r->ctx;
-	const char *ca = r->b->ca->rec.id;
-	size_t good = 0, last = 0;
+	struct ctx *ctx = c->run->ctx;
+	struct batch_item *items = c->run->b->items + c->first, *last = NULL;
+	size_t good = 0;
 	char *subject;
 
-	for (size_t i = 0; i < r->n; i++)
-		if (r->b->items[r->first + i].err.code == ERR_NONE && !r->b->items[r->first + i].resumed) {
+	for (size_t i = 0; i < c->n; i++)
+		if (items[i].err.code == ERR_NONE && !items[i].resumed) {
 			good++;
-			last = r->first + i;
+			last = &items[i];
 		}
-	if (good == 0)
+	if (!last)
 		return 0;
-	subject = good == 1 ? arena_printf(ctx->arena, "ca: sign %s", r->b->items[last].rec.serial_number)
+	subject = good == 1 ? arena_printf(ctx->arena, "ca: sign %s", last->rec.serial_number)
 			    : arena_printf(ctx->arena, "ca: sign %zu certificates", good);
-	return state_commit(ctx->state, arena_printf(ctx->arena, "%s with %s", subject, ca), e);
+	return state_commit(ctx->state, arena_printf(ctx->arena, "%s with %s", subject, c->run->b->ca->rec.id), e);
 }
 
-static int run_chunk(struct run *r, struct arena *keep, struct err *e)
+/* --- one chunk, in three steps --- */
+
+static void chunk_begin(struct chunk *c, struct run *r, size_t first)
 {
-	bool holds = r->b->n == 1;
-	size_t failed_before = r->b->failed;
+	size_t most = r->b->atomic ? r->b->n : BATCH_CHUNK, left = r->b->n - first;
+
+	*c = (struct chunk){ .run = r, .first = first, .n = left < most ? left : most, .keep = arena_new() };
+	c->pool = pool_start(c->n, r->threads, job, c, c->keep);
+}
+
+/* Other writers are let in while a batch is being signed; a single request is signed faster than that takes. */
+static int chunk_sign(struct chunk *c, struct err *e)
+{
+	struct run *r = c->run;
+	struct pool *pool;
+	bool holds;
 
 	for (int tries = 0; tries < 5; tries++) {
-		if (r->b->n > 1 && state_pause(r->ctx->state, e) != 0)
+		pool = c->pool ? c->pool : pool_start(c->n, r->threads, job, c, c->keep);
+		c->pool = NULL;
+		if (pool_finish(pool, tick, e) != 0)
 			return -1;
-		if (pool_run(r->n, r->threads, job, r, keep, tick, e) != 0)
-			return -1;
-		if (r->b->n > 1 && policy_holds(r, &holds, e) != 0)
+		if (r->b->n == 1)
+			return 0;
+		if (policy_holds(r, &holds, e) != 0)
 			return -1;
 		if (holds)
-			break;
+			return 0;
+		if (state_pause(r->ctx->state, e) != 0)
+			return -1;
 	}
-	if (!holds)
-		return err_set(e, ERR_CONFLICT, "policy changed five times while a chunk was being signed");
-	if (r->b->n == 1 && r->b->items[0].err.code != ERR_NONE) {
-		*e = r->b->items[0].err;
+	return err_set(e, ERR_CONFLICT, "policy changed five times while a chunk was being signed");
+}
+
+static int chunk_record(struct chunk *c, struct err *e)
+{
+	struct batch *b = c->run->b;
+	struct batch_item *items = b->items + c->first;
+
+	if (b->n == 1 && items[0].err.code != ERR_NONE) {
+		*e = items[0].err;
 		return -1;
 	}
-	if (add_items(r, e) != 0)
+	if (add_items(c, e) != 0)
 		return -1;
-	if (r->b->atomic && r->b->failed > failed_before)
-		return 0; /* the caller drops everything */
-	return commit_chunk(r, e);
+	if (!b->atomic || !b->failed)
+		return commit_chunk(c, e);
+	for (size_t i = 0; i < c->n; i++)
+		if (items[i].err.code == ERR_NONE)
+			err_set(&items[i].err, ERR_PARTIAL, "not issued: another request of the batch failed");
+	return 0;
+}
+
+static void chunk_end(struct chunk *c)
+{
+	pool_stop(c->pool);
+	arena_free(c->keep);
+	*c = (struct chunk){ .keep = NULL };
 }
 
 static unsigned inflight(struct ctx *ctx, const struct batch *b)
@@ -187,38 +227,47 @@ static unsigned inflight(struct ctx *ctx, const struct batch *b)
 	return eng->ops->inflight;
 }
 
-static int run_all(struct run *r, struct err *e)
+/* The two chunks take turns, and stay where they are: threads look at them. */
+static int run_all(struct run *r, struct chunk two[2], struct err *e)
 {
 	struct batch *b = r->b;
-	size_t chunk = b->atomic ? b->n : BATCH_CHUNK;
+	struct state *st = r->ctx->state;
+	struct chunk *c = &two[0], *next = &two[1];
 
-	for (r->first = 0; r->first < b->n; r->first += r->n) {
-		SCOPED_ARENA *keep = arena_new();
+	if (b->n > 1 && state_pause(st, e) != 0)
+		return -1;
+	chunk_begin(c, r, 0);
+	for (;;) {
+		size_t end = c->first + c->n;
 
-		r->n = b->n - r->first < chunk ? b->n - r->first : chunk;
-		r->before = r->first;
-		if (run_chunk(r, keep, e) != 0)
+		if (chunk_sign(c, e) != 0)
 			return -1;
-		if (b->atomic && b->failed) {
-			for (size_t i = 0; i < b->n; i++)
-				if (b->items[i].err.code == ERR_NONE)
-					err_set(&b->items[i].err, ERR_PARTIAL, "not issued: another request of the batch failed");
-		}
-		if (b->done(b->arg, b->items + r->first, r->n, e) != 0)
+		if (end < b->n)
+			chunk_begin(next, r, end);
+		if (chunk_record(c, e) != 0 || (next->keep && state_pause(st, e) != 0))
 			return -1;
+		if (b->done(b->arg, b->items + c->first, c->n, e) != 0)
+			return -1;
+		if (!next->keep)
+			return 0;
+		chunk_end(c);
+		next = c;
+		c = &two[c == &two[0]];
 	}
-	return 0;
 }
 
 int batch_run(struct ctx *ctx, struct batch *b, struct err *e)
 {
 	struct run r = { .ctx = ctx, .b = b, .config = state_config(ctx->state), .threads = inflight(ctx, b) };
+	struct chunk two[2] = { { .keep = NULL }, { .keep = NULL } };
 	int rc;
 
 	b->failed = 0;
 	if (b->n > 1 && !ctx->dry_run && journal_open(ctx, b, &r.journal, e) != 0)
 		return -1;
-	rc = run_all(&r, e);
+	rc = run_all(&r, two, e);
+	chunk_end(&two[0]);
+	chunk_end(&two[1]);
 	journal_close(&r.journal, rc == 0);
 	return rc;
 }

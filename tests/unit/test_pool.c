@@ -32,6 +32,24 @@ static void tick(void *arg, size_t done_)
 	w->last = done_;
 }
 
+static void test_two_steps(struct arena *a)
+{
+	static struct work one, two;
+	struct err e = { 0 };
+	struct pool *first, *second;
+
+	one = two = (struct work){ .fail_from = JOBS };
+	first = pool_start(JOBS, 2, job, &one, a);
+	second = pool_start(JOBS, 2, job, &two, a);
+	ok(pool_finish(first, NULL, &e) == 0 && one.runs[0] == 1 && one.runs[JOBS - 1] == 1, "one is finished while another runs");
+	pool_stop(second);
+	ok(two.runs[0] <= 1 && two.runs[JOBS - 1] <= 1, "one that is stopped runs no job twice");
+	one = (struct work){ .fail_from = JOBS };
+	pool_stop(pool_start(JOBS, 1, job, &one, a));
+	ok(one.runs[0] == 0, "with one thread nothing runs before the caller does");
+	pool_stop(NULL);
+}
+
 int main(void)
 {
 	static const unsigned threads[] = { 0, 1, 2, 8, 100000 };
@@ -59,5 +77,6 @@ int main(void)
 	w = (struct work){ .fail_from = 0 };
 	ok(pool_run(JOBS, 1, job, &w, a, NULL, &e) == -1 && strcmp(e.msg, "job 0") == 0, "the error of the first");
 	is_int(pool_run(0, 4, job, &w, a, tick, &e), 0, "no jobs, nothing to do");
+	test_two_steps(a);
 	return done();
 }
