@@ -185,7 +185,7 @@ below() { # NAME ISSUER SUBJECT EXTENSIONS
 	ok lamassu ca import weak --cert ../weak.pem
 	[[ $stderr == *weak* ]]
 	[ "$(ca_field weak .status)" = ACTIVE ]
-	ok lamassu --at "$(now_plus '+31 days')" ca import late --cert <(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=Late -days 30 2>/dev/null)
+	ok lamassu --at "$(now_plus '+31 days')" ca import late --cert <(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../no.key -subj /CN=Late -days 30 2>/dev/null)
 	[[ $stderr == *ended* ]]
 	[ "$(lamassu --at "$(now_plus '+31 days')" ca show late -o json | jq -r .status)" = EXPIRED ]
 }

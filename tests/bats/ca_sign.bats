@@ -114,10 +114,10 @@ profile() { ok lamassu profile create -f - <<<"$1"; }
 	fails 2 '' lamassu ca sign ca --csr ../cut.der
 	fails 2 '' lamassu ca sign ca --csr <(echo rubbish)
 	for size in 1024 1536; do
-		openssl req -new -newkey rsa:$size -nodes -keyout /dev/null -out ../w.csr -subj /CN=w 2>/dev/null
+		openssl req -new -newkey rsa:$size -nodes -keyout ../no.key -out ../w.csr -subj /CN=w 2>/dev/null
 		fails 5 '2048' lamassu ca sign ca --csr ../w.csr
 	done
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-192 -nodes -keyout /dev/null -out ../w.csr -subj /CN=w 2>/dev/null
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-192 -nodes -keyout ../no.key -out ../w.csr -subj /CN=w 2>/dev/null
 	fails 5 'curve' lamassu ca sign ca --csr ../w.csr
 	openssl ecparam -name secp256k1 -genkey -noout -out ../k1.key
 	openssl req -new -key ../k1.key -subj /CN=w -out ../w.csr
