@@ -61,6 +61,12 @@ struct signing {
 	struct buf *text;    /* certificates for standard output or one file */
 	struct sign_view *views;
 	size_t nviews;
+	struct repeated *said; /* warnings, each shown once */
+	size_t nsaid;
+};
+struct repeated {
+	char *text;
+	size_t n;
 };
 
 /* --- certificates --- */
@@ -138,6 +144,29 @@ static int write_one(struct signing *s, const struct batch_item *it, struct sign
 	return fs_put(v->file, buf_bytes(&b), 0644, e);
 }
 
+/* Ten thousand requests may give one warning ten thousand times. */
+static void warn_once(struct signing *s, const struct batch_item *it)
+{
+	size_t i = 0;
+
+	while (i < s->nsaid && strcmp(s->said[i].text, it->warning) != 0)
+		i++;
+	if (i < s->nsaid) {
+		s->said[i].n++;
+		return;
+	}
+	s->said = arena_grow(s->ctx->arena, s->said, s->nsaid, sizeof(*s->said));
+	s->said[s->nsaid++].text = arena_strdup(s->ctx->arena, it->warning);
+	ctx_warn(s->ctx, "%s: %s", it->name, it->warning);
+}
+
+static void warn_how_often(struct signing *s)
+{
+	for (size_t i = 0; i < s->nsaid; i++)
+		if (s->said[i].n)
+			ctx_warn(s->ctx, "%zu more: %s", s->said[i].n, s->said[i].text);
+}
+
 static int take_chunk(void *arg, const struct batch_item *items, size_t n, struct err *e)
 {
 	struct signing *s = arg;
@@ -156,7 +185,7 @@ static int take_chunk(void *arg, const struct batch_item *items, size_t n, struc
 			continue;
 		}
 		if (it->warning)
-			ctx_warn(s->ctx, "%s: %s", it->name, it->warning);
+			warn_once(s, it);
 		if (s->ctx->dry_run)
 			continue;
 		v->serial_number = arena_strdup(ar, it->rec.serial_number);
@@ -215,6 +244,7 @@ static int sign_all(struct signing *s, struct batch *b, struct err *e)
 {
 	if (batch_run(s->ctx, b, e) != 0)
 		return -1;
+	warn_how_often(s);
 	if (!s->ctx->dry_run && print_results(s, e) != 0)
 		return -1;
 	if (b->failed)
