@@ -1,10 +1,14 @@
 #pragma once
 #include "crypto/key.h"
 
-/* Private keys as DER: what key_load.c and key_seal.c share. */
+/* Keys as DER: what the files about keys share. */
 
 /* PKCS#8, PKCS#1 or SEC1, not encrypted, without trailing bytes. ERR_UNSUPPORTED for kinds of key that cannot sign here. */
 int key_from_der(struct bytes der, EVP_PKEY **ret, struct err *) NODISCARD;
+
+/* The usual forms of keys on NIST's curves; NULL: something else, or not a key at all. */
+EVP_PKEY *key_ec_public(struct bytes alg, struct bytes point); /* content of the AlgorithmIdentifier and of the BIT STRING */
+EVP_PKEY *key_ec_private(struct bytes pkcs8);
 
 /* EncryptedPrivateKeyInfo under PBES2 (RFC 8018 A.4), taken apart; points into the DER. */
 struct pbes2 {

@@ -20,7 +20,11 @@ int key_from_der(struct bytes der, EVP_PKEY **ret, struct err *e)
 
 	if (der.n > KEY_DER_MAX)
 		return err_set(e, ERR_INVALID, "private key: %zu octets, more than %d", der.n, KEY_DER_MAX);
-	key = d2i_AutoPrivateKey_ex(NULL, &p, (long)der.n, NULL, NULL);
+	key = key_ec_private(der);
+	if (key)
+		p += der.n;
+	else
+		key = d2i_AutoPrivateKey_ex(NULL, &p, (long)der.n, NULL, NULL);
 	if (!key) {
 		err_ossl(e, "private key");
 		return err_set(e, ERR_INVALID, "not a private key in PKCS#8, PKCS#1 or SEC1 form");

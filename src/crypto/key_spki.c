@@ -2,67 +2,15 @@
  * than the signature check that follows; everything else goes to that decoder. Points are checked to lie on their curve. */
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "crypto/der.h"
-#include "crypto/key.h"
+#include "crypto/key_der.h"
 
 DEFINE_AUTO(OSSL_PARAM, OSSL_PARAM_free)
 DEFINE_AUTO(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free)
 
 enum { SPKI_MAX = 8192, RSA_MAX_BYTES = 16384 / 8, RSA_MAX_EXPONENT = 32 };
-
-static const struct {
-	const char *group;
-	const char *alg; /* AlgorithmIdentifier content: id-ecPublicKey and the curve (RFC 5480 2.1) */
-	size_t alg_n, point_n;
-} curves[] = {
-#define EC_ALG(s) "\x06\x07\x2a\x86\x48\xce\x3d\x02\x01" s, sizeof("\x06\x07\x2a\x86\x48\xce\x3d\x02\x01" s) - 1
-	{ "P-256", EC_ALG("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"), 65 },
-	{ "P-384", EC_ALG("\x06\x05\x2b\x81\x04\x00\x22"), 97 },
-	{ "P-521", EC_ALG("\x06\x05\x2b\x81\x04\x00\x23"), 133 },
-	{ "P-224", EC_ALG("\x06\x05\x2b\x81\x04\x00\x21"), 57 },
-};
-/* A key without a point: building a group by name costs more than copying one. Made once for each curve that is met, shared by
- * all threads, never written again. */
-static EVP_PKEY *template_of(size_t curve)
-{
-	static _Atomic(EVP_PKEY *) templates[COUNT(curves)];
-	EVP_PKEY *had = templates[curve], *made = NULL;
-	AUTO(EVP_PKEY_CTX) *pc = NULL;
-
-	if (had)
-		return had;
-	pc = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	if (!pc || EVP_PKEY_paramgen_init(pc) <= 0 || EVP_PKEY_CTX_set_group_name(pc, curves[curve].group) <= 0 ||
-	    EVP_PKEY_paramgen(pc, &made) <= 0)
-		return NULL;
-	if (atomic_compare_exchange_strong(&templates[curve], &had, made))
-		return made;
-	EVP_PKEY_free(made);
-	return had;
-}
-
-static EVP_PKEY *ec_key(struct bytes alg, struct bytes key)
-{
-	AUTO(EVP_PKEY) *k = NULL;
-	EVP_PKEY *template, *made;
-	size_t i = 0;
-
-	while (i < COUNT(curves) && (alg.n != curves[i].alg_n || memcmp(alg.p, curves[i].alg, alg.n) != 0))
-		i++;
-	if (i == COUNT(curves) || key.n != curves[i].point_n || key.p[0] != 4)
-		return NULL;
-	template = template_of(i);
-	k = EVP_PKEY_new();
-	if (!k || !template || EVP_PKEY_copy_parameters(k, template) != 1 ||
-	    EVP_PKEY_set1_encoded_public_key(k, key.p, key.n) != 1)
-		return NULL;
-	made = k;
-	k = NULL;
-	return made;
-}
 
 static EVP_PKEY *rsa_key(struct bytes alg, struct bytes key)
 {
@@ -122,7 +70,7 @@ int key_from_spki(struct bytes der, EVP_PKEY **ret, struct err *e)
 		return err_set(e, ERR_INVALID, "public key: not a SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
 	key.p++;
 	key.n--;
-	k = ec_key(alg, key);
+	k = key_ec_public(alg, key);
 	if (!k)
 		k = rsa_key(alg, key);
 	if (!k)

@@ -16,7 +16,7 @@
 struct run {
 	struct ctx *ctx;
 	struct batch *b;
-	const struct config *config;
+	struct config config; /* as it was when the threads began */
 	struct journal journal;
 	unsigned threads;
 };
@@ -47,7 +47,7 @@ static int sign_item(const struct run *r, struct batch_item *it, struct arena *a
 		it->resumed = true;
 		return 0;
 	}
-	if (plan_issue(ar, r->config, b->ca, b->profile, &req, &b->wishes, r->ctx->now, false, &plan, e) != 0 ||
+	if (plan_issue(ar, &r->config, b->ca, b->profile, &req, &b->wishes, r->ctx->now, false, &plan, e) != 0 ||
 	    cert_sign(ar, &plan.tbs, b->ca->key, b->ca->alg, &it->der, e) != 0 ||
 	    issue_head(ar, b->ca, b->profile->id, &plan, &req, it->der, r->ctx->now, &it->rec, e) != 0)
 		return -1;
@@ -98,7 +98,7 @@ static int policy_holds(struct run *r, bool *ret, struct err *e)
 	    profile_load(ctx, r->b->profile->id, &p, e) != 0)
 		return -1;
 	same = rec_equal(&profile_type, &p, r->b->profile) && rec_equal(&ca_type, &fresh.rec, &r->b->ca->rec) &&
-	       rec_equal(&config_type, state_config(ctx->state), r->config) && bytes_equal(fresh.cert.der, r->b->ca->cert.der);
+	       rec_equal(&config_type, state_config(ctx->state), &r->config) && bytes_equal(fresh.cert.der, r->b->ca->cert.der);
 	if (same)
 		return 0;
 	*ret = false;
@@ -106,7 +106,7 @@ static int policy_holds(struct run *r, bool *ret, struct err *e)
 	fresh.alg = r->b->ca->alg;
 	*r->b->ca = fresh;
 	*r->b->profile = p;
-	r->config = state_config(ctx->state);
+	r->config = *state_config(ctx->state);
 	return 0;
 }
 
@@ -258,7 +258,7 @@ static int run_all(struct run *r, struct chunk two[2], struct err *e)
 
 int batch_run(struct ctx *ctx, struct batch *b, struct err *e)
 {
-	struct run r = { .ctx = ctx, .b = b, .config = state_config(ctx->state), .threads = inflight(ctx, b) };
+	struct run r = { .ctx = ctx, .b = b, .config = *state_config(ctx->state), .threads = inflight(ctx, b) };
 	struct chunk two[2] = { { .keep = NULL }, { .keep = NULL } };
 	int rc;
 
