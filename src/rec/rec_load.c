@@ -99,6 +99,8 @@ static int bind_text(struct load *l, const struct field *f, const struct node *n
 	if ((f->flags & F_SECRET) && !field_is_reference(n->text))
 		return bad(l, n, at,
 			   "a secret may only be given by reference: ${NAME}, env:NAME, file:PATH, fd:N or command:ARGV");
+	if (f->kind == F_REF && !(f->flags & F_REQ) && *n->text == '\0')
+		return 0; /* encoders of JSON write "" for what was not said */
 	if ((f->kind == F_REF || f->kind == F_REFV) && !id_valid(n->text))
 		return bad(l, n, at, "\"%s\" is not a valid id: [a-z0-9][a-z0-9._-]{0,63}", shown(l, n->text));
 	*ret = arena_strdup(l->a, n->text);

@@ -302,7 +302,7 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 		return 0;
 	}
 	r->path = arena_strdup(it->a, it->path);
-	if (r->is_ca && r->type && strcmp(r->type, "IMPORTED") == 0 && settle_orphan(ix, r, &hidden, e) != 0)
+	if (!ix->keyless && r->is_ca && r->type && strcmp(r->type, "IMPORTED") == 0 && settle_orphan(ix, r, &hidden, e) != 0)
 		return -1;
 	if (hidden)
 		return 0;
@@ -357,13 +357,16 @@ static int settle_group(struct index *ix, struct arena *a, sqlite3_stmt *group, 
 
 int index_fold_twins(struct index *ix, struct err *e)
 {
+	/* As settle_orphan does one by one. */
+	static const char orphans[] = "DELETE FROM cert WHERE ca = '-' AND is_ca AND EXISTS (SELECT 1 FROM cert k INDEXED BY cert_key "
+				      "WHERE k.serial_number = cert.serial_number AND k.ca <> '-' AND k.fingerprint = cert.fingerprint)";
 	static const char groups[] = "CREATE TEMP TABLE twins AS SELECT serial_number, ca, substr(fingerprint, 1, 8) FROM cert "
 				     "INDEXED BY cert_key GROUP BY 1, 2, 3 HAVING count(*) > 1";
 	AUTO(sqlite3_stmt) *s = NULL;
 	SCOPED_ARENA *a = arena_new();
 	int r;
 
-	if (index_exec(ix, groups, e) != 0)
+	if (index_exec(ix, orphans, e) != 0 || index_exec(ix, groups, e) != 0)
 		return -1;
 	if (sqlite3_prepare_v2(ix->db, "SELECT * FROM temp.twins", -1, &s, NULL) != SQLITE_OK)
 		return index_fail(ix, e);
