@@ -58,7 +58,7 @@ sign() { # sign CSR PROFILE [OPTIONS…] -> ../NAME.pem, $text
 	printf 'id: x\nvalidty: {}\n' >../bad.yaml
 	fails 2 'bad.yaml:2:1: validty: unknown field; did you mean "validity"' lamassu profile create -f ../bad.yaml
 	printf 'id: x\nca_id: nobody\n' >../bad.yaml
-	fails 2 'there is no ca "nobody"' lamassu profile create -f ../bad.yaml
+	fails 2 'ca "nobody" not found' lamassu profile create -f ../bad.yaml
 	printf 'id: ../x\n' >../bad.yaml
 	fails 2 'id' lamassu profile create -f ../bad.yaml
 	fails 2 'one of them' lamassu profile create
@@ -366,7 +366,7 @@ assert c.version == x509.Version.v3 and c.serial_number.bit_length() <= 159
 	[ "$(lamassu cert export ../old.pem | openssl x509 -noout -enddate)" = "$before" ]
 	fails 2 'did you mean "validity"' lamassu profile set mine validty.duration=1d
 	fails 2 'duration' lamassu profile set mine validity.duration=soon
-	fails 2 'there is no ca "nobody"' lamassu profile set mine ca_id=nobody
+	fails 2 'ca "nobody" not found' lamassu profile set mine ca_id=nobody
 	fails 2 'as in the name of the file' lamassu profile set mine id=other
 	fails 2 'there is no profile "nobody"' lamassu ca set ca issuance_profile_id=nobody
 	printf 'id: mine\ndescription: new\n' >../u.yaml
