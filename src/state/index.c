@@ -16,12 +16,12 @@ static const char *const statements[ST_N] = {
 	[ST_STAMP_SET] = "INSERT INTO stamp VALUES(1, ?1, ?2) ON CONFLICT DO UPDATE SET tip = ?1, boot = ?2",
 	[ST_BAD_ADD] = "INSERT INTO bad VALUES(?1, ?2) ON CONFLICT DO UPDATE SET why = ?2",
 	[ST_BAD] = "SELECT path, why FROM bad ORDER BY path",
-	[ST_TWINS] = "SELECT lower(hex(serial_number)), ca FROM cert INDEXED BY cert_key WHERE ca <> '-' "
+	[ST_TWINS] = "SELECT lower(hex(serial_number)), ca FROM cert WHERE ca <> '-' "
 		     "GROUP BY serial_number, ca HAVING count(*) > 1",
 	[ST_CERT_DROP] = "DELETE FROM cert WHERE id = ?1",
 	[ST_WORDS_ADD] = "INSERT INTO words(rowid, t) VALUES(?1, ?2)",
 	[ST_ORPHAN_DROP] = "DELETE FROM cert WHERE serial_number = ?1 AND ca = '-' AND substr(fingerprint, 1, 8) = substr(?2, 1, 8)",
-	[ST_KNOWN] = "SELECT 1 FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca <> '-' AND fingerprint = ?2 LIMIT 1",
+	[ST_KNOWN] = "SELECT 1 FROM cert WHERE serial_number = ?1 AND ca <> '-' AND fingerprint = ?2 LIMIT 1",
 	[ST_REVOCATION_ADD] = "INSERT INTO revocation VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[ST_REVOCATIONS] = "SELECT action, reason, time, invalidity, recorded, not_after FROM revocation "
 			   "WHERE serial = ?1 AND ca = ?2 ORDER BY name, path",
