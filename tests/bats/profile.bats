@@ -368,7 +368,7 @@ assert c.version == x509.Version.v3 and c.serial_number.bit_length() <= 159
 	fails 2 'duration' lamassu profile set mine validity.duration=soon
 	fails 2 'ca "nobody" not found' lamassu profile set mine ca_id=nobody
 	fails 2 'as in the name of the file' lamassu profile set mine id=other
-	fails 2 'there is no profile "nobody"' lamassu ca set ca issuance_profile_id=nobody
+	fails 2 'profile "nobody" not found' lamassu ca set ca issuance_profile_id=nobody
 	printf 'id: mine\ndescription: new\n' >../u.yaml
 	ok lamassu profile update -f ../u.yaml
 	[ "$(cat profiles/mine.yaml)" = $'id: mine\ndescription: new\nvalidity:\n  type: Duration\n  duration: 8760h\nsign_as_ca: false' ] || { cat profiles/mine.yaml; return 1; }
