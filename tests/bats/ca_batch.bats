@@ -147,7 +147,7 @@ per_request() { lamassu cert list --all --filter ca=ca -o json | jq -r '.list[].
 	[ "$(jq '.list | length' <<<"$output")" -eq 3000 ]
 	[ "$(issued)" -eq 3002 ]
 	[ "$(per_request)" = '1 ' ]
-	[ "$(find ../out -type f | wc -l)" -eq 3000 ]
+	[ "$(find ../out -type f -name '*.pem' | wc -l)" -eq 3000 ]
 	[ "$(jq -r '.list[].serial_number' <<<"$output" | sort)" = "$(lamassu cert list --all --filter ca=ca -o id | sort)" ]
 	f=r0001.pem
 	openssl verify -trusted ../root.pem -untrusted ../ca.pem "../out/$f"
