@@ -83,6 +83,7 @@ void view_update(struct state *st, int64_t added)
 
 	if (added == 0)
 		return;
+	added += DROP_PAGE; /* those of the same second are in no order of their own */
 	if (show_newest(st, added < st->config.view ? added : st->config.view, &e) != 0 || drop_older(st, added, &e) != 0)
 		state_warn(st, "certs/ is not up to date: %s", e.msg);
 }
