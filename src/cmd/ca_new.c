@@ -83,7 +83,7 @@ static int order_flags(struct ctx *ctx, const struct new_args *a, struct ca_orde
 	if (o->id == NULL)
 		return err_set(e, ERR_USAGE, "no id: name the authority, or give `id` in the document");
 	if (a->subject && name_parse(ctx->arena, a->subject, &o->subject, e) != 0)
-		return err_ctx(e, "--subject");
+		return -1;
 	if (a->key_type && (o->keytype = keytype_parse(a->key_type, e)) == NULL)
 		return err_ctx(e, "--key-type");
 	if (a->key_type && a->key)
@@ -280,7 +280,8 @@ static int run_install(struct ctx *ctx, void *args, struct err *e)
 	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: install %s", a->id), e) != 0)
 		return -1;
 	if (a->crl)
-		return out_done(ctx, e, "installed CRL %s of %s, which revokes %zu certificates here", made.rec.number, ca.rec.id, made.taken);
+		return out_done(ctx, e, "installed CRL %s of %s, which revokes %zu certificate%s here", made.rec.number, ca.rec.id, made.taken,
+				made.taken == 1 ? "" : "s");
 	return ca_print(ctx, &ca, e);
 }
 
