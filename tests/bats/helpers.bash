@@ -2,7 +2,7 @@
 # Judgement comes from foreign programs (openssl, git) where there is one, not from the program's own word.
 : "${LAMASSU:=$(command -v lamassu)}"
 export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1 LAMASSU_OPERATOR='Test Operator <test@example.org>' LAMASSU_PASSPHRASE=correct-horse
-export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+export GIT_CONFIG_GLOBAL=/nonexistent/gitconfig GIT_CONFIG_SYSTEM=/nonexistent/gitconfig
 export LSAN_OPTIONS="suppressions=${BASH_SOURCE[0]%/*}/../lsan.supp:print_suppressions=0"
 unset LAMASSU_REPO LAMASSU_PASSPHRASE_SOFTWARE LAMASSU_NEW_PASSPHRASE LAMASSU_IMPORT_PASSPHRASE
 

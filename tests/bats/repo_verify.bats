@@ -72,7 +72,7 @@ wrong() { # wrong [OPTION…]: verify finds something
 	issue a
 	path=$(find_entry "$serial")
 	git show "ledger:$path" >"$BATS_TEST_TMPDIR/entry"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=stranger -days 9 \
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../stranger.key -subj /CN=stranger -days 9 \
 		-set_serial 0x1234 -out "$BATS_TEST_TMPDIR/stranger.pem" 2>/dev/null
 	plant() {
 		local dir=issued/00/00/00 print
