@@ -22,6 +22,7 @@ struct secret_ask {
 struct ctx {
 	struct arena *arena;
 	int64_t now;             /* one reading of the clock for the whole command, or --at */
+	bool now_given;          /* it is --at */
 	struct state *state;     /* the repository; NULL where the command's row does not ask for one */
 	struct engines *engines; /* opened on first use through engines_of() */
 	struct out *out;         /* results; only cli/ and cmd/ use it */

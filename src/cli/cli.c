@@ -116,6 +116,7 @@ static int set_up(struct ctx *ctx, struct out *o, const struct parser *p, struct
 	o->operand = first_operand(p);
 	o->columns = p->list.columns;
 	ctx->now = tm_now();
+	ctx->now_given = g->at != NULL;
 	if (g->at && query_time(g->at, ctx->now, &ctx->now, e) != 0)
 		return err_ctx(e, "--at");
 	ctx->dry_run = g->dry_run;

@@ -25,10 +25,20 @@ static void print_diff(void *arg, const char *text)
 	out_diff(ctx, text);
 }
 
+/* Durations are whole seconds: 0, and less than one, is not to wait at all. */
+static int64_t lock_timeout_ms(const struct globals *g)
+{
+	int64_t secs = g->lock_timeout.secs < INT32_MAX ? g->lock_timeout.secs : INT32_MAX;
+
+	if (!g->lock_timeout.text)
+		return DEFAULT_LOCK_TIMEOUT_MS;
+	return secs > 0 ? secs * 1000 : -1;
+}
+
 void cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret)
 {
 	*ret = (struct state_env){ .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .op = cli_op(ctx),
-		.lock_timeout_ms = g->lock_timeout.text ? g->lock_timeout.secs * 1000 : DEFAULT_LOCK_TIMEOUT_MS, .warn = ctx->warn, .note = ctx->note,
+		.lock_timeout_ms = lock_timeout_ms(g), .warn = ctx->warn, .note = ctx->note,
 		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
 }
 

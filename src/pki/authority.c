@@ -145,6 +145,11 @@ int authority_key_record(struct ctx *ctx, const struct authority *a, struct key 
 	return state_get(ctx->state, &key_type, a->rec.key, ret, e) != 0 ? err_ctx(e, "ca %s", a->rec.id) : 0;
 }
 
+int authority_clock(struct ctx *ctx, struct err *e)
+{
+	return ctx->now_given ? 0 : state_clock_check(ctx->state, e);
+}
+
 int authority_open_key(struct ctx *ctx, struct authority *a, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL, *key = NULL;
@@ -152,7 +157,7 @@ int authority_open_key(struct ctx *ctx, struct authority *a, struct err *e)
 
 	if (a->key)
 		return 0;
-	if (authority_key_record(ctx, a, &rec, e) != 0)
+	if (authority_clock(ctx, e) != 0 || authority_key_record(ctx, a, &rec, e) != 0)
 		return -1;
 	if (engine_key(ctx, &rec, &key, e) != 0)
 		return err_ctx(e, "ca %s", a->rec.id);

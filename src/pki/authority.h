@@ -28,6 +28,8 @@ void authority_release(struct authority *);
 /* By id, or by the serial number of any of its certificates. Loads the parents too; crl_issuer of the authority alone. */
 int authority_load(struct ctx *, const char *ref, struct authority *ret, struct err *) NODISCARD;
 /* Opens the signing key. ERR_DENIED when the authority has none here. */
+/* Whoever signs asks: ERR_DENIED when the clock went backwards and the operator has not given the time. */
+int authority_clock(struct ctx *, struct err *) NODISCARD;
 int authority_open_key(struct ctx *, struct authority *, struct err *) NODISCARD;
 /* ERR_DENIED unless ACTIVE with a key: what every act of issuing asks first (C7). */
 int authority_may_issue(const struct authority *, struct err *) NODISCARD;

@@ -118,7 +118,7 @@ static int check_order(struct ctx *ctx, const struct ca_order *o, struct profile
 	if (name_empty(o->subject))
 		return err_set(e, ERR_INVALID, "the subject of an authority is never empty (RFC 5280 4.1.2.6): give --subject");
 	if (o->parent == NULL)
-		return 0;
+		return authority_clock(ctx, e);
 	if (authority_load(ctx, o->parent, parent, e) != 0 || authority_may_issue(parent, e) != 0)
 		return -1;
 	return authority_open_key(ctx, parent, e);

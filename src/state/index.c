@@ -5,6 +5,7 @@
 #include "state/index_sql.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "state/entries.h"
@@ -196,8 +197,12 @@ int index_open(struct arena *a, const char *path, struct index **ret, struct err
 {
 	struct index *ix = arena_alloc(a, 1, sizeof(*ix));
 	struct err ignored;
+	struct stat st;
 	bool good = false;
 
+	/* SQLite would follow a link, and empty what it leads to. */
+	if (*path && lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && unlink(path) != 0)
+		path = "";
 	ix->arena = a;
 	ix->path = arena_strdup(a, path);
 	read_boot_id(ix);

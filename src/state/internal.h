@@ -18,6 +18,8 @@ struct tip { /* of a branch, as this transaction sees it */
 	struct oid commit, tree;
 };
 
+enum { CLOCK_SKEW = 600 }; /* seconds by which the clocks of two clones may differ */
+
 struct state {
 	struct arena *arena;
 	const char *dir, *private_dir;

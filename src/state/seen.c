@@ -96,7 +96,7 @@ int state_clock_check(struct state *st, struct err *e)
 
 	if (store_commit_time(st->store, &st->ledger.commit, &newest, e))
 		return -1;
-	if (st->env.now < newest)
+	if (st->env.now < newest - CLOCK_SKEW)
 		return err_set(e, ERR_DENIED, "the clock says %s, but the newest entry of the ledger is from %s: set "
 			       "the clock, or give the time with --at", tm_format(st->arena, st->env.now),
 			       tm_format(st->arena, newest));

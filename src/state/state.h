@@ -50,8 +50,8 @@ const struct config *state_config(const struct state *);
 const char *state_dir(const struct state *);     /* top of the work tree (or the bare repository) */
 const char *state_private(const struct state *); /* .git/lamassu: keys, cache, locks; mode 0700 */
 
-/* Refuses (ERR_DENIED) when env.now is before the newest ledger commit or the day this program was built; whoever signs calls it,
- * unless the operator gave the time. */
+/* Refuses (ERR_DENIED) when env.now is more than ten minutes before the newest ledger commit (clocks of several clones differ) or
+ * before the day this program was built; whoever signs calls it, unless the operator gave the time. */
 int state_clock_check(struct state *, struct err *) NODISCARD;
 
 /* Batches and listeners: while a state opened with STATE_WRITE holds the lock all the time, state_pause gives it up between

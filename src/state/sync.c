@@ -10,7 +10,7 @@
 
 #define HEADS "refs/heads/"
 
-enum { ROUNDS = 8, AHEAD_SECONDS = 600 };
+enum { ROUNDS = 8 };
 
 struct sync {
 	struct state *st;
@@ -85,7 +85,7 @@ static int flag_clock(struct sync *s, const struct tip *theirs, struct err *e)
 
 	if (store_commit_time(s->st->store, &theirs->commit, &when, e))
 		return -1;
-	if (when > tm_now() + AHEAD_SECONDS)
+	if (when > tm_now() + CLOCK_SKEW)
 		state_warn(s->st,
 			   "the newest ledger entry of %s is from %s, ahead of this clock: one of the clocks is wrong",
 					s->remote,
