@@ -4,13 +4,14 @@
 #include "state/sync.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "state/tree.h"
 #include "state/txn.h"
 
 #define HEADS "refs/heads/"
 
-enum { ROUNDS = 8 };
+enum { ROUNDS = 12, QUIET_ROUNDS = 5, NAP_MS = 60 };
 
 struct sync {
 	struct state *st;
@@ -297,10 +298,13 @@ int state_sync(struct state *st, const char *remote, struct sync_report *ret, st
 	} else if (store_set_push(st->store, st->private_dir, branch_of(&st->ledger), e)) {
 		return -1;
 	}
-	/* Refused although nothing is new there: a hook says no, and will again. */
-	while (!done && s.report.rounds < ROUNDS && (s.report.rounds < 2 || s.moved))
+	/* Refused although nothing is new there: another clone is in the middle of its push, or a hook says no and will again. */
+	while (!done && s.report.rounds < ROUNDS && (s.report.rounds < QUIET_ROUNDS || s.moved)) {
+		if (s.report.rounds > 0 && !s.moved)
+			nanosleep(&(struct timespec){ .tv_nsec = NAP_MS * 1000000L }, NULL);
 		if (one_round(&s, &done, &why, e))
 			return -1;
+	}
 	if (!done)
 		return err_set(e, ERR_REMOTE, "%s does not take the push: %s", name, why);
 	*ret = s.report;
