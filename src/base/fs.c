@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 DEFINE_AUTO(DIR, closedir)
@@ -83,12 +84,36 @@ static int read_fd(struct arena *a, int fd, const char *path, bool regular, size
 	return read_all(a, fd, path, guess, max, ret, e);
 }
 
+static struct bytes stdin_read; /* what was read of it, in the arena of the command */
+
+static int read_stdin(struct arena *a, size_t max, struct bytes *ret, struct err *e)
+{
+	if (read_fd(a, STDIN_FILENO, "standard input", false, max, &stdin_read, e) != 0)
+		return -1;
+	*ret = stdin_read;
+	return 0;
+}
+
+int fs_stdin_again(struct err *e)
+{
+	AUTO_FD fd = -1;
+
+	if (stdin_read.n == 0)
+		return 0;
+	fd = memfd_create("standard input", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "standard input");
+	if (fs_write_fd(fd, stdin_read, e) != 0)
+		return -1;
+	return lseek(fd, 0, SEEK_SET) == 0 && dup2(fd, STDIN_FILENO) >= 0 ? 0 : err_sys(e, "standard input");
+}
+
 int fs_read(struct arena *a, const char *path, size_t max, struct bytes *ret, struct err *e)
 {
 	AUTO_FD fd = -1;
 
 	if (strcmp(path, "-") == 0)
-		return read_fd(a, STDIN_FILENO, "standard input", false, max, ret, e);
+		return read_stdin(a, max, ret, e);
 	/* O_NONBLOCK: opening a pipe that somebody planted must not hang. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
@@ -101,7 +126,7 @@ int fs_read_input(struct arena *a, const char *path, size_t max, struct bytes *r
 	AUTO_FD fd = -1;
 
 	if (strcmp(path, "-") == 0)
-		return read_fd(a, STDIN_FILENO, "standard input", false, max, ret, e);
+		return read_stdin(a, max, ret, e);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return fail(e, path);

@@ -16,6 +16,8 @@ enum { FS_LIMIT_DOC = 1 << 20, FS_LIMIT_CERT = 1 << 20, FS_LIMIT_BATCH = 1 << 30
 int fs_read(struct arena *, const char *path, size_t max, struct bytes *ret, struct err *) NODISCARD;
 /* The same for a file that the user named on the command line: symlinks, pipes and /dev/fd/N are read too. */
 int fs_read_input(struct arena *, const char *path, size_t max, struct bytes *ret, struct err *) NODISCARD;
+/* Makes what was read of standard input readable again, for a program that this process is about to become. */
+int fs_stdin_again(struct err *) NODISCARD;
 /* Temporary file in the same folder, write, fsync, rename, fsync of the folder. Refuses an existing file
  * (ERR_EXISTS) unless `replace`, and a symlink always; a device or a pipe is written to as it is. */
 int fs_write(const char *path, struct bytes, mode_t, bool replace, struct err *) NODISCARD;

@@ -151,7 +151,7 @@ static int publish_one(struct making *m, const char *where, const struct crl_mad
 	char *path = fs_join(ar, where, file_name(m, c));
 
 	if (net_is_url(where))
-		return net_here->put(m->ctx, path, "application/pkix-crl", c->der, e); /* RFC 5280 4.2.1.13, RFC 2585 */
+		return net_put(m->ctx, path, "application/pkix-crl", c->der, e); /* RFC 5280 4.2.1.13, RFC 2585 */
 	if (*where != '/')
 		path = fs_join(ar, state_dir(m->ctx->state), path);
 	return fs_mkdirs(*where == '/' ? where : fs_join(ar, state_dir(m->ctx->state), where), 0777, e) != 0

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "engine/sealed.h"
+#include "net/net.h"
 
 const struct engine_ops *const engine_kinds[] = {
 	&software_engine,
@@ -110,6 +111,8 @@ static int open_slot(struct ctx *ctx, struct slot *s, struct err *e)
 	void *config;
 
 	if (find_kind(en->doc, &en->ops, e) != 0 || load_config(en->arena, en->ops, en->doc, &config, e) != 0)
+		return -1;
+	if (en->ops->outside && net_need(ctx, e) != 0)
 		return -1;
 	if (en->ops->open(ctx, en, config, e) != 0)
 		return err_ctx(e, "engine %s", en->doc->id);

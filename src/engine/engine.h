@@ -18,6 +18,19 @@ enum engine_caps {
 	CAP_GENERATE = 1, CAP_IMPORT = 2, CAP_DELETE = 4, CAP_LIST = 8, CAP_EXPORT = 16 /* the private key can leave */
 };
 
+enum key_standing { KEY_USABLE, KEY_DISABLED, KEY_DELETING, KEY_GONE };
+
+struct key_state { /* what an engine says of one of its keys */
+	enum key_standing standing;
+	int64_t gone_at;     /* KEY_DELETING: when it will be gone for good; 0 when unknown */
+	const char *created; /* for people: as the engine prints it; may be NULL */
+};
+
+struct key_notes { /* what people call a key, for engines that can show it in their consoles */
+	const char *name;
+	struct strv aliases, tags;
+};
+
 struct keyref {       /* how an engine names one of its keys */
 	const char *handle; /* immutable, the engine's own: file name, ARN, kid with version, CKA_ID */
 	const char *id;     /* SHA-256 of SPKI when known, else NULL */
@@ -30,7 +43,9 @@ struct engine_ops { /* a place that signs */
 	const char *kind; /* "PKCS11": `type:` of the engine's document */
 	const char *const *aka; /* other names of the kind, NULL-terminated */
 	const char *provider;   /* for people: "Software", "PKCS#11" */
-	int security_level;     /* 0, 1, 2 */
+	int security_level;     /* 0, 1, 2; the engine's document may only lower it */
+	const char *scheme;     /* of its keys' URIs: "awskms"; NULL: none. What follows the colon is the engine's own name. */
+	bool outside;           /* its bodies need the libraries of lamassu-net; opening it becomes that program (net_need) */
 	const struct schema *config; /* fields of `config:`; validated, documented */
 	const struct store_ops *store; /* of a sealed engine: where its blobs are; NULL for those that sign
 	 * themselves */
@@ -52,9 +67,15 @@ struct engine_ops { /* a place that signs */
 	int (*sign)(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig,
 		    struct err *);
 	int (*pubkey)(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *);
-	int (*destroy)(struct ctx *, struct engine *, const struct keyref *, struct err *);
+	/* *ret_gone_at: 0 when it is gone now, else the time when the engine will have deleted it. */
+	int (*destroy)(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *);
 	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const struct keyref *, struct err *), void *arg,
 		    struct err *);
+	/* The three below may be NULL. A key by a name of the engine's own (label, alias, ARN, path, PKCS#11 URI), made by
+	 * anybody; ERR_NOT_FOUND, or ERR_USAGE when it names several. */
+	int (*find)(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *);
+	int (*state)(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *);
+	int (*annotate)(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *);
 };
 
 /* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND; `put` of
@@ -104,7 +125,16 @@ int engine_generate(struct ctx *, const char *engine_id, const struct keytype *,
 		    struct err *) NODISCARD;
 int engine_import(struct ctx *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret,
 		  struct err *) NODISCARD;
-int engine_destroy(struct ctx *, const struct key *, struct err *) NODISCARD;
+int engine_destroy(struct ctx *, const struct key *, int64_t *ret_gone_at, struct err *) NODISCARD;
+/* What the engine says of the key; KEY_USABLE where an engine knows no states. */
+int engine_key_state(struct ctx *, const struct key *, struct key_state *ret, struct err *) NODISCARD;
+/* Shows name, aliases and tags in the engine; nothing where it cannot. */
+int engine_annotate(struct ctx *, const struct key *, struct err *) NODISCARD;
+/* A record for a key that is in the engine already, made by anybody: `name` as for engine_ops.find. */
+int engine_adopt(struct ctx *, const char *engine_id, const char *name, struct key *ret, struct err *) NODISCARD;
+/* Every key in the engine that is fit to sign; the record is as engine_adopt would make it. */
+int engine_each(struct ctx *, const char *engine_id, int (*cb)(void *, const struct key *, struct err *), void *arg,
+		struct err *) NODISCARD;
 /* Creates, signs with, verifies and deletes a throw-away key of every type that the engine supports; cb once per
  * type. */
 struct engine_test_row {

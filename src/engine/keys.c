@@ -161,16 +161,106 @@ int engine_import(struct ctx *ctx, const char *engine_id, EVP_PKEY *key, const c
 	return fill(ctx, en, type, key, &ref, name, ret, e);
 }
 
-int engine_destroy(struct ctx *ctx, const struct key *k, struct err *e)
+/* The engine of a record, open, and the engine's own name of the key. */
+static int place(struct ctx *ctx, const struct key *k, struct engine **ret, struct keyref *ret_ref, struct err *e)
 {
-	struct keyref ref = { .handle = k->handle, .id = k->id, .label = k->name };
+	*ret_ref = (struct keyref){ .handle = k->handle, .id = k->id, .label = k->name };
+	return engine_get(ctx, k->engine_id, ret, e);
+}
+
+int engine_destroy(struct ctx *ctx, const struct key *k, int64_t *ret_gone_at, struct err *e)
+{
+	struct keyref ref;
 	struct engine *en;
 
-	if (engine_get(ctx, k->engine_id, &en, e) != 0)
+	if (place(ctx, k, &en, &ref, e) != 0)
 		return -1;
 	if (!(en->ops->caps & CAP_DELETE))
 		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot delete keys", en->doc->id);
-	if (en->ops->destroy(ctx, en, &ref, e) != 0)
+	if (en->ops->destroy(ctx, en, &ref, ret_gone_at, e) != 0)
 		return err_ctx(e, "engine %s", en->doc->id);
 	return 0;
+}
+
+int engine_key_state(struct ctx *ctx, const struct key *k, struct key_state *ret, struct err *e)
+{
+	struct keyref ref;
+	struct engine *en;
+
+	if (place(ctx, k, &en, &ref, e) != 0)
+		return -1;
+	*ret = (struct key_state){ .standing = KEY_USABLE };
+	return en->ops->state && en->ops->state(ctx, en, &ref, ret, e) != 0 ? err_ctx(e, "engine %s", en->doc->id) : 0;
+}
+
+int engine_annotate(struct ctx *ctx, const struct key *k, struct err *e)
+{
+	const struct key_notes notes = { .name = k->name, .aliases = k->aliases, .tags = k->tags };
+	struct keyref ref;
+	struct engine *en;
+
+	if (place(ctx, k, &en, &ref, e) != 0)
+		return -1;
+	return en->ops->annotate && en->ops->annotate(ctx, en, &ref, &notes, e) != 0 ? err_ctx(e, "engine %s", en->doc->id) : 0;
+}
+
+/* --- keys that are in the engine already --- */
+
+static int record_of(struct ctx *ctx, struct engine *en, const struct keyref *ref, struct key *ret, struct err *e)
+{
+	AUTO(EVP_PKEY) *pub = NULL;
+	const struct keytype *type;
+
+	if (en->ops->pubkey(ctx, en, ref, &pub, e) != 0)
+		return -1;
+	type = keytype_of(pub);
+	if (!type)
+		return err_set(e, ERR_UNSUPPORTED, "the key %s is of a type that signs nothing here",
+			       ref->label ? ref->label : ref->handle);
+	return fill(ctx, en, type, pub, ref, ref->label ? ref->label : ref->handle, ret, e);
+}
+
+int engine_adopt(struct ctx *ctx, const char *engine_id, const char *name, struct key *ret, struct err *e)
+{
+	struct engine *en;
+	struct keyref ref;
+
+	if (engine_get(ctx, engine_id, &en, e) != 0)
+		return -1;
+	if (!en->ops->find)
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: its keys come in by create and import only", en->doc->id);
+	if (en->ops->find(ctx, en, name, &ref, e) != 0 || record_of(ctx, en, &ref, ret, e) != 0)
+		return err_ctx(e, "engine %s", en->doc->id);
+	return 0;
+}
+
+struct walk {
+	struct ctx *ctx;
+	struct engine *engine;
+	int (*cb)(void *, const struct key *, struct err *);
+	void *arg;
+};
+
+static int each_ref(void *arg, const struct keyref *ref, struct err *e)
+{
+	const struct walk *w = arg;
+	struct err unfit = { 0 };
+	struct key k;
+
+	if (record_of(w->ctx, w->engine, ref, &k, &unfit) == 0)
+		return w->cb(w->arg, &k, e);
+	ctx_warn(w->ctx, "engine %s: key %s is left out: %s", w->engine->doc->id, ref->label ? ref->label : ref->handle, unfit.msg);
+	return 0;
+}
+
+int engine_each(struct ctx *ctx, const char *engine_id, int (*cb)(void *, const struct key *, struct err *), void *arg,
+		struct err *e)
+{
+	struct walk w = { .ctx = ctx, .cb = cb, .arg = arg };
+
+	if (engine_get(ctx, engine_id, &w.engine, e) != 0)
+		return -1;
+	if (!(w.engine->ops->caps & CAP_LIST))
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot list its keys", w.engine->doc->id);
+	return w.engine->ops->each(ctx, w.engine, each_ref, &w, e) == 0 ? 0 : err_ctx(e, "engine %s", w.engine->doc->id);
 }

@@ -186,7 +186,7 @@ int sealed_pubkey(struct ctx *ctx, struct engine *en, const struct keyref *ref, 
 	return sealed_load(ctx, en, ref, &key, e) == 0 ? public_half(ctx->arena, key, ret, e) : -1;
 }
 
-int sealed_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref, struct err *e)
+int sealed_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref, int64_t *ret_gone_at, struct err *e)
 {
 	const struct store_ops *store = en->ops->store;
 	const char *next = arena_printf(ctx->arena, "%s" SEALED_NEXT, ref->handle);
@@ -208,6 +208,7 @@ int sealed_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref,
 		EVP_PKEY_free(s->held[i].key);
 		s->held[i--] = s->held[--s->nheld];
 	}
+	*ret_gone_at = 0;
 	return 0;
 }
 

@@ -32,7 +32,7 @@ int sealed_import(struct ctx *, struct engine *, EVP_PKEY *, const char *label, 
 		  struct err *) NODISCARD;
 int sealed_load(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *) NODISCARD;
 int sealed_pubkey(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *) NODISCARD;
-int sealed_destroy(struct ctx *, struct engine *, const struct keyref *, struct err *) NODISCARD;
+int sealed_destroy(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *) NODISCARD;
 int sealed_each(struct ctx *, struct engine *, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
 		struct err *) NODISCARD;
 #define SEALED_OPS                                                                                             \

@@ -50,6 +50,7 @@ static int test_type(struct ctx *ctx, const char *id, const struct keytype *type
 {
 	const struct sigalg *alg = NULL;
 	struct err why = { 0 };
+	int64_t gone_at;
 	struct key rec;
 
 	*row = (struct engine_test_row){ .keytype = type->name, .algorithm = "", .result = "ok" };
@@ -61,7 +62,7 @@ static int test_type(struct ctx *ctx, const char *id, const struct keytype *type
 		row->result = arena_strdup(ctx->arena, e->msg);
 	if (alg)
 		row->algorithm = alg->name;
-	if (engine_destroy(ctx, &rec, &why) != 0) {
+	if (engine_destroy(ctx, &rec, &gone_at, &why) != 0) {
 		row->result = arena_printf(ctx->arena, "the test key %s was not deleted: %s", rec.handle, why.msg);
 		*e = why;
 	}

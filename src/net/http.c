@@ -1,73 +1,241 @@
-/* HTTP by libcurl. Guarantees: only http and https, TLS 1.2 at least with verification, no redirects, no credentials of ~/.netrc, limits
- * on time and on what an answer may hold. */
+/* HTTP by libcurl. Guarantees: only http and https, TLS 1.2 at least with verification, no redirects, no credentials of ~/.netrc,
+ * limits on time and on what an answer may hold. Connections are kept for the next request, of whatever thread. Neither notes nor
+ * messages hold more of an address than scheme and host, nor any header or body. */
 #include <curl/curl.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/text.h"
 #include "net/net.h"
 
-enum { CONNECT_TIMEOUT_MS = 10000, TIMEOUT_MS = 60000, ANSWER_MAX = 64 << 10 };
+enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, ANSWER_MAX = 1 << 20, HEADERS_MAX = 100, IDLE_MAX = 64 };
 
 typedef struct curl_slist curl_slist;
-DEFINE_AUTO(CURL, curl_easy_cleanup)
 DEFINE_AUTO(curl_slist, curl_slist_free_all)
 
-struct upload {
-	struct bytes left;
-	size_t answered;
+struct net_client {
+	struct net_options options;
+	struct ctx *ctx;
+	curl_slist *connect_to;
+	pthread_mutex_t lock; /* of what follows, and of ctx->note */
+	CURL *idle[IDLE_MAX];
+	size_t nidle;
 };
 
-static size_t give(char *to, size_t size, size_t n, void *arg)
+struct exchange {
+	struct arena *arena;
+	struct buf body;
+	size_t max;
+	struct net_header headers[HEADERS_MAX];
+	size_t nheaders;
+	bool too_large;
+	char why[CURL_ERROR_SIZE];
+};
+
+static int client_open(struct ctx *ctx, const struct net_options *options, struct net_client **ret, struct err *e)
 {
-	struct upload *u = arg;
-	size_t room = size * n, take = u->left.n < room ? u->left.n : room;
+	struct net_client *c = arena_new_array(ctx->arena, 1, struct net_client);
 
-	memcpy(to, u->left.p, take);
-	u->left.p += take;
-	u->left.n -= take;
-	return take;
-}
-
-static size_t drop(char *text, size_t size, size_t n, void *arg)
-{
-	struct upload *u = arg;
-
-	(void)text;
-	u->answered += size * n;
-	return u->answered > ANSWER_MAX ? 0 : size * n;
-}
-
-static bool set_up(CURL *c, const char *url, struct upload *u, curl_slist *headers)
-{
-	return curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK && curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK && curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS) == CURLE_OK && curl_easy_setopt(c, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_READFUNCTION, give) == CURLE_OK && curl_easy_setopt(c, CURLOPT_READDATA, u) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop) == CURLE_OK && curl_easy_setopt(c, CURLOPT_WRITEDATA, u) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)u->left.n) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
-}
-
-static int put(struct ctx *ctx, const char *url, const char *content_type, struct bytes body, struct err *e)
-{
-	AUTO(CURL) *c = curl_easy_init();
-	AUTO(curl_slist) *headers = curl_slist_append(NULL, arena_printf(ctx->arena, "Content-Type: %s", content_type));
-	struct upload u = { .left = body };
-	long status = 0;
-	CURLcode rc;
-
-	if (c == NULL || headers == NULL || !set_up(c, url, &u, headers))
-		return err_set(e, ERR_UNSUPPORTED, "%s: this libcurl cannot send it", url);
-	rc = curl_easy_perform(c);
-	if (rc != CURLE_OK)
-		return err_set(e, ERR_REMOTE, "%s: %s", url, curl_easy_strerror(rc));
-	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-	if (status < 200 || status > 299)
-		return err_set(e, ERR_REMOTE, "%s: the server answered %ld", url, status);
+	*c = (struct net_client){ .options = *options, .ctx = ctx };
+	if (options->connect_to) {
+		c->connect_to = curl_slist_append(NULL, arena_printf(ctx->arena, "::%s", options->connect_to));
+		if (!c->connect_to)
+			return err_set(e, ERR_IO, "out of memory");
+	}
+	pthread_mutex_init(&c->lock, NULL);
+	*ret = c;
 	return 0;
 }
 
-const struct net_ops net_curl = { .put = put };
+static void client_close(struct net_client *c)
+{
+	for (size_t i = 0; i < c->nidle; i++)
+		curl_easy_cleanup(c->idle[i]);
+	curl_slist_free_all(c->connect_to);
+	pthread_mutex_destroy(&c->lock);
+}
+
+static CURL *take(struct net_client *c)
+{
+	CURL *h = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->nidle > 0)
+		h = c->idle[--c->nidle];
+	pthread_mutex_unlock(&c->lock);
+	return h ? h : curl_easy_init();
+}
+
+static void give_back(struct net_client *c, CURL *h)
+{
+	curl_easy_reset(h); /* keeps the connection */
+	pthread_mutex_lock(&c->lock);
+	if (c->nidle < IDLE_MAX) {
+		c->idle[c->nidle++] = h;
+		h = NULL;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (h)
+		curl_easy_cleanup(h);
+}
+
+static size_t on_body(char *text, size_t size, size_t n, void *arg)
+{
+	struct exchange *x = arg;
+
+	if (size * n > x->max - x->body.n) {
+		x->too_large = true;
+		return 0;
+	}
+	buf_put(&x->body, text, size * n);
+	return size * n;
+}
+
+static size_t on_header(char *text, size_t size, size_t n, void *arg)
+{
+	struct exchange *x = arg;
+	size_t len = size * n;
+	char *line, *colon, *value, *end;
+
+	if (len >= 5 && memcmp(text, "HTTP/", 5) == 0)
+		x->nheaders = 0; /* after 100 Continue or a proxy's answer */
+	line = arena_strndup(x->arena, text, len);
+	colon = strchr(line, ':');
+	if (!colon || x->nheaders == HEADERS_MAX)
+		return len;
+	*colon = '\0';
+	value = colon + 1 + strspn(colon + 1, " \t");
+	end = value + strlen(value);
+	while (end > value && strchr(" \t\r\n", end[-1]))
+		*--end = '\0';
+	for (char *p = line; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	x->headers[x->nheaders++] = (struct net_header){ line, value };
+	return len;
+}
+
+#define SET(option, value) (curl_easy_setopt(h, CURLOPT_##option, value) == CURLE_OK)
+
+static bool set_trust(CURL *h, const struct net_client *c)
+{
+	const struct net_options *o = &c->options;
+
+	return (!o->ca_file || (SET(CAINFO, o->ca_file) && SET(CAPATH, NULL))) &&
+	       (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file)) &&
+	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
+	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(NETRC, (long)CURL_NETRC_IGNORED);
+}
+
+static bool set_up(CURL *h, const struct net_client *c, const struct net_request *r, curl_slist *headers, struct exchange *x)
+{
+	int64_t connect = c->options.connect_timeout_ms ? c->options.connect_timeout_ms : CONNECT_TIMEOUT_MS;
+
+	return SET(URL, r->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) &&
+	       set_trust(h, c) && SET(CONNECTTIMEOUT_MS, (long)connect) &&
+	       SET(TIMEOUT_MS, (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS)) && SET(ERRORBUFFER, x->why) &&
+	       SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, x) && SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, x) &&
+	       SET(HTTPHEADER, headers) && (r->body.p || strcmp(r->method, "POST") == 0
+		? SET(POST, 1L) && SET(POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) &&
+		  SET(POSTFIELDS, r->body.p ? (const char *)r->body.p : "") : SET(NOBODY, strcmp(r->method, "HEAD") == 0 ? 1L : 0L)) &&
+	       SET(CUSTOMREQUEST, r->method);
+}
+
+/* "https://host:port" */
+static char *origin(struct arena *a, const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	host = host ? host + 3 : url;
+	return arena_strndup(a, url, (size_t)(host - url) + strcspn(host, "/?#"));
+}
+
+static enum net_fault fault_of(CURLcode rc)
+{
+	switch (rc) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR:
+		return NET_NOT_SENT;
+	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_GOT_NOTHING:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
+		return NET_AGAIN;
+	default:
+		return NET_FINAL;
+	}
+}
+
+/* For --verbose: what was asked for, of whom, and how it went. */
+static void tell(struct net_client *c, CURL *h, struct arena *a, const struct net_request *r, const char *outcome)
+{
+	curl_off_t micros = 0;
+
+	if (!c->ctx->note)
+		return;
+	curl_easy_getinfo(h, CURLINFO_TOTAL_TIME_T, &micros);
+	pthread_mutex_lock(&c->lock);
+	c->ctx->note(c->ctx->warn_arg, arena_printf(a, "%s %s%s%s: %s in %ld ms", r->method, origin(a, r->url), r->what ? " " : "",
+						    r->what ? r->what : "", outcome, (long)(micros / 1000)));
+	pthread_mutex_unlock(&c->lock);
+}
+
+static int perform(struct net_client *c, CURL *h, struct arena *a, const struct net_request *r, struct exchange *x,
+		   struct net_answer *ret, enum net_fault *ret_fault, struct err *e)
+{
+	char *where = origin(a, r->url);
+	CURLcode rc = curl_easy_perform(h);
+	long status = 0;
+
+	if (rc != CURLE_OK) {
+		const char *why = x->too_large ? "the answer is too large" : x->why[0] ? x->why : curl_easy_strerror(rc);
+
+		tell(c, h, a, r, text_escape(a, bytes_of(why)));
+		*ret_fault = fault_of(rc);
+		return err_set(e, ERR_REMOTE, "%s: %s", where, text_escape(a, bytes_of(why)));
+	}
+	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
+	tell(c, h, a, r, arena_printf(a, "%ld", status));
+	ret->status = (int)status;
+	ret->headers = arena_memdup(a, x->headers, sizeof(x->headers[0]) * x->nheaders);
+	ret->nheaders = x->nheaders;
+	ret->body = bytes_of(arena_strndup(a, buf_str(&x->body), x->body.n));
+	ret->body.n = x->body.n;
+	return 0;
+}
+
+static int client_send(struct net_client *c, struct arena *a, const struct net_request *r, struct net_answer *ret,
+		       enum net_fault *ret_fault, struct err *e)
+{
+	AUTO(curl_slist) *headers = curl_slist_append(NULL, "Expect:");
+	size_t max = c->options.answer_max ? c->options.answer_max : ANSWER_MAX;
+	struct exchange x = { .arena = a, .body = buf_init(max), .max = max };
+	CURL *h = take(c);
+	int rc = -1;
+
+	*ret_fault = NET_FINAL;
+	for (size_t i = 0; headers && i < r->nheaders; i++) {
+		curl_slist *more = curl_slist_append(headers, arena_printf(a, "%s: %s", r->headers[i].name, r->headers[i].value));
+
+		if (!more) /* which leaves the list as it was */
+			curl_slist_free_all(headers);
+		headers = more;
+	}
+	if (!h || !headers || !set_up(h, c, r, headers, &x))
+		err_set(e, ERR_UNSUPPORTED, "%s: this libcurl cannot send it", origin(a, r->url));
+	else
+		rc = perform(c, h, a, r, &x, ret, ret_fault, e);
+	buf_release(&x.body);
+	if (h)
+		give_back(c, h);
+	return rc;
+}
+
+const struct net_ops net_curl = { .open = client_open, .close = client_close, .send = client_send };

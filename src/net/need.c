@@ -1,6 +1,8 @@
-/* Becoming the program that has the network. Locks and descriptors of this process end with it: all are close-on-exec. */
+/* Becoming the program that has the network, and what needs no library of it. Locks and descriptors of this process end with it:
+ * all are close-on-exec. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -14,6 +16,14 @@ bool net_is_url(const char *s)
 	return text_has_prefix(s, "http://") || text_has_prefix(s, "https://");
 }
 
+const char *net_header(const struct net_answer *a, const char *name)
+{
+	for (size_t i = 0; i < a->nheaders; i++)
+		if (strcasecmp(a->headers[i].name, name) == 0)
+			return a->headers[i].value;
+	return NULL;
+}
+
 int net_need(struct ctx *ctx, struct err *e)
 {
 	const char *dir = getenv("LAMASSU_LIBEXECDIR");
@@ -21,7 +31,30 @@ int net_need(struct ctx *ctx, struct err *e)
 
 	if (net_here)
 		return 0;
+	if (fs_stdin_again(e) != 0)
+		return -1;
 	path = fs_join(ctx->arena, dir && *dir ? dir : PKGLIBEXECDIR, "lamassu-net");
 	execv(path, ctx->argv);
 	return err_sys(e, path);
+}
+
+int net_put(struct ctx *ctx, const char *url, const char *content_type, struct bytes body, struct err *e)
+{
+	const struct net_header type = { "Content-Type", content_type };
+	const struct net_request request = { .method = "PUT", .url = url, .headers = &type, .nheaders = 1, .body = body };
+	const struct net_options options = { 0 };
+	struct net_client *client;
+	struct net_answer answer;
+	enum net_fault fault;
+	int rc;
+
+	if (net_here->open(ctx, &options, &client, e) != 0)
+		return -1;
+	rc = net_here->send(client, ctx->arena, &request, &answer, &fault, e);
+	net_here->close(client);
+	if (rc != 0)
+		return -1;
+	if (answer.status < 200 || answer.status > 299)
+		return err_set(e, ERR_REMOTE, "%s: the server answered %d", url, answer.status);
+	return 0;
 }

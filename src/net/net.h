@@ -1,5 +1,6 @@
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 #include "base/ctx.h"
@@ -7,14 +8,61 @@
 
 /* The network. Two programs are made of the same sources: `lamassu`, which links no network library and so starts fast, and
  * `lamassu-net` under libexecdir, which has all of it. net_need() makes the first become the second. */
+struct net_client;
+
+struct net_options { /* zeroes are the defaults */
+	const char *ca_file;              /* PEM: trusted instead of the system's authorities */
+	const char *cert_file, *key_file; /* the client's certificate and key, PEM */
+	const char *connect_to;           /* HOST:PORT to connect to, whatever the URL says; TLS still checks the URL's host */
+	bool no_proxy;                    /* past any proxy: for metadata services of the machine */
+	int64_t connect_timeout_ms;       /* 0: 5000 */
+	size_t answer_max;                /* bytes of a body; 0: 1 MiB */
+};
+
+struct net_header {
+	const char *name, *value;
+};
+
+struct net_request {
+	const char *method; /* "GET", "POST", "LIST" … */
+	const char *url;
+	const struct net_header *headers;
+	size_t nheaders;
+	struct bytes body; /* p NULL: none */
+	int64_t timeout_ms; /* for all of it; 0: 60000 */
+	const char *what;   /* for --verbose: "kms Sign"; nothing secret */
+};
+
+struct net_answer {
+	int status;
+	const struct net_header *headers; /* names in lower case, of the last response only */
+	size_t nheaders;
+	struct bytes body; /* followed by a NUL */
+};
+const char *net_header(const struct net_answer *, const char *name); /* value of the first one; NULL when absent */
+
+enum net_fault { /* why there is no answer */
+	NET_FINAL,    /* trying again would not help: TLS verification, a bad URL, an answer over the limit */
+	NET_NOT_SENT, /* the server has not seen the request: no such host, connection refused, TLS handshake cut off */
+	NET_AGAIN     /* it may have: time-out, connection reset */
+};
+
 struct net_ops {
-	/* HTTP PUT. ERR_REMOTE names the server's answer or what went wrong on the way. */
-	int (*put)(struct ctx *, const char *url, const char *content_type, struct bytes body, struct err *);
+	/* A pool of connections with these settings, which outlive it; `ctx->note` is told of each request. Close it before
+	 * the context ends. */
+	int (*open)(struct ctx *, const struct net_options *, struct net_client **ret, struct err *) NODISCARD;
+	void (*close)(struct net_client *);
+	/* One request, no redirects, no retry; from any thread. Any status is an answer. ERR_REMOTE "https://HOST: why",
+	 * without the path or the query, which may hold secrets. */
+	int (*send)(struct net_client *, struct arena *, const struct net_request *, struct net_answer *ret,
+		    enum net_fault *ret_fault, struct err *) NODISCARD;
 };
 extern const struct net_ops *net_here; /* NULL in `lamassu`; set once, by main */
-extern const struct net_ops net_curl;        /* http.c */
+extern const struct net_ops net_curl;  /* http.c */
 
-/* Called before anything was written or standard input was read by a command that turns out to need the network: in `lamassu`
- * it starts the same command line anew in `lamassu-net` and returns only when that fails. */
+/* Called before anything was written by a command that turns out to need the network: in `lamassu` it starts the same command
+ * line anew in `lamassu-net`, with what was read of standard input, and returns only when that fails. */
 int net_need(struct ctx *, struct err *) NODISCARD;
 bool net_is_url(const char *); /* http:// or https:// */
+/* HTTP PUT; ERR_REMOTE names the server's answer or what went wrong on the way. */
+int net_put(struct ctx *, const char *url, const char *content_type, struct bytes body, struct err *) NODISCARD;

@@ -62,9 +62,15 @@ int keys_create(struct ctx *ctx, const char *engine_id, const struct keytype *ty
 void keys_abandon(struct ctx *ctx, const struct key *k)
 {
 	struct err e = { 0 };
+	int64_t gone_at = 0;
 
-	if (k->has_private_key && engine_destroy(ctx, k, &e) != 0 && e.code != ERR_NOT_FOUND)
+	if (!k->has_private_key)
+		return;
+	if (engine_destroy(ctx, k, &gone_at, &e) != 0 && e.code != ERR_NOT_FOUND)
 		ctx_warn(ctx, "key %s: its private part stays in the engine: %s", shown(k), e.msg);
+	else if (gone_at)
+		ctx_warn(ctx, "key %s: engine %s deletes its private part on %s, until when it can be kept there", shown(k),
+			 k->engine_id, tm_format(ctx->arena, gone_at));
 }
 
 /* The record that a key would get, if there is one. */

@@ -352,12 +352,13 @@ static void import_and_dry_run(void)
 	AUTO(EVP_PKEY) *key = NULL;
 	struct err e = { 0 };
 	struct key k, twice, dry;
+	int64_t gone_at;
 
 	ok(key_generate(keytype_parse("ecdsa:521", &e), &key, &e) == 0, "a key from elsewhere");
 	ok(engine_import(&ctx, "soft", key, "imported", &k, &e) == 0, "import %s", e.msg);
 	is_int(k.size, 521, "its size");
 	ok(engine_import(&ctx, "soft", key, "imported", &twice, &e) == 0, "again, as after a crash %s", e.msg);
-	ok(engine_destroy(&ctx, &k, &e) == 0 && !fs_exists(key_path(&k, ".pem")), "destroy %s", e.msg);
+	ok(engine_destroy(&ctx, &k, &gone_at, &e) == 0 && !fs_exists(key_path(&k, ".pem")), "destroy %s", e.msg);
 	is_int(use(&ctx, &k, &e), ERR_NOT_FOUND, "gone");
 	ok(engine_get(&ctx, "hard", &(struct engine *){ NULL }, &e) != 0 && strstr(e.msg, "there are: soft"), "%s",
 	   e.msg);
