@@ -198,7 +198,8 @@ struct end_args {
 static int run_revoke(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct end_args *a = args;
-	struct revoke_order o = { .action = REVOKE_REVOKE, .note = a->note };
+	const char *subject = arena_printf(ctx->arena, "ca: revoke %s", a->ca);
+	struct revoke_order o = { .action = REVOKE_REVOKE, .note = a->note, .chunk = REVOKE_CHUNK, .subject = subject };
 	SCOPED_AUTHORITY ca = { 0 };
 	size_t n = 0;
 
@@ -213,7 +214,7 @@ static int run_revoke(struct ctx *ctx, void *args, struct err *e)
 	if (n == 0)
 		return err_set(e, ERR_CONFLICT, "ca %s is %s%s: there is nothing to revoke", ca.rec.id, ca_status_names[ca.status],
 			       a->cascade ? " with all that is below it" : "");
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: revoke %s", ca.rec.id), e) != 0)
+	if (state_commit(ctx->state, subject, e) != 0)
 		return -1;
 	return out_done(ctx, e, "revoked ca %s: %zu certificate%s", ca.rec.id, n, n == 1 ? "" : "s");
 }
@@ -228,6 +229,8 @@ static const struct operand end_operands[] = { PARAM(end_args, ca, "ca", "The au
 const struct cmd ca_revoke_cmd = {
 	.name = "revoke", .brief = "Revoke an authority's certificates", .opts = revoke_opts, .operands = end_operands,
 	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_revoke, .type = &ca_view_type,
+	.doc = "A cascade of more than 10,000 certificates is several commits, the authority's own certificates first; one that was cut "
+	       "off goes on when it is run again.",
 	.example = "lamassu ca revoke devices --reason superseded --cascade"
 };
 
@@ -301,6 +304,7 @@ struct emergency {
 	const char *out;
 	struct authority *all;
 	size_t n;
+	size_t affected;
 };
 
 static int each_concerned(struct emergency *m, int (*do_it)(struct emergency *, const struct authority *, struct err *), struct err *e)
@@ -327,13 +331,28 @@ static int make_crl(struct emergency *m, const struct authority *a, struct err *
 	return 0;
 }
 
-static int write_notice(struct emergency *m, size_t affected, struct err *e)
+static int print_affected(void *arg, const struct affected *rows, size_t n, struct err *e)
+{
+	struct emergency *m = arg;
+
+	m->affected += n;
+	return out_list_rows(m->ctx, rows, n, e);
+}
+
+static int list_affected(struct emergency *m, struct err *e)
+{
+	if (out_list_begin(m->ctx, &affected_type, e) != 0 || compromise_each(m->ctx, m->ca->rec.id, print_affected, m, e) != 0)
+		return -1;
+	return out_list_end(m->ctx, NULL, e);
+}
+
+static int write_notice(struct emergency *m, struct err *e)
 {
 	SCOPED_BUF notice = buf_init(BUF_TEXT);
 
 	if (m->out == NULL)
 		return 0;
-	if (fs_mkdirs(m->out, 0777, e) != 0 || compromise_notice(m->ctx, m->ca, affected, &notice, e) != 0)
+	if (fs_mkdirs(m->out, 0777, e) != 0 || compromise_notice(m->ctx, m->ca, m->affected, &notice, e) != 0)
 		return -1;
 	return fs_write(fs_join(m->ctx->arena, m->out, "notice.txt"), buf_bytes(&notice), 0644, true, e);
 }
@@ -343,18 +362,18 @@ static int run_compromise(struct ctx *ctx, void *args, struct err *e)
 	const struct end_args *a = args;
 	SCOPED_AUTHORITY ca = { 0 };
 	struct emergency m = { .ctx = ctx, .ca = &ca, .out = a->out };
-	struct affected *v;
-	size_t n;
+	const char *subject;
 
 	if (authority_load(ctx, a->ca, &ca, e) != 0 || authority_all(ctx, &m.all, &m.n, e) != 0 || each_concerned(&m, need_network, e) != 0)
 		return -1;
+	subject = arena_printf(ctx->arena, "ca: compromise %s", ca.rec.id);
 	if (cli_confirm(ctx, e, "take ca %s offline and revoke everything below it?", ca.rec.id) != 0 ||
-	    compromise_authority(ctx, &ca, a->note, &v, &n, e) != 0 ||
-	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: compromise %s", ca.rec.id), e) != 0)
+	    compromise_authority(ctx, &ca, a->note, subject, e) != 0 || state_commit(ctx->state, subject, e) != 0)
 		return -1;
-	if (!ctx->dry_run && (ca_crl_sync(ctx, e) != 0 || each_concerned(&m, make_crl, e) != 0 || write_notice(&m, n, e) != 0))
+	if (!ctx->dry_run && (ca_crl_sync(ctx, e) != 0 || each_concerned(&m, make_crl, e) != 0 || list_affected(&m, e) != 0 ||
+			      write_notice(&m, e) != 0))
 		return err_ctx(e, "ca %s is revoked with all below it, but not all was published", ca.rec.id);
-	return out_list(ctx, &affected_type, v, n, NULL, e);
+	return 0;
 }
 
 static const struct opt compromise_opts[] = {

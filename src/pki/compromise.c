@@ -1,5 +1,5 @@
 /* An authority's key is compromised. Guarantees: after the commit it issues nothing, it and all below it are revoked, and every live
- * certificate that this touches is in the list. */
+ * certificate that this touches is in the list, in the memory of a few. */
 #include "pki/compromise.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "pki/revoke.h"
 #include "state/ledger.h"
 
-enum { REASON_CA_COMPROMISE = 2 };
+enum { REASON_CA_COMPROMISE = 2, ROWS = 200 };
 
 static const struct field affected_fields[] = {
 	STR(affected, serial_number, "Serial number.", .flags = F_COL | F_KEY),
@@ -25,57 +25,75 @@ const struct schema affected_type = {
 	.fields = affected_fields
 };
 
-struct list {
+struct each {
 	struct ctx *ctx;
-	struct affected *v;
+	compromise_fn *fn;
+	void *arg;
+	struct arena *a; /* of the rows */
+	struct affected rows[ROWS];
 	size_t n;
 };
 
-static int list_cert(void *arg, const struct certrec *c, struct err *e)
+static int pass_on(struct each *l, struct err *e)
 {
-	struct list *l = arg;
-	struct arena *ar = l->ctx->arena;
+	int r = l->n ? l->fn(l->arg, l->rows, l->n, e) : 0;
+
+	arena_free(l->a);
+	l->a = arena_new();
+	l->n = 0;
+	return r;
+}
+
+static int on_cert(void *arg, const struct certrec *c, struct err *e)
+{
+	struct each *l = arg;
+	bool own = c->ca_id && strcmp(c->ca_id, c->ca) == 0;
 	const char *action = c->is_ca ? "make a new authority" : c->device ? "enrol the device again with a new key"
 									  : "issue again from another authority";
 
-	(void)e;
-	if (c->status == CERT_REVOKED || c->not_after < l->ctx->now || (c->ca_id && strcmp(c->ca_id, c->ca) == 0))
+	if (own || c->status != CERT_REVOKED || c->revocation_reason != REASON_CA_COMPROMISE || c->not_after < l->ctx->now)
 		return 0;
-	l->v = arena_grow(ar, l->v, l->n, sizeof(*l->v));
-	l->v[l->n++] = (struct affected){ arena_strdup(ar, c->serial_number), arena_strdup(ar, c->subject), arena_strdup(ar, c->ca),
-		arena_strdup(ar, c->device), arena_strdup(ar, c->profile), c->not_after, arena_strdup(ar, action) };
-	return 0;
+	l->rows[l->n++] = (struct affected){ arena_strdup(l->a, c->serial_number), arena_strdup(l->a, c->subject),
+		arena_strdup(l->a, c->ca), arena_strdup(l->a, c->device), arena_strdup(l->a, c->profile), c->not_after,
+		arena_strdup(l->a, action) };
+	return l->n == ROWS ? pass_on(l, e) : 0;
 }
 
-static int list_below(struct list *l, const char *ca, struct err *e)
+static int each_below(struct each *l, const struct authority *all, size_t n, const char *ca, struct err *e)
 {
 	struct filter only = { .field = "ca", .op = OP_EQ, .value = ca };
 	struct query q = { .filters = &only, .nfilters = 1, .sort_by = "serial_number" };
-	struct authority *all;
-	size_t n;
 
-	if (ledger_each_cert(l->ctx->state, &q, list_cert, l, e) != 0 || authority_all(l->ctx, &all, &n, e) != 0)
+	if (ledger_each_cert(l->ctx->state, &q, on_cert, l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, ca) == 0 && list_below(l, all[i].rec.id, e) != 0)
+		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, ca) == 0 && each_below(l, all, n, all[i].rec.id, e) != 0)
 			return -1;
 	return 0;
 }
 
-int compromise_authority(struct ctx *ctx, struct authority *a, const char *note, struct affected **ret, size_t *ret_n, struct err *e)
+int compromise_each(struct ctx *ctx, const char *ca, compromise_fn *fn, void *arg, struct err *e)
 {
-	struct revoke_order o = { .action = REVOKE_REVOKE, .reason = REASON_CA_COMPROMISE, .note = note };
-	struct list l = { .ctx = ctx };
+	struct each l = { .ctx = ctx, .fn = fn, .arg = arg, .a = arena_new() };
+	struct authority *all;
+	size_t n;
+	int r;
+
+	r = authority_all(ctx, &all, &n, e) != 0 || each_below(&l, all, n, ca, e) != 0 || pass_on(&l, e) != 0 ? -1 : 0;
+	arena_free(l.a);
+	return r;
+}
+
+int compromise_authority(struct ctx *ctx, struct authority *a, const char *note, const char *subject, struct err *e)
+{
+	struct revoke_order o = { .action = REVOKE_REVOKE, .reason = REASON_CA_COMPROMISE, .note = note, .chunk = REVOKE_CHUNK,
+				.subject = subject };
 	size_t revoked = 0;
 
-	if (list_below(&l, a->rec.id, e) != 0)
-		return -1;
 	a->rec.compromised = true;
-	if (state_put(ctx->state, &ca_type, a->rec.id, &a->rec, e) != 0 || revoke_authority(ctx, a, &o, true, &revoked, e) != 0)
+	if (state_put(ctx->state, &ca_type, a->rec.id, &a->rec, e) != 0)
 		return -1;
-	*ret = l.v;
-	*ret_n = l.n;
-	return 0;
+	return revoke_authority(ctx, a, &o, true, &revoked, e);
 }
 
 int compromise_notice(struct ctx *ctx, const struct authority *a, size_t affected, struct buf *out, struct err *e)

@@ -1,5 +1,5 @@
 /* Revoking. Guarantees: a permanent revocation is never changed; reasons are those of RFC 5280 5.3.1; what a cascade touches is
- * walked from the ledger, so nothing live is forgotten. */
+ * walked from the ledger, so nothing live is forgotten, and needs the memory of one chunk however much it is. */
 #include "pki/revoke.h"
 
 #include <string.h>
@@ -27,19 +27,20 @@ static int check_transition(const struct certrec *c, const struct revoke_order *
 
 int revoke_cert(struct ctx *ctx, const struct certrec *c, const struct revoke_order *o, struct err *e)
 {
+	SCOPED_ARENA *a = arena_new();
 	struct revocation r = { .serial_number = c->serial_number, .ca = c->ca, .action = o->action,
 		.time = o->at ? o->at : ctx->now, .invalidity_date = o->invalidity, .recorded = ctx->now,
-		.not_after = c->not_after, .note = arena_strdup(ctx->arena, o->note) };
+		.not_after = c->not_after, .note = arena_strdup(a, o->note) };
 	int reason = o->action == REVOKE_HOLD ? REASON_HOLD : o->reason;
 
 	if (check_transition(c, o, e) != 0)
 		return -1;
 	if (r.time > ctx->now)
-		return err_set(e, ERR_USAGE, "a revocation in the future is not possible: %s", tm_format(ctx->arena, r.time));
+		return err_set(e, ERR_USAGE, "a revocation in the future is not possible: %s", tm_format(a, r.time));
 	if (o->action == REVOKE_REVOKE && reason == REASON_HOLD)
 		r.action = REVOKE_HOLD;
 	if (o->action != REVOKE_UNHOLD)
-		r.reason = arena_strdup(ctx->arena, revocation_reason_names[reason]);
+		r.reason = arena_strdup(a, revocation_reason_names[reason]);
 	return ledger_add_revocation(ctx->state, &r, e);
 }
 
@@ -57,8 +58,8 @@ static bool is_seen_to(struct ctx *ctx, const struct certrec *c)
 struct revoking {
 	struct ctx *ctx;
 	const struct revoke_order *order;
-	bool own; /* an authority's certificates, not what it issued */
-	size_t n;
+	bool own;  /* an authority's certificates, not what it issued */
+	size_t *n; /* of the whole cascade */
 };
 
 static int revoke_live(void *arg, const struct certrec *c, struct err *e)
@@ -69,8 +70,13 @@ static int revoke_live(void *arg, const struct certrec *c, struct err *e)
 		return 0;
 	if (!r->own && is_seen_to(r->ctx, c))
 		return 0;
-	r->n++;
-	return revoke_cert(r->ctx, c, r->order, e);
+	if (revoke_cert(r->ctx, c, r->order, e) != 0)
+		return -1;
+	if (++*r->n % (r->order->chunk ? r->order->chunk : SIZE_MAX) != 0)
+		return 0;
+	if (r->ctx->progress)
+		r->ctx->progress(r->ctx->progress_arg, "revoking", *r->n, 0);
+	return state_commit(r->ctx->state, r->order->subject, e);
 }
 
 static int revoke_where(struct revoking *r, const char *field, const char *value, struct err *e)
@@ -79,16 +85,6 @@ static int revoke_where(struct revoking *r, const char *field, const char *value
 	struct query q = { .filters = &only, .nfilters = 1 };
 
 	return ledger_each_cert(r->ctx->state, &q, revoke_live, r, e);
-}
-
-int revoke_issued(struct ctx *ctx, const char *ca, const struct revoke_order *o, size_t *ret_n, struct err *e)
-{
-	struct revoking r = { .ctx = ctx, .order = o };
-
-	if (revoke_where(&r, "ca", ca, e) != 0)
-		return -1;
-	*ret_n += r.n;
-	return 0;
 }
 
 /* A compromised key taints what it signed; a hold can be lifted, so it must not end anything below. */
@@ -103,6 +99,7 @@ static int reason_below(int reason)
 static int revoke_children(struct ctx *ctx, const struct authority *a, const struct revoke_order *o, size_t *n, struct err *e)
 {
 	struct revoke_order below = *o;
+	struct revoking issued = { .ctx = ctx, .order = &below, .n = n };
 	struct authority *all;
 	size_t count;
 
@@ -113,18 +110,17 @@ static int revoke_children(struct ctx *ctx, const struct authority *a, const str
 		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, a->rec.id) == 0 && all[i].cert.der.n &&
 		    revoke_authority(ctx, &all[i], &below, true, n, e) != 0)
 			return -1;
-	return revoke_issued(ctx, a->rec.id, &below, n, e);
+	return revoke_where(&issued, "ca", a->rec.id, e);
 }
 
 int revoke_authority(struct ctx *ctx, struct authority *a, const struct revoke_order *o, bool cascade, size_t *ret_n, struct err *e)
 {
-	struct revoking r = { .ctx = ctx, .order = o, .own = true };
+	struct revoking r = { .ctx = ctx, .order = o, .own = true, .n = ret_n };
 
 	if (a->cert.der.n == 0)
 		return err_set(e, ERR_CONFLICT, "ca %s is PENDING and has no certificate to revoke", a->rec.id);
 	if (revoke_where(&r, "ca_id", a->rec.id, e) != 0)
 		return err_ctx(e, "ca %s", a->rec.id);
-	*ret_n += r.n;
 	return cascade ? revoke_children(ctx, a, o, ret_n, e) : 0;
 }
 

@@ -25,9 +25,9 @@ static char *stamp_of(struct arena *a, int64_t t)
 }
 
 /* Random for each commit, and counted within it: no other entry ever has the same. */
-static char *writer_of(struct state *st)
+static char *writer_of(struct state *st, struct arena *a)
 {
-	return arena_printf(st->arena, "%.12s%04zx", st->op_id, st->nentries);
+	return arena_printf(a, "%.12s%04zx", st->op_id, st->nentries);
 }
 
 static int add(struct state *st, const char *kind, const char *name, const struct schema *sc, const void *rec, struct bytes body,
@@ -45,46 +45,49 @@ static int add(struct state *st, const char *kind, const char *name, const struc
 int ledger_add_cert(struct state *st, const struct certrec *rec, struct bytes pem, struct err *e)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	SCOPED_ARENA *a = arena_new();
 	struct certrec r = *rec;
 	const char *name;
 
-	if (rec_check(st->arena, &certrec_type, &r, e) != 0)
+	if (rec_check(a, &certrec_type, &r, e) != 0)
 		return err_ctx(e, "certificate %s", r.serial_number ? r.serial_number : "");
 	if (pem.n < sizeof(begin) || memcmp(pem.p, begin, sizeof(begin) - 1) != 0 || memmem(pem.p, pem.n, "PRIVATE KEY", 11))
 		return err_set(e, ERR_INVALID, "certificate %s: not a certificate in PEM", r.serial_number);
 	/* Ours are random; others number from 1, and two authorities, or two clones that import, have the same. */
 	if (strlen(r.serial_number) == 32 && !(r.type && strcmp(r.type, "IMPORTED") == 0))
-		name = arena_printf(st->arena, "%s.pem", r.serial_number);
+		name = arena_printf(a, "%s.pem", r.serial_number);
 	else
-		name = arena_printf(st->arena, "%s.%.8s.%s.pem", r.serial_number, r.fingerprint, writer_of(st));
+		name = arena_printf(a, "%s.%.8s.%s.pem", r.serial_number, r.fingerprint, writer_of(st, a));
 	return add(st, "issued", name, &certrec_type, &r, pem, e);
 }
 
 int ledger_add_revocation(struct state *st, const struct revocation *rec, struct err *e)
 {
+	SCOPED_ARENA *a = arena_new();
 	struct revocation r = *rec;
 
-	if (rec_check(st->arena, &revocation_type, &r, e) != 0)
+	if (rec_check(a, &revocation_type, &r, e) != 0)
 		return err_ctx(e, "revocation of %s", r.serial_number ? r.serial_number : "");
-	return add(st, "revoked", arena_printf(st->arena, "%s.%s.%s.yaml", r.serial_number, stamp_of(st->arena, r.recorded), writer_of(st)),
+	return add(st, "revoked", arena_printf(a, "%s.%s.%s.yaml", r.serial_number, stamp_of(a, r.recorded), writer_of(st, a)),
 		   &revocation_type, &r, (struct bytes){ 0 }, e);
 }
 
 int ledger_add_crl(struct state *st, const struct crlrec *rec, struct bytes der, struct err *e)
 {
+	SCOPED_ARENA *a = arena_new();
 	struct bytes pem = { 0 };
 	struct crlrec r = *rec;
 	char *scope;
 
-	if (rec_check(st->arena, &crlrec_type, &r, e) != 0)
+	if (rec_check(a, &crlrec_type, &r, e) != 0)
 		return err_ctx(e, "CRL %s", r.number ? r.number : "");
 	r.stored = der.n > 0 && der.n <= CRL_STORED_MAX;
 	if (r.stored)
-		pem = pem_encode(st->arena, "X509 CRL", der);
-	scope = arena_strdup(st->arena, r.scope);
+		pem = pem_encode(a, "X509 CRL", der);
+	scope = arena_strdup(a, r.scope);
 	for (char *c = scope; *c; c++)
 		*c = *c == '/' ? '-' : *c;
-	return add(st, "crls", arena_printf(st->arena, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, writer_of(st)), &crlrec_type, &r, pem, e);
+	return add(st, "crls", arena_printf(a, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, writer_of(st, a)), &crlrec_type, &r, pem, e);
 }
 
 /* A device's id in a file name (repository.md "Ids"). */
@@ -102,14 +105,15 @@ static char *percent(struct arena *a, const char *id)
 
 int ledger_add_meta(struct state *st, const struct metachange *rec, struct err *e)
 {
+	SCOPED_ARENA *a = arena_new();
 	struct metachange r = *rec;
 	const char *slash;
 
-	if (rec_check(st->arena, &metachange_type, &r, e) != 0)
+	if (rec_check(a, &metachange_type, &r, e) != 0)
 		return err_ctx(e, "metadata");
 	slash = strcmp(r.kind, "certificate") == 0 ? strchr(r.id, '/') : NULL;
-	return add(st, "meta", arena_printf(st->arena, "%s.%s.%s.yaml", slash ? slash + 1 : percent(st->arena, r.id),
-					    stamp_of(st->arena, r.time), writer_of(st)),
+	return add(st, "meta", arena_printf(a, "%s.%s.%s.yaml", slash ? slash + 1 : percent(a, r.id), stamp_of(a, r.time),
+					    writer_of(st, a)),
 		   &metachange_type, &r, (struct bytes){ 0 }, e);
 }
 

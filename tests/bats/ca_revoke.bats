@@ -126,6 +126,9 @@ reason() { cert_field "$(serial_of "../$1.pem")" '[.status,.revocation_reason] |
 	[ "$(jq -r '.list[] | select(.device == "sensor-7") | .action' <<<"$output")" = 'enrol the device again with a new key' ]
 	[ "$(jq -r ".list[] | select(.serial_number == \"$(serial_of ../low.pem)\") | .action" <<<"$output")" = 'make a new authority' ]
 	[ "$(ca_field mid .status)" = REVOKED ]
+	list=$(jq -S .list <<<"$output")
+	ok lamassu ca compromise mid --yes -o json # as after a plan that was cut off
+	[ "$(jq -S .list <<<"$output")" = "$list" ]
 	for n in mid m low l d; do [ "$(reason $n)" = 'REVOKED ca_compromise' ]; done
 	crl_entries ../incident/root.crl ../root.pem | grep -qx "$(serial_of ../mid.pem) cACompromise"
 	[ "$(crl_entries ../incident/mid.crl ../mid.pem | wc -l)" -eq 2 ]
