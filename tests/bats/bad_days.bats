@@ -467,15 +467,26 @@ answers() { lamassu cert list --all -o json | jq -S '.list | sort_by(.serial_num
 	[ "$(answers)" = "$answer" ]
 }
 
-@test "robust: a clock that went backwards stops signing until the operator gives the time" {
-	tree=$(git rev-parse ledger^{tree})
-	future=$(GIT_COMMITTER_DATE='2035-01-01T00:00:00Z' by_git commit-tree -p ledger -m 'written tomorrow' "$tree")
-	git update-ref refs/heads/ledger "$future"
+# ledger_from TIME: the newest commit of the ledger is from then.
+ledger_from() {
+	local commit
+	commit=$(GIT_COMMITTER_DATE=$1 by_git commit-tree -p ledger -m 'by another clock' 'ledger^{tree}') &&
+		git update-ref refs/heads/ledger "$commit"
 	before=$(tips)
+}
+
+@test "robust: a clock that went backwards stops signing until the operator gives the time" {
+	ledger_from "@$(($(date +%s) + 590)) +0000" # clocks of clones differ
+	ok lamassu ca sign devices --csr "$one"
+	ledger_from "@$(($(date +%s) + 700)) +0000"
+	refuses 5 'set the clock' lamassu ca sign devices --csr "$one"
+	ledger_from 2035-01-01T00:00:00Z
 	refuses 5 'the newest entry of the ledger is from 2035-01-01T00:00:00Z: set the clock, or give the time with --at' \
 		lamassu ca sign devices --csr "$one"
 	refuses 5 'the clock says' lamassu ca crl devices
 	ok lamassu cert list
+	refuses 5 'the clock says' lamassu cert issue --ca devices --subject CN=x
+	refuses 5 'the clock says' lamassu ca create new --parent root --subject CN=New
 	ok lamassu ca sign devices --csr "$one" --at 2029-06-01T00:00:00Z --out ../out.pem
 	[ "$(openssl x509 -in ../out.pem -noout -startdate)" = 'notBefore=May 31 23:59:00 2029 GMT' ]
 }

@@ -124,6 +124,18 @@ load repo_helpers
 	ok lamassu repo verify
 }
 
+@test "S13 repo sync: a clone whose clock is ahead is named" {
+	two_tier
+	server_and_clone
+	issue a && ok lamassu repo sync
+	(cd ../two && ok lamassu repo sync && [ -z "$stderr" ])
+	commit=$(GIT_COMMITTER_DATE='2040-01-01T00:00:00Z' git commit-tree -p ledger -m 'from tomorrow' 'ledger^{tree}')
+	git push -q origin "$commit:refs/heads/ledger"
+	cd ../two
+	ok lamassu repo sync
+	[[ $stderr == *'the newest ledger entry of origin is from 2040-01-01T00:00:00Z, ahead of this clock'* ]]
+}
+
 @test "C13 crl.sync: a CRL knows what another clone has revoked; required, try and off" {
 	two_tier
 	issue a
