@@ -14,7 +14,7 @@ struct engine_view {
 	bool is_default;
 	int64_t keys;
 	char *lock;
-	struct strv supported_key_types;
+	struct strv capabilities, supported_key_types;
 	struct dur retention;
 	char *config, *metadata;
 };
@@ -28,6 +28,7 @@ static const struct field view_fields[] = {
 	  .doc = "Whether new keys are made here when no engine is named." },
 	INT(engine_view, keys, "How many keys it holds.", .flags = F_COL | F_SHOW0),
 	STR(engine_view, lock, "Whether its passphrase is needed: locked, unlocked or unencrypted.", .flags = F_COL),
+	STRV(engine_view, capabilities, "What can be done with its keys: generate, import, delete, list, export."),
 	STRV(engine_view, supported_key_types, "Types of key that it can make, as it says itself."),
 	DUR(engine_view, retention, "How long a key waits between the request to delete it and its deletion."),
 	ANY(engine_view, config, "Settings of the kind; secrets are not shown."),
@@ -70,6 +71,21 @@ static const char *lock_state(struct ctx *ctx, const struct engine_ops *ops, con
 	return engine_is_unlocked(ctx, doc->id) ? "unlocked" : "locked";
 }
 
+static struct strv capabilities(struct arena *a, unsigned caps)
+{
+	static const struct {
+		unsigned cap;
+		const char *name;
+	} rows[] = { { CAP_GENERATE, "generate" }, { CAP_IMPORT, "import" }, { CAP_DELETE, "delete" }, { CAP_LIST, "list" },
+		     { CAP_EXPORT, "export" } };
+	struct strv ret = { .v = arena_new_array(a, COUNT(rows), char *), .set = true };
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (caps & rows[i].cap)
+			ret.v[ret.n++] = arena_strdup(a, rows[i].name);
+	return ret;
+}
+
 static struct engine_view view_of(struct ctx *ctx, const struct engine_doc *doc, const struct key *keys, size_t nkeys)
 {
 	const struct engine_ops *ops = doc->type ? engine_kind(doc->type) : NULL;
@@ -79,7 +95,8 @@ static struct engine_view view_of(struct ctx *ctx, const struct engine_doc *doc,
 	.provider = arena_strdup(ctx->arena, ops ? ops->provider : "not in this program"),
 	.security_level = arena_printf(ctx->arena, "SL%d", engine_security_level(doc)),
 	.is_default = default_id && strcmp(default_id, doc->id) == 0,
-	.lock = arena_strdup(ctx->arena, lock_state(ctx, ops, doc)), .config = shown_config(ctx, ops, doc)
+	.lock = arena_strdup(ctx->arena, lock_state(ctx, ops, doc)), .config = shown_config(ctx, ops, doc),
+	.capabilities = capabilities(ctx->arena, ops ? ops->caps : 0)
 	};
 
 	for (size_t i = 0; i < nkeys; i++)
