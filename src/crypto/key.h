@@ -34,6 +34,7 @@ int key_derive(struct arena *, const struct key_seal *, const char *passphrase, 
 int key_seal_pem(struct arena *, const struct key_seal *, struct bytes derived, const EVP_PKEY *, struct bytes *ret_pem, struct err *) NODISCARD;
 /* Opens one made with the same seal and derived key, without deriving again; ERR_DENIED when it does not open. */
 int key_unseal_pem(struct arena *, const struct key_seal *, struct bytes derived, struct bytes pem, EVP_PKEY **ret, struct err *) NODISCARD;
+int key_pkcs8(struct arena *, const EVP_PKEY *, struct bytes *ret_der, struct err *) NODISCARD; /* DER, not encrypted; wiped with the arena */
 int key_plain_pem(struct arena *, const EVP_PKEY *, struct bytes *ret_pem, struct err *) NODISCARD; /* PKCS#8, not encrypted */
 
 /* Why this public key must not be certified (P9), in one phrase, or NULL: RSA below 2048 or e = 1 or even or ROCA, explicit EC

@@ -46,7 +46,7 @@ int key_derive(struct arena *a, const struct key_seal *s, const char *passphrase
 }
 
 /* PKCS#8, in the arena. */
-static int pkcs8(struct arena *a, const EVP_PKEY *key, struct bytes *ret, struct err *e)
+int key_pkcs8(struct arena *a, const EVP_PKEY *key, struct bytes *ret, struct err *e)
 {
 	AUTO(PKCS8_PRIV_KEY_INFO) *p8 = EVP_PKEY2PKCS8(key);
 	unsigned char *der = NULL;
@@ -63,7 +63,7 @@ int key_plain_pem(struct arena *a, const EVP_PKEY *key, struct bytes *ret_pem, s
 {
 	struct bytes der;
 
-	if (pkcs8(a, key, &der, e))
+	if (key_pkcs8(a, key, &der, e))
 		return -1;
 	*ret_pem = pem_encode(a, "PRIVATE KEY", der);
 	return 0;
@@ -78,7 +78,7 @@ int key_seal_pem(struct arena *a, const struct key_seal *s, struct bytes derived
 		return key_plain_pem(a, key, ret_pem, e);
 	if (derived.n != PBES2_KEY_MAX)
 		return err_set(e, ERR_DENIED, "the engine is locked");
-	if (pkcs8(a, key, &plain, e) || pbes2_encrypt(a, s, derived.p, plain, &der, e))
+	if (key_pkcs8(a, key, &plain, e) || pbes2_encrypt(a, s, derived.p, plain, &der, e))
 		return -1;
 	*ret_pem = pem_encode(a, "ENCRYPTED PRIVATE KEY", der);
 	return 0;
