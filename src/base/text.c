@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static const char hex_digits[] = "0123456789abcdef";
+static const char hex_digits[] = "0123456789abcdef", upper_hex[] = "0123456789ABCDEF";
 static const char b64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 char *hex_encode(struct arena *a, struct bytes b)
@@ -106,6 +106,52 @@ int b64_decode(struct arena *a, struct bytes text, struct bytes *ret)
 	p[n] = 0;
 	*ret = (struct bytes){ p, n };
 	return 0;
+}
+
+char *b64url_encode(struct arena *a, struct bytes b)
+{
+	char *s = b64_encode(a, b), *p = s;
+
+	for (; *p && *p != '='; p++)
+		*p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+	*p = '\0';
+	return s;
+}
+
+int b64url_decode(struct arena *a, struct bytes text, struct bytes *ret)
+{
+	char *s = arena_alloc(a, 1, text.n + 4);
+	size_t n = 0;
+
+	for (; n < text.n; n++) {
+		unsigned char c = text.p[n];
+
+		if (c != '=' && c != '-' && c != '_' && (b64_value(c) < 0 || c == '+' || c == '/'))
+			return -1;
+		s[n] = c == '-' ? '+' : c == '_' ? '/' : (char)c;
+	}
+	if (!memchr(s, '=', n))
+		while (n % 4 != 0)
+			s[n++] = '=';
+	return b64_decode(a, (struct bytes){ (const unsigned char *)s, n }, ret);
+}
+
+char *url_encode(struct arena *a, struct bytes b)
+{
+	char *s = arena_alloc(a, b.n + 1, 3), *to = s;
+
+	for (size_t i = 0; i < b.n; i++) {
+		unsigned char c = b.p[i];
+
+		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c))) {
+			*to++ = (char)c;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = upper_hex[c >> 4];
+		*to++ = upper_hex[c & 15];
+	}
+	return s;
 }
 
 /* Bytes of the UTF-8 character at p, its code point in *ret; 0 when it is not valid (RFC 3629 4). */

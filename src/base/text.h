@@ -10,6 +10,9 @@ char *hex_encode(struct arena *, struct bytes);                              /* 
 int hex_decode(struct arena *, const char *, struct bytes *ret) NODISCARD;   /* -1 on odd length or a foreign character */
 char *b64_encode(struct arena *, struct bytes);                              /* RFC 4648 4, one line, padded */
 int b64_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; /* ignores CR, LF, space, tab; strict otherwise */
+char *b64url_encode(struct arena *, struct bytes);                           /* RFC 4648 5, not padded: JOSE */
+int b64url_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; /* padding may be there or not; strict otherwise */
+char *url_encode(struct arena *, struct bytes);                              /* RFC 3986 2.1: all but unreserved characters */
 
 bool utf8_valid(struct bytes);         /* no overlong forms, no surrogates, no NUL */
 size_t utf8_width(const char *);       /* terminal columns of valid UTF-8 */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/cert.h"
+#include "crypto/der.h"
 #include "crypto/digest.h"
 
 enum { SIG_MAX = 5120 }; /* ML-DSA-87 needs 4627, RSA of 16384 bits 2048 */
@@ -186,5 +187,31 @@ int key_verify(EVP_PKEY *pub, const struct sigalg *alg, struct bytes msg, bool i
 		*ret_valid = EVP_DigestVerify(m, sig.p, sig.n, msg.p, msg.n) == 1;
 	}
 	ERR_clear_error(); /* why it is not valid */
+	return 0;
+}
+
+static bool all_zero(const unsigned char *p, size_t n)
+{
+	while (n && *p == 0)
+		p++, n--;
+	return n == 0;
+}
+
+int key_ecdsa_der(struct bytes raw, size_t n, struct buf *ret, struct err *e)
+{
+	unsigned char room[160];
+	struct derw w = derw_init(room, sizeof(room));
+	size_t half = n / 2;
+
+	if (raw.n != n || n % 2 != 0 || n == 0 || n > sizeof(room) - 16)
+		return err_set(e, ERR_CRYPTO, "ECDSA signature: %zu octets, not %zu", raw.n, n);
+	if (all_zero(raw.p, half) || all_zero(raw.p + half, half))
+		return err_set(e, ERR_CRYPTO, "ECDSA signature: r or s is zero");
+	derw_int_bytes(&w, raw.p + half, half);
+	derw_int_bytes(&w, raw.p, half);
+	derw_head(&w, DER_SEQUENCE, 0);
+	if (w.over)
+		return err_set(e, ERR_CRYPTO, "ECDSA signature: too long");
+	buf_put(ret, w.p, derw_mark(&w));
 	return 0;
 }

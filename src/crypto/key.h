@@ -55,3 +55,6 @@ int key_sign(EVP_PKEY *, const struct sigalg *, struct bytes msg, struct buf *si
 /* `digest` is already hashed (kms key sign --message-type digest); its length must be the hash's. */
 int key_sign_digest(EVP_PKEY *, const struct sigalg *, struct bytes digest, struct buf *sig, struct err *) NODISCARD;
 int key_verify(EVP_PKEY *pub, const struct sigalg *, struct bytes msg, bool is_digest, struct bytes sig, bool *ret_valid, struct err *) NODISCARD;
+/* An ECDSA signature of `n` octets, r and s of equal length in a row as PKCS#11, JOSE and Azure have it, as DER. Refused: any
+ * other length, a number that is zero. */
+int key_ecdsa_der(struct bytes raw, size_t n, struct buf *ret, struct err *) NODISCARD;

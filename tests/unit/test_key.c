@@ -380,8 +380,40 @@ static void test_mutations(void)
 	}
 }
 
+/* 8 octets stand for any curve's. */
+static void test_raw_signatures(void)
+{
+	static const struct {
+		const char *raw, *der; /* der NULL: refused */
+	} rows[] = {
+		{ "0102030405060708", "300c0204010203040204" "05060708" },
+		{ "8102030485060708", "300e020500810203040205008506" "0708" },
+		{ "0000000100000080", "300702010102020080" },
+		{ "0080000000000001", "300902040080000002" "0101" },
+		{ "0000000000000001", NULL },
+		{ "0000000100000000", NULL },
+		{ "01020304050607", NULL },
+		{ "010203040506070809", NULL },
+		{ "", NULL },
+	};
+	SCOPED_ARENA *a = arena_new();
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		SCOPED_BUF der = buf_init(BUF_TEXT);
+		struct err e = { 0 };
+		struct bytes raw;
+
+		ok(hex_decode(a, rows[i].raw, &raw) == 0, "vector %zu", i);
+		if (!rows[i].der)
+			ok(key_ecdsa_der(raw, 8, &der, &e) != 0 && e.code == ERR_CRYPTO && der.n == 0, "raw %s is refused", rows[i].raw);
+		else if (ok(key_ecdsa_der(raw, 8, &der, &e) == 0, "raw %s is taken", rows[i].raw))
+			is_str(hex_encode(a, buf_bytes(&der)), rows[i].der, "and is DER with leading zeros as DER wants them");
+	}
+}
+
 int main(void)
 {
+	test_raw_signatures();
 	test_types();
 	test_load();
 	test_load_limits();

@@ -39,6 +39,23 @@ static void test_encodings(struct arena *a)
 		ok(hex_decode(a, bad_hex[i], &b) == -1, "hex \"%s\" is refused", bad_hex[i]);
 }
 
+static void test_url_forms(struct arena *a)
+{
+	static const char *const bad[] = { "A", "AA=", "AAA==", "A===", "=", "AB", "AAB", "+_8", "-/8", "AA\n", " AA", "AA==AA", "AAAAA" };
+	static const unsigned char odd[] = { 0xfb, 0xff, 0xbf, 0x3e };
+	struct bytes b;
+
+	is_str(b64url_encode(a, (struct bytes){ odd, 4 }), "-_-_Pg", "base64url has its own digits and no padding");
+	is_str(b64url_encode(a, (struct bytes){ NULL, 0 }), "", "nothing is nothing");
+	ok(b64url_decode(a, bytes_of("-_-_Pg"), &b) == 0 && bytes_equal(b, (struct bytes){ odd, 4 }), "base64url is read");
+	ok(b64url_decode(a, bytes_of("-_-_Pg=="), &b) == 0 && bytes_equal(b, (struct bytes){ odd, 4 }), "with padding too");
+	for (size_t i = 0; i < COUNT(bad); i++)
+		ok(b64url_decode(a, bytes_of(bad[i]), &b) == -1, "base64url \"%s\" is refused", text_escape(a, bytes_of(bad[i])));
+	ok(b64url_decode(a, (struct bytes){ (const unsigned char *)"AA\0A", 4 }, &b) == -1, "base64url with a NUL is refused");
+	is_str(url_encode(a, bytes_of("aZ09-._~ +/?&=%\xc3\xa9:")), "aZ09-._~%20%2B%2F%3F%26%3D%25%C3%A9%3A", "URLs are encoded");
+	is_str(url_encode(a, (struct bytes){ (const unsigned char *)"\0", 1 }), "%00", "a NUL too");
+}
+
 static void test_all_bytes(struct arena *a)
 {
 	unsigned char all[256];
@@ -51,6 +68,7 @@ static void test_all_bytes(struct arena *a)
 
 		same = same && b64_decode(a, bytes_of(b64_encode(a, in)), &x) == 0 && bytes_equal(in, x);
 		same = same && hex_decode(a, hex_encode(a, in), &y) == 0 && bytes_equal(in, y);
+		same = same && b64url_decode(a, bytes_of(b64url_encode(a, in)), &x) == 0 && bytes_equal(in, x);
 	}
 	ok(same, "every length reads back");
 }
@@ -146,6 +164,7 @@ int main(void)
 	SCOPED_ARENA *a = arena_new();
 
 	test_encodings(a);
+	test_url_forms(a);
 	test_all_bytes(a);
 	test_utf8(a);
 	test_names(a);
