@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/ossl.h"
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
@@ -65,6 +66,7 @@ int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd,
 
 	if (!(cmd->needs & NEED_STATE) && !(cmd->needs & NEED_WRITE))
 		return 0;
+	ossl_start();
 	if (cmd->needs & NEED_WRITE)
 		flags |= STATE_WRITE;
 	if (g->dry_run)

@@ -25,6 +25,8 @@ DEFINE_AUTO(PKCS12, PKCS12_free)
 DEFINE_AUTO(PKCS7, PKCS7_free)
 DEFINE_AUTO(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free)
 
+/* Sets OpenSSL up for a process that lives for milliseconds; before anything else uses it. */
+void ossl_start(void);
 /* ERR_CRYPTO "what: reason of the oldest queued error"; empties the queue; returns -1. */
 int err_ossl(struct err *, const char *what);
 /* SHA256, SHA384, SHA512 or SHA1, fetched once for the process; NULL for others. */

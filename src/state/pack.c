@@ -1,6 +1,6 @@
 /* The pack writer: objects go to a temporary file as they come; pack_end writes the index (version 2), makes both
  * durable and renames them, the pack before its index, because git sees a pack only once its index is there. Nothing
- * is deltified: `repo gc` does that. Only this file uses zlib. */
+ * is compressed: `repo gc` does that. Only this file uses zlib. */
 #include "state/pack.h"
 
 #include <fcntl.h>
@@ -17,7 +17,9 @@
 #include "state/oid.h"
 #include "state/packfile.h"
 
-enum { FLUSH = 256 << 10, LEVEL = 1 };
+/* Objects go in as they are: names, keys and signatures hardly shrink, and each would be inflated again by every rebuild of the
+ * cache. `git gc` finds what they have in common. zlib's usual memory, which it clears for each object, would cost more than both. */
+enum { FLUSH = 256 << 10, LEVEL = 0, WINDOW_BITS = 9, MEM_LEVEL = 1 };
 
 struct pack {
 	struct arena *arena;
@@ -118,7 +120,7 @@ int pack_begin(struct arena *a, struct store *s, const char *tmp_dir, struct pac
 		return err_sys(e, p->tmp);
 	store_share(s, p->fd);
 	p->hash = hash_new(a);
-	if (deflateInit(&p->deflate, LEVEL) != Z_OK) {
+	if (deflateInit2(&p->deflate, LEVEL, Z_DEFLATED, WINDOW_BITS, MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
 		pack_abort(p);
 		return err_set(e, ERR_IO, "zlib does not start");
 	}
@@ -229,28 +231,40 @@ static void build_index(struct pack *p, const struct oid *pack_sum, struct buf *
 	buf_put(out, sum.b, sizeof(sum.b));
 }
 
-/* The header's count is known only now, so the checksum needs a second reading (from the page cache). */
-static int finish_pack(struct pack *p, struct oid *ret_sum, struct err *e)
+/* A pack that has been written in part: what is there is read again, from the page cache. */
+static int hash_written(struct pack *p, const unsigned char count[4], struct err *e)
 {
-	SCOPED_BUF count = buf_init(4);
+	unsigned char *block = arena_alloc(p->arena, FLUSH, 1);
 	off_t at = 0;
-	ssize_t n = 0;
+	ssize_t n;
 
-	put32(&count, p->n);
 	if (flush(p, e))
 		return -1;
-	if (pwrite(p->fd, count.p, count.n, 8) != (ssize_t)count.n)
+	if (pwrite(p->fd, count, 4, 8) != 4)
 		return err_sys(e, p->tmp);
-	unsigned char *block = arena_alloc(p->arena, FLUSH, 1);
 	while ((n = pread(p->fd, block, FLUSH, at)) > 0) {
 		hash_add(p->hash, (struct bytes){ block, (size_t)n });
 		at += n;
 	}
+	return n < 0 ? err_sys(e, p->tmp) : 0;
+}
+
+/* The header's count is known only now, so only now can the checksum be made. */
+static int finish_pack(struct pack *p, struct oid *ret_sum, struct err *e)
+{
+	const unsigned char count[4] = { (unsigned char)(p->n >> 24), (unsigned char)(p->n >> 16), (unsigned char)(p->n >> 8),
+					 (unsigned char)p->n };
+
+	if (p->out.n == p->off) {
+		memcpy(p->out.p + 8, count, 4);
+		hash_add(p->hash, buf_bytes(&p->out));
+	} else if (hash_written(p, count, e)) {
+		return -1;
+	}
 	hash_end(p->hash, ret_sum);
-	if (n < 0)
-		return err_sys(e, p->tmp);
-	if (fs_write_fd(p->fd, (struct bytes){ ret_sum->b, sizeof(ret_sum->b) }, e))
-		return err_ctx(e, "%s", p->tmp);
+	buf_put(&p->out, ret_sum->b, sizeof(ret_sum->b));
+	if (flush(p, e))
+		return -1;
 	return fsync(p->fd) ? err_sys(e, p->tmp) : 0;
 }
 
