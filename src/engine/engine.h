@@ -78,17 +78,25 @@ struct engine_ops { /* a place that signs */
 	int (*annotate)(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *);
 };
 
-/* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND; `put` of
- * one that is, without `replace`: ERR_EXISTS. What `put` has acknowledged is durable. */
+/* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND. What `put` has
+ * acknowledged is durable; a blob has one content at any time, and no earlier one stays readable beside it. */
 struct store_ops {
+	bool shared; /* other machines use it too: the seal, which says how keys are encrypted, is kept in it beside the keys */
 	int (*open)(struct ctx *, struct engine *, const void *config, struct err *);
 	void (*close)(struct engine *);
-	int (*get)(struct ctx *, struct engine *, const char *name, struct bytes *ret, struct err *);
-	int (*put)(struct ctx *, struct engine *, const char *name, struct bytes, bool replace, struct err *);
-	int (*del)(struct ctx *, struct engine *, const char *name, struct err *);
+	/* *ret_version (may be NULL): for `put`, so that it replaces what was read and nothing else. */
+	int (*get)(struct ctx *, struct engine *, const char *name, struct bytes *ret, const char **ret_version, struct err *);
+	/* Check and set. `over` NULL: a new one, ERR_EXISTS when the name is taken; else the version that is replaced,
+	 * ERR_CONFLICT when it is no longer the present one; STORE_ANY: whatever is there. */
+	int (*put)(struct ctx *, struct engine *, const char *name, struct bytes, const char *over, struct err *);
+	/* *ret_gone_at as in engine_ops.destroy. */
+	int (*del)(struct ctx *, struct engine *, const char *name, int64_t *ret_gone_at, struct err *);
 	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const char *name, struct err *), void *arg,
 		    struct err *);
+	/* What people call the key, for stores that can show it; may be NULL. */
+	int (*annotate)(struct ctx *, struct engine *, const char *name, const struct key_notes *, struct err *);
 };
+#define STORE_ANY ""
 
 struct engine {
 	const struct engine_ops *ops;
@@ -96,6 +104,7 @@ struct engine {
 	void *priv;            /* of the kind, or of the store */
 	struct sealed *sealed; /* of sealed.c */
 	bool unencrypted;      /* set by a store's open: its config asks for plain PKCS#8 */
+	const char *passphrase; /* set by a store's open: reference to the passphrase, from its config; may be NULL */
 	const char *dir;       /* where local files may be kept (.git/lamassu) */
 	struct arena *arena;   /* lives as long as the engine */
 };

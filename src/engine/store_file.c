@@ -12,7 +12,7 @@
 #include "engine/sealed.h"
 
 struct software_config {
-	char *dir;
+	char *dir, *passphrase;
 	bool unencrypted;
 };
 
@@ -21,6 +21,7 @@ static const char *const dir_aka[] = { "storage_directory", NULL };
 static const struct field software_fields[] = {
 	STR(software_config, dir, "Folder of the key files; not absolute: below .git/lamassu.", .dflt = "keys",
 	    .aka = dir_aka),
+	SEALED_PASSPHRASE(software_config),
 	BOOL(software_config, unencrypted,
 	     "Keep new keys without encryption, protected by the modes of the files alone.", .dflt = "false"),
 	END
@@ -39,6 +40,7 @@ static int file_open(struct ctx *ctx, struct engine *en, const void *config, str
 
 	(void)ctx, (void)e;
 	en->unencrypted = c->unencrypted;
+	en->passphrase = c->passphrase;
 	en->priv = c->dir[0] == '/' ? arena_strdup(en->arena, c->dir) : fs_join(en->arena, en->dir, c->dir);
 	return 0;
 }
@@ -89,7 +91,9 @@ static int read_open_file(struct arena *a, const char *path, int fd, struct byte
 	return 0;
 }
 
-static int file_get(struct ctx *ctx, struct engine *en, const char *name, struct bytes *ret, struct err *e)
+/* There are no versions: commands that write keys hold the lock of their repository, whose own the folder is. */
+static int file_get(struct ctx *ctx, struct engine *en, const char *name, struct bytes *ret, const char **ret_version,
+		    struct err *e)
 {
 	char *path;
 	AUTO_FD fd = -1;
@@ -105,22 +109,25 @@ static int file_get(struct ctx *ctx, struct engine *en, const char *name, struct
 		return err_set(e, ERR_DENIED, "%s: no permission to read the key file", path);
 	if (fd < 0)
 		return err_sys(e, path);
+	if (ret_version)
+		*ret_version = STORE_ANY;
 	return read_open_file(ctx->arena, path, fd, ret, e);
 }
 
-static int file_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes pem, bool replace, struct err *e)
+static int file_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes pem, const char *over, struct err *e)
 {
 	char *path;
 
-	return file_path(ctx, en, name, &path, e) == 0 ? private_write(path, pem, replace, e) : -1;
+	return file_path(ctx, en, name, &path, e) == 0 ? private_write(path, pem, over != NULL, e) : -1;
 }
 
-static int file_del(struct ctx *ctx, struct engine *en, const char *name, struct err *e)
+static int file_del(struct ctx *ctx, struct engine *en, const char *name, int64_t *ret_gone_at, struct err *e)
 {
 	char *path;
 
 	if (file_path(ctx, en, name, &path, e) != 0)
 		return -1;
+	*ret_gone_at = 0;
 	if (unlink(path) == 0)
 		return fs_sync_dir(en->priv, e);
 	if (errno == ENOENT)
