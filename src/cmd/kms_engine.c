@@ -100,7 +100,7 @@ static struct engine_view view_of(struct ctx *ctx, const struct engine_doc *doc,
 	};
 
 	for (size_t i = 0; i < nkeys; i++)
-		v.keys += keys[i].engine_id && strcmp(keys[i].engine_id, doc->id) == 0;
+		v.keys += keys_is_in(&keys[i], doc->id);
 	return v;
 }
 

@@ -160,7 +160,7 @@ static int has_keys(struct ctx *ctx, const char *id, size_t *ret, struct err *e)
 		return -1;
 	*ret = 0;
 	for (size_t i = 0; i < n; i++)
-		*ret += v[i].engine_id && strcmp(v[i].engine_id, id) == 0;
+		*ret += keys_is_in(&v[i], id);
 	return 0;
 }
 

@@ -44,10 +44,18 @@ const char *key_strength(const char *algorithm, int64_t bits); /* HIGH, MEDIUM, 
 bool key_matches(const EVP_PKEY *priv, const EVP_PKEY *pub);   /* same public half */
 
 /* A key whose private half is elsewhere, as an EVP_PKEY that signs certificates, CRLs, CSRs, OCSP, CMS and TLS through
- * `sign` (crypto/provider.c). `in` is the digest, or the message where md is NULL. `arg` must outlive the key. Every signature
- * is verified with `pub` before it is returned (K12). The message of a failed `sign` is found again with key_remote_error. */
+ * `sign` (crypto/provider.c), from any thread. `in` is the digest, or the message where md is NULL. Every signature is verified
+ * with `pub` before it is returned (K12); a wrong one is ERR_REMOTE, with `where` before the message unless it is NULL. `arg` and
+ * `where` must outlive the key; `release` (may be NULL) is told its end. The message of a failed `sign` is found again with
+ * key_remote_error. */
 typedef int key_sign_fn(void *arg, const struct sigalg *, struct bytes in, struct buf *sig, struct err *);
-int key_remote(EVP_PKEY *pub, key_sign_fn *, void *arg, EVP_PKEY **ret, struct err *) NODISCARD;
+struct key_backend {
+	key_sign_fn *sign;
+	void (*release)(void *arg);
+	void *arg;
+	const char *where;
+};
+int key_remote(EVP_PKEY *pub, const struct key_backend *, EVP_PKEY **ret, struct err *) NODISCARD;
 bool key_remote_error(struct err *); /* moves this thread's last error of a remote signer into err (NULL: drops it); false if none */
 
 /* One signature; `msg` is hashed as alg says. Reuses nothing, fit for threads. */

@@ -35,6 +35,8 @@ void remote_free(void *data)
 
 	if (!k || atomic_fetch_sub(&k->refs, 1) != 1)
 		return;
+	if (k->backend.release)
+		k->backend.release(k->backend.arg);
 	EVP_PKEY_free(k->pub);
 	OPENSSL_free(k);
 }
@@ -76,8 +78,7 @@ static int km_import(void *data, int selection, const OSSL_PARAM params[])
 	if (!EVP_PKEY_up_ref(from.pub))
 		return 0;
 	k->pub = from.pub;
-	k->sign = from.sign;
-	k->arg = from.arg;
+	k->backend = from.backend;
 	return 1;
 }
 
@@ -228,11 +229,11 @@ static void load(void)
 	OPENSSL_atexit(unload);
 }
 
-int key_remote(EVP_PKEY *pub, key_sign_fn *sign, void *arg, EVP_PKEY **ret, struct err *e)
+int key_remote(EVP_PKEY *pub, const struct key_backend *backend, EVP_PKEY **ret, struct err *e)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	AUTO(EVP_PKEY_CTX) *pc = NULL;
-	struct remote from = { .pub = pub, .sign = sign, .arg = arg };
+	struct remote from = { .pub = pub, .backend = *backend };
 	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(HANDLE, &from, sizeof(from)), OSSL_PARAM_construct_end() };
 	const char *type = EVP_PKEY_get0_type_name(pub);
 	EVP_PKEY *key = NULL;

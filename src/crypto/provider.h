@@ -8,8 +8,7 @@
 struct remote { /* key data; never changes once it is made */
 	atomic_int refs;
 	EVP_PKEY *pub;
-	key_sign_fn *sign;
-	void *arg;
+	struct key_backend backend;
 };
 
 struct remote *remote_ref(struct remote *);

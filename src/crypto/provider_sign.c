@@ -174,7 +174,7 @@ static bool take_key(struct signing *s, struct remote *k)
 		s->key = k;
 	}
 	s->pss = false;
-	return s->key && s->key->sign;
+	return s->key && s->key->backend.sign;
 }
 
 static int sg_digest_given(void *ctx, void *key, const OSSL_PARAM params[])
@@ -233,12 +233,14 @@ static int sign_remotely(struct signing *s, struct bytes in, unsigned char *sig,
 		err_set(&e, ERR_UNSUPPORTED, "no signature algorithm fits this key, padding and digest");
 		return fail(&e);
 	}
-	if (s->key->sign(s->key->arg, alg, in, &out, &e))
+	if (s->key->backend.sign(s->key->backend.arg, alg, in, &out, &e))
 		return fail(&e);
 	if (key_verify(s->key->pub, alg, in, alg->md != NULL, buf_bytes(&out), &valid, &e))
 		return fail(&e);
 	if (!valid || out.over || out.n > cap) {
 		err_set(&e, ERR_REMOTE, "the signature that came back is not valid for this key (%s)", alg->name);
+		if (s->key->backend.where)
+			err_ctx(&e, "%s", s->key->backend.where);
 		return fail(&e);
 	}
 	memcpy(sig, out.p, out.n);

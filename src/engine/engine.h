@@ -127,8 +127,11 @@ int engine_doc_check(struct arena *, struct engine_doc *, struct err *) NODISCAR
 int engine_keytypes(struct ctx *, const char *id, struct strv *ret, struct err *) NODISCARD;
 
 /* A signing key for a key record: native where the engine can give one, else wrapped; the public half is checked
- * against the record. The caller owns *ret. */
+ * against the record. Where an engine fails (ERR_REMOTE), now or while it signs, the key's next replica signs and one
+ * warning says so. The caller owns *ret, which must go before the engines do. */
 int engine_key(struct ctx *, const struct key *, EVP_PKEY **ret, struct err *) NODISCARD;
+/* How many signatures with an opened key may run at once: `wanted`, or as few as its engines take. 0: one per core. */
+unsigned engine_inflight(struct ctx *, const struct key *, unsigned wanted);
 /* Generates or imports, and fills a new key record (id, handle, algorithm, size, public key …). */
 int engine_generate(struct ctx *, const char *engine_id, const struct keytype *, const char *name, struct key *ret,
 		    struct err *) NODISCARD;

@@ -1,86 +1,10 @@
-/* Between key records and engines: a record's private key as an EVP_PKEY, and records for keys that were just made.
- * Guarantees: a key is handed out only when its public half is the record's; an engine is asked only for what it says
- * it can do. */
+/* Between key records and engines: records for keys that were made, taken in or found there, and what is done with them but
+ * signing (signer.c). Guarantees: an engine is asked only for what it says it can do. */
 #include <string.h>
 
 #include "base/buf.h"
 #include "crypto/key.h"
 #include "engine/engine.h"
-
-struct signer { /* what a wrapped key needs each time it signs */
-	struct engine *engine;
-	struct keyref ref;
-};
-
-static int sign_in_engine(void *arg, const struct sigalg *alg, struct bytes in, struct buf *sig, struct err *e)
-{
-	struct signer *s = arg;
-
-	if (s->engine->ops->sign(s->engine, &s->ref, alg, in, sig, e) != 0)
-		return err_ctx(e, "engine %s", s->engine->doc->id);
-	return 0;
-}
-
-static int key_in(struct ctx *ctx, const char *engine_id, const char *handle, const struct key *k, EVP_PKEY **ret,
-		  struct err *e)
-{
-	AUTO(EVP_PKEY) *pub = NULL;
-	AUTO(EVP_PKEY) *key = NULL;
-	struct keyref ref = { .handle = handle, .id = k->id, .label = k->name };
-	struct engine *en;
-	struct signer *s;
-
-	if (key_from_public_pem(bytes_of(k->public_key), &pub, e) != 0 || engine_get(ctx, engine_id, &en, e) != 0)
-		return -1;
-	if (!en->ops->load) { /* every signature is verified with the record's public key */
-		s = arena_new_array(ctx->arena, 1, struct signer);
-		*s = (struct signer){ en, ref };
-		return key_remote(pub, sign_in_engine, s, ret, e);
-	}
-	if (en->ops->load(ctx, en, &ref, &key, e) != 0)
-		return err_ctx(e, "engine %s", en->doc->id);
-	if (!key_matches(key, pub))
-		return err_set(e, ERR_CHECK, "engine %s: the private key does not match the public key of the record",
-			       en->doc->id);
-	*ret = key;
-	key = NULL;
-	return 0;
-}
-
-/* The same key in other engines, "engine:handle", when its own is out of reach. */
-static int key_in_replica(struct ctx *ctx, const struct key *k, EVP_PKEY **ret)
-{
-	struct err ignored = { 0 };
-
-	for (size_t i = 0; i < k->replicas.n; i++) {
-		const char *text = k->replicas.v[i], *colon = strchr(text, ':');
-		const char *id = colon ? arena_strndup(ctx->arena, text, (size_t)(colon - text)) : NULL;
-
-		if (id && key_in(ctx, id, colon + 1, k, ret, &ignored) == 0) {
-			ctx_warn(ctx, "key %s: engine %s is out of reach, %s signs", k->name ? k->name : k->id,
-				 k->engine_id, id);
-			return 0;
-		}
-	}
-	return -1;
-}
-
-int engine_key(struct ctx *ctx, const struct key *k, EVP_PKEY **ret, struct err *e)
-{
-	const char *name = k->name && k->name[0] ? k->name : k->id;
-
-	if (!k->has_private_key)
-		return err_set(e, ERR_DENIED, "key %s: only its public part is known here", name);
-	if (k->delete_after)
-		return err_set(e, ERR_DENIED, "key %s: it waits for its deletion", name);
-	if (key_in(ctx, k->engine_id, k->handle, k, ret, e) == 0)
-		return 0;
-	if (e->code == ERR_REMOTE && key_in_replica(ctx, k, ret) == 0) {
-		*e = (struct err){ 0 };
-		return 0;
-	}
-	return err_ctx(e, "key %s", name);
-}
 
 static bool holds(uint32_t bits, const struct keytype *type)
 {

@@ -217,14 +217,12 @@ static void chunk_end(struct chunk *c)
 
 static unsigned inflight(struct ctx *ctx, const struct batch *b)
 {
-	struct engine *eng;
 	struct err ignored = { 0 };
+	struct key k;
 
-	if (b->jobs || b->n == 1)
-		return b->jobs ? b->jobs : 1;
-	if (engine_get(ctx, b->ca->rec.engine_id, &eng, &ignored) != 0)
-		return 0;
-	return eng->ops->inflight;
+	if (b->n == 1)
+		return 1;
+	return authority_key_record(ctx, b->ca, &k, &ignored) == 0 ? engine_inflight(ctx, &k, b->jobs) : b->jobs;
 }
 
 /* The two chunks take turns, and stay where they are: threads look at them. */

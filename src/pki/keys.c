@@ -26,6 +26,16 @@ bool keys_have(struct ctx *ctx, const char *key_id)
 	return state_has(ctx->state, &key_type, key_id);
 }
 
+bool keys_is_in(const struct key *k, const char *engine_id)
+{
+	size_t n = strlen(engine_id);
+
+	for (size_t i = 0; i < k->replicas.n; i++)
+		if (strncmp(k->replicas.v[i], engine_id, n) == 0 && k->replicas.v[i][n] == ':')
+			return true;
+	return k->has_private_key && k->engine_id && strcmp(k->engine_id, engine_id) == 0;
+}
+
 int keys_all(struct ctx *ctx, struct key **ret, size_t *ret_n, struct err *e)
 {
 	struct strv ids;

@@ -33,6 +33,7 @@ int keys_delete(struct ctx *, struct key *, const char *reason, bool *ret_gone, 
 int keys_alias_add(struct ctx *, struct key *, const char *alias, bool move, struct err *) NODISCARD;
 int keys_alias_remove(struct ctx *, struct key *, const char *alias, struct err *) NODISCARD;
 int keys_tag(struct ctx *, struct key *, const char *tag, bool remove, struct err *) NODISCARD;
+bool keys_is_in(const struct key *, const char *engine_id); /* there, or as a replica */
 bool keys_have(struct ctx *, const char *key_id); /* is there a record for this SPKI digest? */
 /* Fills strength, security_level and pkcs11_uri, and puts the bindings into the metadata, for display; not to be
  * stored. */

@@ -45,7 +45,7 @@ static bool backend_open(struct backend *b, const char *type)
 
 	*b = (struct backend){ .calls = 0 };
 	good = t && !key_generate(t, &b->priv, &e) && !key_spki(a, b->priv, &spki, &e) && !key_from_spki(spki, &b->pub, &e) &&
-	       !key_remote(b->pub, backend_sign, b, &b->remote, &e);
+	       !key_remote(b->pub, &(struct key_backend){ .sign = backend_sign, .arg = b }, &b->remote, &e);
 	if (!good)
 		printf("# %s: %s\n", type, e.msg);
 	return good;
