@@ -28,6 +28,8 @@ static int fail(struct err *e, const char *path)
 		return err_set(e, ERR_EXISTS, "%s: already exists", path);
 	case ELOOP:
 		return err_set(e, ERR_DENIED, "%s: is a symbolic link", path);
+	case ENXIO: /* a socket */
+		return err_set(e, ERR_DENIED, "%s: not a regular file", path);
 	default:
 		return err_sys(e, path);
 	}
@@ -84,53 +86,76 @@ static int read_fd(struct arena *a, int fd, const char *path, bool regular, size
 	return read_all(a, fd, path, guess, max, ret, e);
 }
 
-static struct bytes stdin_read; /* what was read of it, in the arena of the command */
+/* What can be read only once, and was: in the arena of the command. */
+static struct drained {
+	int fd;
+	struct bytes text;
+} drained[16];
+static size_t ndrained;
 
-static int read_stdin(struct arena *a, size_t max, struct bytes *ret, struct err *e)
+static int drain(struct arena *a, int fd, const char *name, int number, size_t max, struct bytes *ret, struct err *e)
 {
-	if (read_fd(a, STDIN_FILENO, "standard input", false, max, &stdin_read, e) != 0)
+	if (read_fd(a, fd, name, false, max, ret, e) != 0)
 		return -1;
-	*ret = stdin_read;
+	if (number >= 0 && ndrained < COUNT(drained) && ret->n)
+		drained[ndrained++] = (struct drained){ number, *ret };
 	return 0;
 }
 
-int fs_stdin_again(struct err *e)
+static int fill(const struct drained *d, struct err *e)
 {
-	AUTO_FD fd = -1;
+	AUTO_FD fd = memfd_create("input", MFD_CLOEXEC);
 
-	if (stdin_read.n == 0)
-		return 0;
-	fd = memfd_create("standard input", MFD_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, "standard input");
-	if (fs_write_fd(fd, stdin_read, e) != 0)
-		return -1;
-	return lseek(fd, 0, SEEK_SET) == 0 && dup2(fd, STDIN_FILENO) >= 0 ? 0 : err_sys(e, "standard input");
+	if (fd < 0 || fs_write_fd(fd, d->text, e) != 0 || lseek(fd, 0, SEEK_SET) != 0 || dup2(fd, d->fd) < 0)
+		return err_sys(e, "what was read");
+	return 0;
 }
 
-int fs_read(struct arena *a, const char *path, size_t max, struct bytes *ret, struct err *e)
+int fs_inputs_again(struct err *e)
 {
-	AUTO_FD fd = -1;
+	if (ndrained == COUNT(drained))
+		return err_set(e, ERR_UNSUPPORTED, "%zu pipes to read are too many here: give files", ndrained);
+	while (ndrained > 0)
+		if (fill(&drained[--ndrained], e) != 0)
+			return -1;
+	return 0;
+}
 
-	if (strcmp(path, "-") == 0)
-		return read_stdin(a, max, ret, e);
+static int read_regular(struct arena *a, const char *path, int flags, size_t max, struct bytes *ret, struct err *e)
+{
 	/* O_NONBLOCK: opening a pipe that somebody planted must not hang. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+
 	if (fd < 0)
 		return fail(e, path);
 	return read_fd(a, fd, path, true, max, ret, e);
 }
 
+int fs_read(struct arena *a, const char *path, size_t max, struct bytes *ret, struct err *e)
+{
+	if (strcmp(path, "-") == 0)
+		return drain(a, STDIN_FILENO, "standard input", STDIN_FILENO, max, ret, e);
+	return read_regular(a, path, O_NOFOLLOW, max, ret, e);
+}
+
+int fs_read_found(struct arena *a, const char *path, size_t max, struct bytes *ret, struct err *e)
+{
+	return read_regular(a, path, 0, max, ret, e);
+}
+
 int fs_read_input(struct arena *a, const char *path, size_t max, struct bytes *ret, struct err *e)
 {
 	AUTO_FD fd = -1;
+	int number = -1;
 
 	if (strcmp(path, "-") == 0)
-		return read_stdin(a, max, ret, e);
+		return drain(a, STDIN_FILENO, "standard input", STDIN_FILENO, max, ret, e);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return fail(e, path);
-	return read_fd(a, fd, path, false, max, ret, e);
+	if (lseek(fd, 0, SEEK_CUR) < 0 && sscanf(path, "/dev/fd/%d", &number) != 1)
+		number = -1;
+	return drain(a, fd, path, number, max, ret, e);
 }
 
 int fs_write_fd(int fd, struct bytes b, struct err *e)

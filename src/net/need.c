@@ -31,7 +31,7 @@ int net_need(struct ctx *ctx, struct err *e)
 
 	if (net_here)
 		return 0;
-	if (fs_stdin_again(e) != 0)
+	if (fs_inputs_again(e) != 0)
 		return -1;
 	path = fs_join(ctx->arena, dir && *dir ? dir : PKGLIBEXECDIR, "lamassu-net");
 	execv(path, ctx->argv);

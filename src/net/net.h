@@ -61,7 +61,7 @@ extern const struct net_ops *net_here; /* NULL in `lamassu`; set once, by main *
 extern const struct net_ops net_curl;  /* http.c */
 
 /* Called before anything was written by a command that turns out to need the network: in `lamassu` it starts the same command
- * line anew in `lamassu-net`, with what was read of standard input, and returns only when that fails. */
+ * line anew in `lamassu-net`, with what was read of standard input and pipes, and returns only when that fails. */
 int net_need(struct ctx *, struct err *) NODISCARD;
 bool net_is_url(const char *); /* http:// or https:// */
 /* HTTP PUT; ERR_REMOTE names the server's answer or what went wrong on the way. */

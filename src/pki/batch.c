@@ -39,7 +39,7 @@ static int sign_item(const struct run *r, struct batch_item *it, struct arena *a
 	struct csr csr;
 	struct bytes text = it->text;
 
-	if (it->path && fs_read_input(ar, it->path, CSR_MAX * 2, &text, e) != 0)
+	if (it->path && fs_read_found(ar, it->path, CSR_MAX * 2, &text, e) != 0)
 		return -1;
 	if (request_from_csr(ar, text, &csr, &req, &pub, e) != 0)
 		return -1;

@@ -37,7 +37,7 @@ static bool is_request_pem(struct arena *ar, const char *path)
 	struct err ignored = { 0 };
 	struct bytes text;
 
-	return fs_read_input(ar, path, CSR_MAX * 2, &text, &ignored) == 0 &&
+	return fs_read_found(ar, path, CSR_MAX * 2, &text, &ignored) == 0 &&
 	       memmem(text.p, text.n, "CERTIFICATE REQUEST-----", 24) != NULL;
 }
 

@@ -90,7 +90,7 @@ static bool is_sqlite(struct arena *a, const char *path)
 	struct err ignored = { 0 };
 	struct bytes text;
 
-	return fs_read_input(a, path, FS_LIMIT_BATCH, &text, &ignored) == 0 && text.n >= MAGIC &&
+	return fs_read_found(a, path, FS_LIMIT_BATCH, &text, &ignored) == 0 && text.n >= MAGIC &&
 	       memcmp(text.p, "SQLite format 3", MAGIC) == 0;
 }
 

@@ -23,12 +23,12 @@ int foreign_read_ca(struct ctx *ctx, const char *cert, const char *key, struct f
 {
 	struct err why = { 0 };
 
-	if (fs_read_input(ctx->arena, cert, FS_LIMIT_CERT, &f->ca, e) != 0)
+	if (fs_read_found(ctx->arena, cert, FS_LIMIT_CERT, &f->ca, e) != 0)
 		return -1;
 	f->key_file = key;
 	if (key == NULL) {
 		ctx_warn(ctx, "no private key was found: the authority comes without, and cannot sign here");
-	} else if (fs_read_input(ctx->arena, key, FS_LIMIT_CERT, &f->key, &why) != 0) {
+	} else if (fs_read_found(ctx->arena, key, FS_LIMIT_CERT, &f->key, &why) != 0) {
 		ctx_warn(ctx, "the authority comes without its key, and cannot sign here: %s", why.msg);
 		f->key = (struct bytes){ 0 };
 	}
@@ -170,7 +170,7 @@ void conf_load(struct arena *a, const char *dir, struct conf *ret)
 	if (fs_list(a, dir, 100000, &names, &ignored) != 0)
 		return;
 	for (size_t i = 0; i < names.n; i++)
-		if (is_conf(names.v[i]) && fs_read_input(a, fs_join(a, dir, names.v[i]), CONF_MAX, &text,
+		if (is_conf(names.v[i]) && fs_read_found(a, fs_join(a, dir, names.v[i]), CONF_MAX, &text,
 							 &ignored) == 0 &&
 		    take_conf(a, (const char *)text.p, ret))
 			return;

@@ -84,7 +84,7 @@ static int read_cert(struct ctx *ctx, const char *serial, const char *const *dir
 			char *path = arena_printf(ctx->arena, "%s/%s%s", *dirs, serial, suffixes[i]);
 
 			if (fs_exists(path))
-				return fs_read_input(ctx->arena, path, FS_LIMIT_CERT, &c->text, e);
+				return fs_read_found(ctx->arena, path, FS_LIMIT_CERT, &c->text, e);
 		}
 	return 0;
 }
@@ -120,7 +120,7 @@ int foreign_index(struct ctx *ctx, const char *file, const char *const *dirs, st
 	struct bytes text;
 	size_t row = 0;
 
-	if (fs_read_input(ctx->arena, file, FS_LIMIT_BATCH, &text, e) != 0)
+	if (fs_read_found(ctx->arena, file, FS_LIMIT_BATCH, &text, e) != 0)
 		return -1;
 	if (text.n && memchr(text.p, 0, text.n))
 		return err_set(e, ERR_INVALID, "%s: has bytes that no text has", name);
@@ -150,7 +150,7 @@ static int read_crl_number(struct ctx *ctx, const char *file, struct foreign *f,
 	struct bytes text;
 	char *hex, *decimal;
 
-	if (fs_read_input(ctx->arena, file, NUMBER_MAX, &text, e) != 0)
+	if (fs_read_found(ctx->arena, file, NUMBER_MAX, &text, e) != 0)
 		return -1;
 	hex = arena_strndup(ctx->arena, (const char *)text.p, strspn((const char *)text.p, "0123456789abcdefABCDEF"));
 	if (!*hex || strlen(hex) > SERIAL_DIGITS)
@@ -181,7 +181,7 @@ static int read_layout(struct ctx *ctx, const char *dir, const struct layout *l,
 		return err_set(e, ERR_NOT_FOUND, "%s: no index.txt was found there", dir);
 	if (foreign_read_ca(ctx, l->cert, l->key, &f, e) != 0 || foreign_index(ctx, l->index, l->dirs, &f, e) != 0 ||
 	    (l->number && read_crl_number(ctx, l->number, &f, e) != 0) ||
-	    (l->crl && fs_read_input(ctx->arena, l->crl, FS_LIMIT_BATCH, &f.crl, e) != 0))
+	    (l->crl && fs_read_found(ctx->arena, l->crl, FS_LIMIT_BATCH, &f.crl, e) != 0))
 		return -1;
 	*ret = f;
 	return 0;

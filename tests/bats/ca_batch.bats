@@ -24,6 +24,27 @@ issued() { git ls-tree -r --name-only ledger issued | wc -l; }
 # each request answered by how many certificates: only the numbers that occur
 per_request() { lamassu cert list --all --filter ca=ca -o json | jq -r '.list[].request_sha256' | sort | uniq -c | awk '{print $1}' | sort -u | tr '\n' ' '; }
 
+@test "C7: pipes, sockets, devices and folders among requests are named, and the rest is issued; a pipe that is named is read" {
+	two_tier
+	requests 3
+	mkfifo ../req/pipe.csr ../req/pipe.pem
+	mkdir ../req/folder.csr
+	ln -s /dev/zero ../req/zero.csr
+	ln -s nowhere ../req/dangling.csr
+	mv ../req/r0003.csr ../linked && ln -s ../linked ../req/r0003.csr
+	python3 -c 'import os, socket; os.chdir("../req"); socket.socket(socket.AF_UNIX).bind("socket.csr")'
+	fails 1 '5 of 8 requests failed' timeout 60 "$LAMASSU" ca sign ca --csr ../req --out ../out
+	for f in pipe socket zero; do grep -q "$f.csr: .*not a regular file" <<<"$stderr"; done
+	grep -q 'folder.csr: .*is a directory' <<<"$stderr"
+	grep -q 'dangling.csr: .*no such file' <<<"$stderr"
+	[ "$(ls ../out)" = "$(printf 'r%04d.pem\n' 1 2 3)" ]
+	ok timeout 60 "$LAMASSU" ca sign ca --csr <(cat ../req/r0001.csr) --out ../one.pem
+	[ "$(openssl x509 -in ../one.pem -noout -subject)" = 'subject=CN = r0001' ]
+	cat ../req/r0001.csr ../req/r0002.csr >../req/pipe.csr &
+	ok timeout 60 "$LAMASSU" ca sign ca --csr ../req/pipe.csr --csr <(openssl req -in ../linked -outform DER) -o json
+	[ "$(jq -r '[.list[].subject] | join(" ")' <<<"$output")" = 'CN=r0001 CN=r0002 CN=r0003' ]
+}
+
 @test "C7: files, a folder, a tar, concatenated PEM and DER on standard input; one commit; a file for each" {
 	two_tier
 	requests 6

@@ -67,6 +67,10 @@ static void test_stdin(void)
 	if (pipe(fds) == 0 && write(fds[1], "piped", 5) == 5 && close(fds[1]) == 0) {
 		snprintf(path, sizeof(path), "/dev/fd/%d", fds[0]);
 		ok(fs_read_input(arena, path, 5, &b, &e) == 0 && bytes_equal(b, bytes_of("piped")), "<(command) is read");
+		ok(fs_read_found(arena, path, 5, &b, &e) != 0 && e.code == ERR_DENIED, "not when it was only found");
+		ok(fs_inputs_again(&e) == 0, "both can be read again:");
+		ok(fs_read(arena, "-", 5, &b, &e) == 0 && bytes_equal(b, bytes_of("piped")), "standard input");
+		ok(fs_read_input(arena, path, 5, &b, &e) == 0 && bytes_equal(b, bytes_of("piped")), "<(command)");
 	}
 }
 
