@@ -241,6 +241,8 @@ static int flatten_field(struct lines *l, const char *name, const struct schema 
 	const struct vec *items = at;
 	char *text = NULL;
 
+	if ((f->kind == F_OBJ || (f->flags & F_IN)) && !rec_shown(l->arena, f, at))
+		return 0;
 	if (f->kind == F_OBJ)
 		return flatten(l, arena_printf(l->arena, "%s.", name), f->sub, at, e);
 	if (f->kind == F_OBJV) {

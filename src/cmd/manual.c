@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
+#include "model/dms.h"
 #include "model/engine.h"
 #include "model/key.h"
 #include "model/ledger_records.h"
@@ -15,6 +16,7 @@ static const struct schema *const profile_types[] = { &profile_type, NULL };
 static const struct schema *const ca_types[] = { &ca_type, &ca_create_type, NULL };
 static const struct schema *const key_types[] = { &key_type, NULL };
 static const struct schema *const engine_types[] = { &engine_type, NULL };
+static const struct schema *const dms_types[] = { &dms_type, NULL };
 static const struct schema *const ledger_types[] = { &certrec_type, &revocation_type, &crlrec_type, &metachange_type, NULL };
 
 /* Settings of the kinds of engine. */
@@ -75,6 +77,19 @@ const struct record_page manual_records[] = {
 		.example = "id: software\ntype: SOFTWARE",
 		.types = engine_types,
 		.more = engine_config,
+	},
+	{
+		.name = "dms",
+		.brief = "device manager of lamassu",
+		.doc = "dms/ID.yaml is a policy of enrolment: which authority issues, which credential a device shows, when it may renew and "
+		       "what cacerts answers. Secrets of hooks are given by reference only: ${NAME}, env:NAME, file:PATH, fd:N or "
+		       "command:ARGV.\n\n"
+		       "Deltas count back from the end of the device's certificate.",
+		.example = "id: factory\nsettings:\n  enrollment_settings:\n    enrollment_ca: devices\n    est_rfc7030_settings:\n"
+			   "      authentication:\n        type: client_certificate\n        client_certificate:\n"
+			   "          validation_cas: [bootstrap]\n  reenrollment_settings:\n    reenrollment_delta: 100d\n"
+			   "  issuance_profile_id: iot-device",
+		.types = dms_types,
 	},
 	{
 		.name = "ledger",

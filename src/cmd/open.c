@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
+#include "model/dms.h"
 #include "state/state.h"
 
 enum { DEFAULT_LOCK_TIMEOUT_MS = 60000 };
@@ -89,7 +90,8 @@ void cmd_finish(struct ctx *ctx)
 void cmd_names(struct ctx *ctx, const char *kind, void (*emit)(void *, const char *name, const char *doc), void *arg)
 {
 	const struct { const char *kind; const struct schema *type; } kinds[] = {
-		{ "ca", &ca_type }, { "profile", &profile_type }, { "engine", &engine_type }, { "key", &key_type }
+		{ "ca", &ca_type }, { "profile", &profile_type }, { "engine", &engine_type }, { "key", &key_type },
+		{ "dms", &dms_type }
 	};
 	struct err ignored = { 0 };
 	struct strv ids;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "cmd/dms.h"
 #include "model/ca.h"
 #include "model/config.h"
 #include "model/engine.h"
@@ -12,9 +13,11 @@
 #include "state/state.h"
 
 const struct record_type record_types[] = {
-	{ "profile", &profile_type }, { "ca", &ca_type }, { "ca-create", &ca_create_type }, { "ca-crl", &ca_crl_type },
-	{ "engine", &engine_type }, { "key", &key_type }, { "config", &config_type }, { "certificate", &certrec_type },
-	{ "revocation", &revocation_type }, { "crl", &crlrec_type }, { "change", &metachange_type }, { NULL, NULL }
+	{ "profile", &profile_type, NULL }, { "ca", &ca_type, NULL }, { "ca-create", &ca_create_type, NULL },
+	{ "ca-crl", &ca_crl_type, NULL }, { "engine", &engine_type, NULL }, { "key", &key_type, NULL },
+	{ "dms", &dms_type, dms_check_uses }, { "config", &config_type, NULL }, { "certificate", &certrec_type, NULL },
+	{ "revocation", &revocation_type, NULL }, { "crl", &crlrec_type, NULL }, { "change", &metachange_type, NULL },
+	{ NULL, NULL, NULL }
 };
 
 /* Calls cb for each id that a record names, until it returns other than 0. */
@@ -55,7 +58,12 @@ static int must_exist(void *arg, struct ctx *ctx, const struct field *f, const c
 
 int refs_check(struct ctx *ctx, const struct schema *s, const void *rec, struct err *e)
 {
-	return each_ref(ctx, s, rec, must_exist, NULL, e);
+	if (each_ref(ctx, s, rec, must_exist, NULL, e) != 0)
+		return -1;
+	for (const struct record_type *t = record_types; t->name; t++)
+		if (t->schema == s && t->check)
+			return t->check(ctx, rec, e);
+	return 0;
 }
 
 int refs_check_stored(struct ctx *ctx, const struct schema *s, const char *id, struct err *e)

@@ -133,7 +133,7 @@ static bool wanted(struct arena *a, const struct field *f, const void *p, enum n
 {
 	bool always = f->flags & (F_REQ | F_SHOW0);
 
-	if (use == NODE_STORE && (f->flags & F_OUT))
+	if ((f->flags & F_IN) || (use == NODE_STORE && (f->flags & F_OUT)))
 		return false;
 	if (f->kind == F_STRV || f->kind == F_REFV || f->kind == F_INTV || f->kind == F_OBJV) {
 		if (always)
@@ -144,6 +144,11 @@ static bool wanted(struct arena *a, const struct field *f, const void *p, enum n
 	if (always || (use == NODE_SHOW && f->kind != F_OBJ && f->kind != F_FLAGS))
 		return true;
 	return !field_is_default(a, f, p);
+}
+
+bool rec_shown(struct arena *a, const struct field *f, const void *at)
+{
+	return wanted(a, f, at, NODE_SHOW);
 }
 
 struct node rec_node(struct arena *a, const struct schema *s, const void *rec, enum node_use use)

@@ -155,7 +155,7 @@ static int bind_name(struct load *l, const struct field *f, const struct node *n
 {
 	if (need_scalar(l, n, at, "a name") != 0)
 		return -1;
-	int i = field_bit(f, n->text);
+	int i = *n->text || *f->names[0] ? field_bit(f, n->text) : 0; /* a first name of "" stands for "not said" */
 	if (i < 0) {
 		const char *near = hint(l, n->text, f->names);
 
@@ -372,6 +372,11 @@ static int bind_member(struct load *l, struct members *m, const struct node *key
 		return bad(l, key, &here, "given twice");
 	if (f->flags & F_OUT)
 		return bad(l, key, &here, "is computed and cannot be given");
+	/* Encoders of JSON write null for what was not said; "note:" with nothing behind it is a slip. */
+	if (value->kind == NODE_SCALAR && value->plain && strcmp(value->text, "null") == 0 && !(f->flags & F_REQ)) {
+		m->seen |= bit;
+		return 0;
+	}
 	m->seen |= bit;
 	if (f == m->rest)
 		return value->kind == NODE_MAP ? take_rest(l, m, value->items, value->n) : bad(l, value, &here, "must be a mapping");

@@ -43,6 +43,7 @@ enum field_flags {
 	F_OUT = 32,    /* computed: shown in results, refused in documents, never stored */
 	F_HIDE = 64,   /* stored, but left out of tables and `show` text (long text such as a PEM); present in JSON */
 	F_SHOW0 = 128, /* written and shown even when it equals its default */
+	F_IN = 512,    /* another form of other fields, which check moves there: read, never written or shown */
 	F_REST = 256   /* F_ANY: members of the mapping that no row names are taken into this object, not refused */
 };
 
@@ -87,7 +88,8 @@ struct vec {
 enum { REC_MAX_BYTES = 1 << 20, REC_MAX_DEPTH = 16, REC_MAX_NODES = 100000 };
 
 /* Reads one document into *rec (size of schema, overwritten). `file` is for messages "file:line:column: field: why".
- * Refused: unknown and duplicate fields, aliases, anchors, tags, NUL, null, a second document, more than the limits. */
+ * Refused: unknown and duplicate fields, aliases, anchors, tags, NUL, a second document, more than the limits. The word null
+ * counts as absent where a field may be absent; "~", nothing at all, and null in a list are refused. */
 int rec_load(struct arena *, const struct schema *, const char *file, struct bytes text, void *rec, struct err *) NODISCARD;
 /* Prefixes the error with "file:line:column" of the field at a path, in a document that rec_load has read. */
 void rec_place(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path, struct err *);
@@ -111,6 +113,8 @@ int rec_set(struct arena *, const struct schema *, const char *file, struct byte
  * with ", ". A path into an F_ANY descends the JSON. An unknown path gives -1 with the nearest name. */
 int rec_get(struct arena *, const struct schema *, const void *rec, const char *path, char **ret, const struct field **ret_field,
 	    struct err *) NODISCARD;
+/* Whether rec_json shows the field; `at` points at its member. */
+bool rec_shown(struct arena *, const struct field *, const void *at);
 bool rec_equal(const struct schema *, const void *a, const void *b);
 
 void schema_json(const struct schema *, struct buf *out); /* JSON Schema 2020-12, indented */
