@@ -51,33 +51,47 @@ static int choose_driver(struct builder *b, const struct term **ret, bool *ret_w
 	return 0;
 }
 
-/* Of these the whole column is in the index, in its order. */
-static bool sorts(const struct column *c)
-{
-	static const char *const names[] = { "cert_key", "cert_ca", "cert_not_after", "cert_issued_at", "cert_subject",
-					     "cert_common_name" };
+/* The order of equals is that of the ledger, which no rebuild of the cache changes: by folder, then by name. */
+#define LEDGER_ORDER "path", "serial_number", NULL
 
-	for (size_t i = 0; c->index && i < COUNT(names); i++)
-		if (strcmp(c->index, names[i]) == 0)
-			return true;
-	return false;
+/* Of these the whole column is in the index, in its order, with the other columns of the index between. */
+static const struct order {
+	const char *index, *then[6];
+} orders[] = {
+	{ "cert_key", { "ca", "substr(fingerprint, 1, 8)", "path", NULL } },
+	{ "cert_ca", { "profile", "status", "not_after", LEDGER_ORDER } },
+	{ "cert_not_after", { LEDGER_ORDER } },
+	{ "cert_issued_at", { LEDGER_ORDER } },
+	{ "cert_subject", { LEDGER_ORDER } },
+	{ "cert_common_name", { LEDGER_ORDER } },
+	{ NULL, { LEDGER_ORDER } },
+};
+
+static const struct order *order_of(const struct column *c)
+{
+	const struct order *o = orders;
+
+	while (o->index && !(c->index && strcmp(c->index, o->index) == 0))
+		o++;
+	return o;
 }
 
 static int write_sql(struct builder *b, const struct query *q, struct buf *out, struct err *e)
 {
 	const struct column *sort = query_column(q->sort_by ? q->sort_by : "issued_at");
 	bool desc = q->sort_by ? q->desc : !q->desc, words = false; /* of its own accord, the newest first */
+	const struct order *order = sort ? order_of(sort) : NULL;
 	const struct term *driver;
 
-	if (!sort)
+	if (!order)
 		return query_unknown_field(b->a, q->sort_by, e);
 	if (choose_driver(b, &driver, &words, e) != 0)
 		return -1;
 	buf_puts(out, "SELECT id FROM cert");
 	if (driver && !words)
 		buf_printf(out, " INDEXED BY %s", driver->index);
-	else if (!driver && sorts(sort))
-		buf_printf(out, " INDEXED BY %s", sort->index);
+	else if (!driver && order->index)
+		buf_printf(out, " INDEXED BY %s", order->index);
 	else
 		buf_puts(out, " NOT INDEXED");
 	for (size_t i = 0; i < b->nterms; i++)
@@ -89,9 +103,8 @@ static int write_sql(struct builder *b, const struct query *q, struct buf *out, 
 	else
 		buf_printf(out, " ORDER BY \"%s\"", sort->name);
 	buf_puts(out, desc ? " DESC" : "");
-	/* An index has an order among equals; where rows are sorted, pages need one too. */
-	if (driver || !sorts(sort))
-		buf_printf(out, ", id%s", desc ? " DESC" : "");
+	for (const char *const *c = order->then; *c; c++)
+		buf_printf(out, ", %s%s", *c, desc ? " DESC" : "");
 	if (q->page_size > 0 || q->offset > 0)
 		buf_printf(out, " LIMIT %s OFFSET %s", query_int(b, q->page_size > 0 ? q->page_size + 1 : -1), query_int(b, q->offset));
 	return 0;

@@ -111,7 +111,7 @@ char *index_sql_of(struct index *ix, enum statement st)
 		[ST_CERT_PRINT] = { &cert_table, "INDEXED BY cert_fingerprint WHERE substr(fingerprint, 1, 8) = substr(?1, 1, 8) "
 						 "AND fingerprint = ?1 AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
 		[ST_CERT_REQUEST] = { &cert_table, "INDEXED BY cert_request WHERE substr(request_sha256, 1, 8) = substr(?1, 1, 8) "
-						   "AND request_sha256 = ?1 AND ca = ?2 ORDER BY issued_at DESC, id DESC LIMIT 1" },
+						   "AND request_sha256 = ?1 AND ca = ?2 ORDER BY issued_at DESC, path DESC, serial_number DESC LIMIT 1" },
 		[ST_CRL_LAST] = { &crl_table, "WHERE ca = ?1 AND scope = ?2 "
 					      "ORDER BY length(number) DESC, number DESC, path DESC LIMIT 1" },
 		[ST_CRLS] = { &crl_table, "WHERE ?1 IS NULL OR ca = ?1 ORDER BY ca, scope, length(number) DESC, number DESC, path DESC" },

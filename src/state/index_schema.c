@@ -27,11 +27,11 @@ static const char cert_key[] = "CREATE INDEX cert_key ON cert(serial_number, ca,
 
 /* Made after the first fold, which sorts once instead of a million times. Digests need no more than 8 octets to be found. */
 static const char indexes[] =
-	"CREATE INDEX cert_ca ON cert(ca, profile, status, not_after);"
-	"CREATE INDEX cert_not_after ON cert(not_after, status, ca);"
-	"CREATE INDEX cert_issued_at ON cert(issued_at, not_after, status, ca);"
-	"CREATE INDEX cert_subject ON cert(subject);"
-	"CREATE INDEX cert_common_name ON cert(common_name);"
+	"CREATE INDEX cert_ca ON cert(ca, profile, status, not_after, path);"
+	"CREATE INDEX cert_not_after ON cert(not_after, path, status, ca);"
+	"CREATE INDEX cert_issued_at ON cert(issued_at, path, not_after, status, ca);"
+	"CREATE INDEX cert_subject ON cert(subject, path);"
+	"CREATE INDEX cert_common_name ON cert(common_name, path);"
 	"CREATE INDEX cert_device ON cert(device) WHERE device IS NOT NULL;"
 	"CREATE INDEX cert_ca_id ON cert(ca_id) WHERE ca_id IS NOT NULL;"
 	"CREATE INDEX cert_status ON cert(status) WHERE status IS NOT NULL;"

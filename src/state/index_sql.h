@@ -5,7 +5,7 @@
 #include "state/index.h"
 
 /* The inside of the cache, for index*.c only. */
-enum { INDEX_VERSION = 2 };
+enum { INDEX_VERSION = 3 };
 
 /* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
 enum column_kind {

@@ -441,8 +441,7 @@ on_ledger() {
 	ok lamassu ca sign devices --csr "$one"
 }
 
-# Entries of one second may change places when the cache is built anew.
-answers() { lamassu cert list --all -o json | jq -S '.list | sort_by(.serial_number)'; }
+answers() { lamassu cert list --all -o json; }
 
 @test "robust: the cache may be lost, cut, garbled, a folder or a link: the answers stay" {
 	answer=$(answers)
