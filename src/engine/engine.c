@@ -9,10 +9,12 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "engine/sealed.h"
+#include "engine/vault.h"
 #include "net/net.h"
 
 const struct engine_ops *const engine_kinds[] = {
 	&software_engine,
+	&vault_kv_engine,
 	NULL
 };
 
@@ -156,6 +158,14 @@ int engine_get(struct ctx *ctx, const char *id, struct engine **ret, struct err 
 		return 0;
 	}
 	return unknown(es, id, e);
+}
+
+void engine_ready(struct ctx *ctx, const char *id)
+{
+	struct err ignored = { 0 };
+	struct engine *en;
+
+	(void)!engine_get(ctx, id, &en, &ignored);
 }
 
 const char *engine_default_id(struct ctx *ctx)

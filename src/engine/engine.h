@@ -119,6 +119,8 @@ struct engines *engines_new(struct ctx *, const struct engine_doc *docs, size_t 
 void engines_free(struct engines *);
 /* id NULL or "": the default. ERR_NOT_FOUND names the known ones. */
 int engine_get(struct ctx *, const char *id, struct engine **ret, struct err *) NODISCARD;
+/* Opens an engine that will be needed after a commit, when it is too late to become lamassu-net. Its failure shows when it is used. */
+void engine_ready(struct ctx *, const char *id);
 const char *engine_default_id(struct ctx *); /* NULL: there is none */
 int engine_security_level(const struct engine_doc *); /* kind's, or lower where the document says so */
 /* Checks a document against its kind: config fields, references instead of secrets, security level. */

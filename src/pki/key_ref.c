@@ -126,10 +126,16 @@ static char *setting(struct ctx *ctx, const struct engine_doc *doc, const char *
 	return doc->config ? any_get(ctx->arena, doc->config, name) : NULL;
 }
 
+/* The label of the engine's token. Other kinds have tokens too, of another sort. */
+static char *label_of(struct ctx *ctx, const struct engine_doc *doc)
+{
+	return doc->type && text_same_name(doc->type, "PKCS11") ? setting(ctx, doc, "token") : NULL;
+}
+
 static bool uri_matches(struct ctx *ctx, const struct uri *u, const struct key *k)
 {
 	struct engine_doc doc = engine_of(ctx, k);
-	char *token = setting(ctx, &doc, "token");
+	char *token = label_of(ctx, &doc);
 
 	if (u->token && (!k->engine_id || strcmp(u->token, k->engine_id) != 0) &&
 	    (!token || strcmp(u->token, token) != 0))
@@ -169,7 +175,7 @@ static void escape_uri(struct buf *out, struct bytes v, bool all)
 static char *format_uri(struct ctx *ctx, const struct key *k, const struct engine_doc *doc)
 {
 	SCOPED_BUF out = buf_init(BUF_TEXT);
-	char *token = setting(ctx, doc, "token");
+	char *token = label_of(ctx, doc);
 	struct bytes id;
 
 	if (!k->handle || hex_decode(ctx->arena, k->handle, &id) != 0 || id.n == 0)

@@ -246,6 +246,8 @@ int keys_delete(struct ctx *ctx, struct key *k, const char *reason, bool *ret_go
 		return err_set(e, ERR_CONFLICT, "key %s: the retention of engine %s lasts until %s", shown(k),
 			       k->engine_id,
 			       tm_format(ctx->arena, k->delete_after));
+	if (doc.id)
+		engine_ready(ctx, k->engine_id);
 	if (note_deletion(ctx, k, reason ? reason : k->delete_reason, e) != 0)
 		return -1;
 	*ret_gone = true;
