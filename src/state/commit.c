@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "state/folders.h"
+#include "state/gc.h"
 #include "state/internal.h"
 #include "state/pack.h"
 #include "state/tree.h"
@@ -170,6 +171,8 @@ static int run(struct txn *t, struct err *e)
 		update_cache(t, &before);
 	if (++st->packs >= MERGE_PACKS && pack_merge(st->store, st->private_dir, MERGE_PACKS, &why))
 		state_warn(st, "packs could not be joined: %s", why.msg);
+	if (st->packs >= GC_PACKS)
+		gc_auto(st);
 	return 0;
 }
 

@@ -14,7 +14,7 @@
 #include "state/internal.h"
 #include "state/pack.h"
 
-enum { DUE_PACKS = 96, TEXT_MAX = 600 };
+enum { TEXT_MAX = 600 };
 
 extern char **environ;
 
@@ -49,13 +49,9 @@ static int collect(pid_t pid, int in, struct buf *text)
 }
 
 /* *ret_missing: there is no git on this machine. */
-static int run_git(struct state *st, bool *ret_missing, struct err *e)
+static int run_git(char *const *argv, bool *ret_missing, struct err *e)
 {
-	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF text = buf_init(TEXT_MAX + 512);
-	char *argv[] = { arena_strdup(a, "git"), arena_printf(a, "--git-dir=%s", store_git_dir(st->store)),
-			arena_strdup(a, "gc"),
-			 arena_strdup(a, "--quiet"), NULL };
 	int p[2], r, status = 0;
 	pid_t pid;
 
@@ -77,6 +73,9 @@ static int run_git(struct state *st, bool *ret_missing, struct err *e)
 
 int state_gc(struct state *st, struct err *e)
 {
+	SCOPED_ARENA *a = arena_new();
+	char *argv[] = { arena_strdup(a, "git"), arena_printf(a, "--git-dir=%s", store_git_dir(st->store)), arena_strdup(a, "gc"),
+			 arena_strdup(a, "--quiet"), NULL };
 	bool locked = st->lock_fd >= 0, missing, moved;
 	struct err why = { 0 };
 	int r;
@@ -85,7 +84,7 @@ int state_gc(struct state *st, struct err *e)
 		return 0;
 	if (locked && state_pause(st, e))
 		return -1;
-	r = run_git(st, &missing, &why);
+	r = run_git(argv, &missing, &why);
 	if (locked && state_resume(st, &moved, e))
 		return -1;
 	if (r)
@@ -99,6 +98,25 @@ int state_gc_due(struct state *st, bool *ret, struct err *e)
 
 	if (pack_count_all(st->store, &n, e))
 		return -1;
-	*ret = n >= DUE_PACKS;
+	*ret = n >= GC_PACKS;
 	return 0;
+}
+
+void gc_auto(struct state *st)
+{
+	SCOPED_ARENA *a = arena_new();
+	/* git's own automatic gc, which `init` has switched off, with our threshold; the user's hooks are not run. */
+	char *argv[] = { arena_strdup(a, "git"), arena_printf(a, "--git-dir=%s", store_git_dir(st->store)), arena_strdup(a, "-c"),
+			 arena_strdup(a, "core.hooksPath=/dev/null"), arena_strdup(a, "-c"), arena_strdup(a, "gc.auto=6700"),
+			 arena_strdup(a, "-c"), arena_printf(a, "gc.autoPackLimit=%d", GC_PACKS - 1), arena_strdup(a, "-c"),
+			 arena_strdup(a, "gc.autoDetach=true"), arena_strdup(a, "gc"), arena_strdup(a, "--auto"),
+			 arena_strdup(a, "--quiet"), NULL };
+	bool due = false, missing;
+	struct err why = { 0 };
+
+	if (state_gc_due(st, &due, &why) == 0 && !due)
+		return;
+	st->packs = 0; /* not again with the next commit */
+	if (!due || run_git(argv, &missing, &why) != 0)
+		state_warn(st, "many packs have gathered, and are not joined: %s", why.msg);
 }

@@ -18,6 +18,7 @@ struct tip { /* of a branch, as this transaction sees it */
 	struct oid commit, tree;
 };
 
+enum { GC_PACKS = 96 };    /* so many are past what joining small ones keeps up with */
 enum { CLOCK_SKEW = 600 }; /* seconds by which the clocks of two clones may differ */
 
 struct state {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "state/gc.h"
 #include "state/tree.h"
 #include "state/txn.h"
 
@@ -308,6 +309,8 @@ int state_sync(struct state *st, const char *remote, struct sync_report *ret, st
 	if (!done)
 		return err_set(e, ERR_REMOTE, "%s does not take the push: %s", name, why);
 	*ret = s.report;
+	if (!(st->flags & STATE_DRY_RUN))
+		gc_auto(st);
 	return 0;
 }
 

@@ -105,6 +105,39 @@ load repo_helpers
 	issue after
 }
 
+# packs_that_stay N: so many more that joining small packs leaves alone, because all have one object in common.
+packs_that_stay() {
+	local common i
+	common=$(git -c core.fsync=none hash-object -w --stdin <<<common)
+	for ((i = 0; i < $1; i++)); do
+		printf '%s\n' "$common" "$(git -c core.fsync=none hash-object -w --stdin <<<"$RANDOM $i")" |
+			git -c core.fsync=none pack-objects -q .git/objects/pack/pack >/dev/null
+	done
+}
+packs() { find .git/objects/pack -name '*.pack' | wc -l; }
+
+@test "repo gc: past the threshold a command starts it in the background; the user's hooks are not run" {
+	two_tier
+	issue a
+	printf '#!/bin/sh\ntouch "%s"\n' "$BATS_TEST_TMPDIR/hooked" >.git/hooks/pre-auto-gc && chmod +x .git/hooks/pre-auto-gc
+	packs_that_stay 60
+	issue b
+	[ "$(packs)" -ge 60 ]
+	packs_that_stay 50
+	issue c
+	for ((i = 0; i < 300; i++)); do
+		[ -e .git/gc.pid ] || [ "$(packs)" -gt 90 ] || break
+		sleep 0.1
+	done
+	[ "$(packs)" -lt 10 ]
+	[ ! -e "$BATS_TEST_TMPDIR/hooked" ]
+	ok lamassu cert list --all -o id
+	[ "$(wc -l <<<"$output")" -eq 5 ]
+	ok git fsck --strict
+	ok lamassu repo verify --full
+	issue d
+}
+
 # lists: everything in every order that there is.
 lists() {
 	for by in issued_at serial_number ca not_after subject common_name status profile fingerprint; do
