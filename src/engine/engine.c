@@ -8,12 +8,18 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#ifdef WITH_P11
+#include "engine/pkcs11.h"
+#endif
 #include "engine/sealed.h"
 #include "engine/vault.h"
 #include "net/net.h"
 
 const struct engine_ops *const engine_kinds[] = {
 	&software_engine,
+#ifdef WITH_P11
+	&pkcs11_engine,
+#endif
 	&vault_kv_engine,
 	NULL
 };

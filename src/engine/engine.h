@@ -62,6 +62,9 @@ struct engine_ops { /* a place that signs */
 	/* A key that OpenSSL itself can sign with (sealed engines), or NULL: then `sign` is wrapped by
 	 * crypto/provider.c. */
 	int (*load)(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *);
+	/* May be NULL. Before a key's first signature, from the command's own thread: logs in, and sees that the key is
+	 * there. */
+	int (*prepare)(struct ctx *, struct engine *, const struct keyref *, struct err *);
 	/* in: digest, or the whole message for Ed25519 and ML-DSA. ECDSA signatures are DER. Thread-safe up to
 	 * `inflight`. */
 	int (*sign)(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig,
@@ -173,3 +176,5 @@ bool engine_is_unlocked(struct ctx *, const char *id);
 /* The secret itself, in the arena; one line end at its end is dropped. `what` names it in errors: "pin of engine
  * hsm". */
 int secret_resolve(struct arena *, const char *what, const char *ref, char **ret, struct err *) NODISCARD;
+/* The variable in which an engine's secret is looked for: LAMASSU_PASSPHRASE_MY_ENGINE. */
+char *secret_env_name(struct arena *, const char *prefix, const char *id);

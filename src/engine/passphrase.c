@@ -9,7 +9,6 @@
  * form after (2), and whoever makes a key looks after the seal once it is written. After a crash before (2) the old forms are in force and
  * the new ones are written over by the next change; after a crash in (3) sealed.c finds that a key does not open, takes
  * its new form and puts it in place. */
-#include <ctype.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -170,23 +169,13 @@ static int make_seal(struct arena *a, const char *text, bool generated, struct s
 	return 0;
 }
 
-/* LAMASSU_PASSPHRASE_<ENGINE> */
-static char *env_name(struct arena *a, const char *id)
-{
-	char *name = arena_printf(a, "LAMASSU_PASSPHRASE_%s", id);
-
-	for (char *p = name; *p; p++)
-		*p = isalnum((unsigned char)*p) ? (char)toupper((unsigned char)*p) : '_';
-	return name;
-}
-
 int seal_ask(struct ctx *ctx, struct engine *en, bool fresh, const char **ret, struct err *e)
 {
 	struct sealed *s = en->sealed;
 	char *text;
 	struct secret_ask q = {
-		.what = arena_printf(ctx->arena, "passphrase of engine %s", en->doc->id), .env = env_name(ctx->arena,
-													  en->doc->id),
+		.what = arena_printf(ctx->arena, "passphrase of engine %s", en->doc->id),
+		.env = secret_env_name(ctx->arena, "LAMASSU_PASSPHRASE_", en->doc->id),
 		.env_general = "LAMASSU_PASSPHRASE", .confirm = fresh
 	};
 

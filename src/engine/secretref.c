@@ -223,3 +223,12 @@ int secret_resolve(struct arena *a, const char *what, const char *ref, char **re
 	*ret = text;
 	return 0;
 }
+
+char *secret_env_name(struct arena *a, const char *prefix, const char *id)
+{
+	char *name = arena_printf(a, "%s%s", prefix, id);
+
+	for (char *p = name; *p; p++)
+		*p = isalnum((unsigned char)*p) ? (char)toupper((unsigned char)*p) : '_';
+	return name;
+}

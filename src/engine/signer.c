@@ -37,6 +37,8 @@ static int open_place(struct ctx *ctx, const struct key *k, EVP_PKEY *pub, const
 		return -1;
 	if (p.engine->ops->load && p.engine->ops->load(ctx, p.engine, &p.ref, &p.key, e) != 0)
 		return err_ctx(e, "engine %s", id);
+	if (!p.key && p.engine->ops->prepare && p.engine->ops->prepare(ctx, p.engine, &p.ref, e) != 0)
+		return err_ctx(e, "engine %s", id);
 	if (p.key && !key_matches(p.key, pub)) {
 		EVP_PKEY_free(p.key);
 		return err_set(e, ERR_CHECK, "engine %s: the private key does not match the public key of the record", id);

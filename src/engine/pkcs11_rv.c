@@ -1,0 +1,100 @@
+/* What modules answer: names for people, and what is to be done. */
+#include "base/text.h"
+#include "engine/pkcs11.h"
+
+#undef p11_err
+#undef p11_fail
+
+static const struct {
+	CK_RV rv;
+	const char *name;
+} names[] = {
+#define NAME(n) { n, #n }
+	NAME(CKR_HOST_MEMORY), NAME(CKR_SLOT_ID_INVALID), NAME(CKR_GENERAL_ERROR), NAME(CKR_FUNCTION_FAILED),
+	NAME(CKR_ARGUMENTS_BAD), NAME(CKR_CANT_LOCK), NAME(CKR_ATTRIBUTE_READ_ONLY), NAME(CKR_ATTRIBUTE_SENSITIVE),
+	NAME(CKR_ATTRIBUTE_TYPE_INVALID), NAME(CKR_ATTRIBUTE_VALUE_INVALID), NAME(CKR_DATA_INVALID), NAME(CKR_DATA_LEN_RANGE),
+	NAME(CKR_DEVICE_ERROR), NAME(CKR_DEVICE_MEMORY), NAME(CKR_DEVICE_REMOVED), NAME(CKR_FUNCTION_CANCELED),
+	NAME(CKR_FUNCTION_NOT_SUPPORTED), NAME(CKR_KEY_HANDLE_INVALID), NAME(CKR_KEY_SIZE_RANGE),
+	NAME(CKR_KEY_TYPE_INCONSISTENT), NAME(CKR_KEY_FUNCTION_NOT_PERMITTED), NAME(CKR_MECHANISM_INVALID),
+	NAME(CKR_MECHANISM_PARAM_INVALID), NAME(CKR_OBJECT_HANDLE_INVALID), NAME(CKR_OPERATION_ACTIVE),
+	NAME(CKR_OPERATION_NOT_INITIALIZED), NAME(CKR_PIN_INCORRECT), NAME(CKR_PIN_INVALID), NAME(CKR_PIN_LEN_RANGE),
+	NAME(CKR_PIN_EXPIRED), NAME(CKR_PIN_LOCKED), NAME(CKR_SESSION_CLOSED), NAME(CKR_SESSION_COUNT),
+	NAME(CKR_SESSION_HANDLE_INVALID), NAME(CKR_SESSION_READ_ONLY), NAME(CKR_SESSION_EXISTS), NAME(CKR_TEMPLATE_INCOMPLETE),
+	NAME(CKR_TEMPLATE_INCONSISTENT), NAME(CKR_TOKEN_NOT_PRESENT), NAME(CKR_TOKEN_NOT_RECOGNIZED),
+	NAME(CKR_TOKEN_WRITE_PROTECTED), NAME(CKR_USER_ALREADY_LOGGED_IN), NAME(CKR_USER_NOT_LOGGED_IN),
+	NAME(CKR_USER_PIN_NOT_INITIALIZED), NAME(CKR_USER_TYPE_INVALID), NAME(CKR_USER_ANOTHER_ALREADY_LOGGED_IN),
+	NAME(CKR_USER_TOO_MANY_TYPES), NAME(CKR_WRAPPED_KEY_INVALID), NAME(CKR_DOMAIN_PARAMS_INVALID),
+	NAME(CKR_BUFFER_TOO_SMALL), NAME(CKR_CRYPTOKI_NOT_INITIALIZED),
+};
+
+static enum err_code code_of(CK_RV rv)
+{
+	switch (rv) {
+	case CKR_USER_NOT_LOGGED_IN:
+	case CKR_KEY_FUNCTION_NOT_PERMITTED:
+	case CKR_SESSION_READ_ONLY:
+	case CKR_TOKEN_WRITE_PROTECTED:
+		return ERR_DENIED;
+	default:
+		return ERR_REMOTE;
+	}
+}
+
+int p11_err(const char *call, CK_RV rv, struct err *e)
+{
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (names[i].rv == rv)
+			return err_set(e, code_of(rv), "%s: %s (0x%lx)", call, names[i].name, rv);
+	return err_set(e, code_of(rv), "%s: the module answers 0x%lx", call, rv);
+}
+
+int p11_fail(struct p11_use *u, const char *call, CK_RV rv, struct err *e)
+{
+	u->rv = rv;
+	return p11_err(call, rv, e);
+}
+
+bool p11_lost(CK_RV rv)
+{
+	switch (rv) {
+	case CKR_SESSION_HANDLE_INVALID:
+	case CKR_SESSION_CLOSED:
+	case CKR_OBJECT_HANDLE_INVALID:
+	case CKR_KEY_HANDLE_INVALID:
+	case CKR_USER_NOT_LOGGED_IN:
+	case CKR_DEVICE_ERROR:
+	case CKR_DEVICE_REMOVED:
+	case CKR_TOKEN_NOT_PRESENT:
+	case CKR_SLOT_ID_INVALID:
+	case CKR_OPERATION_ACTIVE:
+	case CKR_CRYPTOKI_NOT_INITIALIZED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool p11_not_able(CK_RV rv)
+{
+	switch (rv) {
+	case CKR_ATTRIBUTE_READ_ONLY:
+	case CKR_ATTRIBUTE_TYPE_INVALID:
+	case CKR_ATTRIBUTE_VALUE_INVALID:
+	case CKR_FUNCTION_NOT_SUPPORTED:
+	case CKR_KEY_FUNCTION_NOT_PERMITTED:
+	case CKR_MECHANISM_INVALID:
+	case CKR_MECHANISM_PARAM_INVALID:
+	case CKR_TEMPLATE_INCOMPLETE:
+	case CKR_TEMPLATE_INCONSISTENT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+char *p11_text(struct arena *a, const CK_UTF8CHAR *p, size_t n)
+{
+	while (n && (p[n - 1] == ' ' || p[n - 1] == 0))
+		n--;
+	return arena_strndup(a, (const char *)p, n);
+}
