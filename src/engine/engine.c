@@ -21,6 +21,7 @@ const struct engine_ops *const engine_kinds[] = {
 	&pkcs11_engine,
 #endif
 	&vault_kv_engine,
+	&azure_engine,
 	NULL
 };
 

@@ -113,6 +113,7 @@ struct engine {
 };
 
 extern const struct engine_ops *const engine_kinds[]; /* NULL-terminated: every kind that this program has */
+extern const struct engine_ops azure_engine; /* azure.c */
 const struct engine_ops *engine_kind(const char *name); /* by kind or other name, ignoring case; NULL */
 
 /* The open engines of a command. `docs` are the repository's; `private_dir` is state_private(). They are opened on
@@ -178,3 +179,5 @@ bool engine_is_unlocked(struct ctx *, const char *id);
 int secret_resolve(struct arena *, const char *what, const char *ref, char **ret, struct err *) NODISCARD;
 /* The variable in which an engine's secret is looked for: LAMASSU_PASSPHRASE_MY_ENGINE. */
 char *secret_env_name(struct arena *, const char *prefix, const char *id);
+/* What a program prints; run without a shell, for seconds at most. No message holds any of it. */
+int secret_command(struct arena *, char *const argv[], char **ret, struct err *) NODISCARD;

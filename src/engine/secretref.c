@@ -161,15 +161,12 @@ static int wait_for(pid_t pid, int64_t deadline)
 	return status;
 }
 
-static int from_command(struct arena *a, const char *text, char **ret, struct err *e)
+int secret_command(struct arena *a, char *const argv[], char **ret, struct err *e)
 {
 	int64_t deadline = tm_mono_ms() + SECRET_SECS * 1000;
-	char *argv[ARGV_MAX + 1];
 	int fds[2], status, rc;
 	pid_t pid;
 
-	if (split(a, text, argv, e) != 0)
-		return -1;
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return err_sys(e, "pipe");
 	AUTO_FD in = fds[0];
@@ -186,6 +183,13 @@ static int from_command(struct arena *a, const char *text, char **ret, struct er
 	if (WEXITSTATUS(status) != 0)
 		return err_set(e, ERR_REMOTE, "%s: exit status %d", argv[0], WEXITSTATUS(status));
 	return 0;
+}
+
+static int from_command(struct arena *a, const char *text, char **ret, struct err *e)
+{
+	char *argv[ARGV_MAX + 1];
+
+	return split(a, text, argv, e) != 0 ? -1 : secret_command(a, argv, ret, e);
 }
 
 static int resolve(struct arena *a, const char *ref, char **ret, struct err *e)
