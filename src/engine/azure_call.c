@@ -81,7 +81,7 @@ static void read_claims(struct attempt *x, struct arena *a, const struct net_ans
 	struct err ignored = { 0 };
 
 	x->claims = NULL;
-	if (header && azure_challenge_parse(a, header, &c, &ignored) == 0 && c.error && strcmp(c.error, "insufficient_claims") == 0)
+	if (header && azure_challenge_parse(a, header, &c, &ignored) == 0)
 		x->claims = c.claims;
 }
 

@@ -154,15 +154,11 @@ static int read_tenant(struct arena *a, const char *authorization, const char **
 {
 	struct azure_url url;
 	const char *tenant;
-	size_t n;
 
 	if (azure_url_parse(a, authorization, &url, e) != 0)
 		return err_ctx(e, "authorization of the challenge");
-	n = strlen(url.path);
-	while (n && url.path[n - 1] == '/')
-		n--;
-	tenant = arena_strndup(a, url.path, n);
-	tenant = strrchr(tenant, '/') ? strrchr(tenant, '/') + 1 : tenant;
+	tenant = url.path + strspn(url.path, "/");
+	tenant = arena_strndup(a, tenant, strcspn(tenant, "/"));
 	for (const char *p = tenant; *p; p++)
 		if (!is_alnum(*p) && *p != '-' && *p != '.')
 			return err_set(e, ERR_REMOTE, "the challenge names no tenant");

@@ -18,7 +18,7 @@ struct azure_url { /* https://HOST[:PORT][/PATH] */
 int azure_url_parse(struct arena *, const char *text, struct azure_url *ret, struct err *) NODISCARD;
 
 struct azure_challenge {    /* of a `WWW-Authenticate: Bearer` header; NULL: not there */
-	const char *tenant;   /* last part of authorization= or authorization_uri= */
+	const char *tenant;   /* first part of the path of authorization= or authorization_uri= */
 	const char *scope;    /* scope=, or resource= with /.default */
 	const char *resource; /* the scope's service, as metadata services want it */
 	const char *error, *claims; /* claims: decoded JSON */

@@ -9,7 +9,7 @@
 #include "base/tm.h"
 #include "engine/azure_parts.h"
 
-enum { EARLY_MS = 300000, TOKEN_MAX = 1 << 16, TRIES_OF_METADATA = 6 };
+enum { EARLY_MS = 300000, TOKEN_MAX = 1 << 16, TRIES_OF_METADATA = 6, TRIES_OF_A_GUESS = 2 };
 
 /* --- opening: what there is --- */
 
@@ -274,8 +274,8 @@ static int by_http(struct azure *az, const char *claims, struct azure_token *ret
 		return err_set(e, ERR_INVALID, "tenant_id is not given, and the vault does not name its tenant");
 	if (az->challenge.tenant && az->tenant && strlen(az->tenant) == 36)
 		g.tenant = az->challenge.tenant; /* allowed: azure_token.c */
-	if (g.metadata)
-		policy.attempts = TRIES_OF_METADATA;
+	if (g.metadata) /* which is a guess where nothing was configured */
+		policy.attempts = az->config->credential == AZURE_AUTO && !az->app_endpoint ? TRIES_OF_A_GUESS : TRIES_OF_METADATA;
 	if (remote_call(g.metadata ? az->local_client : az->authority_client, ret->arena, &policy, &call, &answer, e) != 0)
 		return e->code == ERR_REMOTE && g.metadata && az->config->credential == AZURE_AUTO
 			       ? err_ctx(e, "no credentials are configured, and this machine has no identity")
