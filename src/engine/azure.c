@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { ATTEMPTS = 4, DEADLINE_SECS = 30, BASE_MS = 800, CAP_MS = 64000, INFLIGHT = 32, METADATA_CONNECT_MS = 1000 };
 

@@ -9,7 +9,7 @@
 #include "crypto/bundle.h"
 #include "crypto/cert.h"
 #include "crypto/digest.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { GOOD_FOR_SECS = 300, CHAIN_MAX = 8 };
 

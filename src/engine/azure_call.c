@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/text.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 struct attempt {
 	struct azure *az;

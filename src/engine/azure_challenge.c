@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/text.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { URL_MAX = 2048, HEADER_MAX = 16384 };
 

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "crypto/der.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { RSA_MAX = 2048, EXPONENT_MAX = 8 };
 

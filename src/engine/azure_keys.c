@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { NAME_MAX_OURS = 60, TAG_MAX = 256, PAGES_MAX = 100000, RANDOM_OCTETS = 8 };
 

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "base/tm.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { POLL_MS = 200, POLL_LONGEST_MS = 2000 };
 

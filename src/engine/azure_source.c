@@ -7,7 +7,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "base/tm.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { EARLY_MS = 300000, TOKEN_MAX = 1 << 16, TRIES_OF_METADATA = 6, TRIES_OF_A_GUESS = 2 };
 

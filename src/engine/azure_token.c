@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "base/tm.h"
-#include "engine/azure_parts.h"
+#include "engine/azure.h"
 
 enum { RETRY_MS = 30000 }; /* after a renewal that failed while the old token is good */
 

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "engine/azure.h"
 #ifdef WITH_P11
 #include "engine/pkcs11.h"
 #endif

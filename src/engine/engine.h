@@ -113,7 +113,6 @@ struct engine {
 };
 
 extern const struct engine_ops *const engine_kinds[]; /* NULL-terminated: every kind that this program has */
-extern const struct engine_ops azure_engine; /* azure.c */
 const struct engine_ops *engine_kind(const char *name); /* by kind or other name, ignoring case; NULL */
 
 /* The open engines of a command. `docs` are the repository's; `private_dir` is state_private(). They are opened on

@@ -8,6 +8,8 @@
 /* Inside of the Azure Key Vault engine: settings and keys (azure.c, azure_keys.c), calls (azure_call.c), tokens (azure_token.c) and
  * where they come from (azure_source.c, azure_assertion.c), what servers say (azure_challenge.c, azure_jwk.c). */
 
+extern const struct engine_ops azure_engine; /* azure.c */
+
 /* --- azure_challenge.c --- */
 struct azure_url { /* https://HOST[:PORT][/PATH] */
 	const char *origin; /* scheme, host and port, in lower case, no slash at the end */
