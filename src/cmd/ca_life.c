@@ -256,6 +256,7 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	SCOPED_AUTHORITY ca = { 0 };
 	struct key k = { 0 };
 	struct strv before;
+	int64_t gone_at = 0;
 	bool gone = false;
 
 	if (state_ids(ctx->state, &ca_type, &before, e) != 0 || authority_load(ctx, a->ca, &ca, e) != 0)
@@ -267,10 +268,14 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 		return -1;
 	if (a->delete_key && (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, &gone, e) != 0))
 		return -1;
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: delete %s", ca.rec.id), e) != 0)
+	if ((gone && keys_may_destroy(ctx, &k, e) != 0) ||
+	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: delete %s", ca.rec.id), e) != 0)
 		return -1;
 	if (gone && !ctx->dry_run)
-		keys_abandon(ctx, &k);
+		gone_at = keys_destroy(ctx, &k);
+	if (gone_at)
+		return out_done(ctx, e, "deleted ca %s; engine %s keeps its private key, unusable, until %s", ca.rec.id, k.engine_id,
+				tm_format(ctx->arena, gone_at));
 	return out_done(ctx, e, "deleted ca %s", ca.rec.id);
 }
 

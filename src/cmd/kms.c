@@ -30,14 +30,15 @@ static const struct cmd engine_cmd = {
 static const struct cmd *const key_verbs[] = {
 	&key_create_cmd, &key_import_cmd, &key_list_cmd, &key_show_cmd, &key_sign_cmd, &key_verify_cmd, &key_alias_cmd,
 		&key_tag_cmd,
-	&key_export_public_cmd, &key_delete_cmd, NULL
+	&key_export_public_cmd, &key_move_cmd, &key_delete_cmd, NULL
 };
 
 static const struct cmd key_cmd = {
 	.name = "key", .brief = "Keys", .sub = key_verbs,
 	.doc = "A key is named by its id or the unique beginning of it (8 digits or more), by an alias, by its name, "
 	       "or "
-	       "by a URI: pkcs11:, awskms:, azurekv:, vault:, file:.",
+	       "by a URI: pkcs11:, awskms:, azurekv:, vault:, file:. Wherever an authority is made, a URI may name a key that "
+	       "another program has made in an engine.",
 };
 
 static const struct cmd *const verbs[] = { &engine_cmd, &key_cmd, &stats_cmd, NULL };

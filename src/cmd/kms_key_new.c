@@ -1,11 +1,12 @@
-/* `kms key create`, `import`: keys come into an engine. Guarantees: when the record could not be committed, the private
- * half is taken out of the engine again. */
+/* `kms key create`, `import`, `move`: keys come into an engine. Guarantees: when the record could not be committed, a private
+ * half that the command put into an engine is taken out again; one that was there before is not touched. */
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/text.h"
 #include "cmd/kms.h"
 #include "crypto/key.h"
+#include "engine/engine.h"
 #include "pki/keys.h"
 #include "state/state.h"
 
@@ -38,16 +39,15 @@ static int label(struct ctx *ctx, struct key *k, const struct labels *l, struct 
 	return keys_put(ctx, k, e);
 }
 
-static int finish(struct ctx *ctx, const char *verb, struct key *k, const struct labels *l, struct err *e)
+/* `made`: what the command put into an engine, and takes out again when it fails; NULL: nothing. */
+static int finish(struct ctx *ctx, const char *verb, struct key *k, const struct labels *l, const struct key *made,
+		  struct err *e)
 {
-	if (label(ctx, k, l, e) != 0 ||
-	    state_commit(ctx->state,
-			 arena_printf(ctx->arena, "key: %s %s", verb, k->name &&
-				      k->name[0] ? k->name : k->id), e) != 0) {
-		keys_abandon(ctx, k);
-		return -1;
-	}
-	return key_print(ctx, k, e);
+	if (label(ctx, k, l, e) == 0 && key_commit_names(ctx, verb, k, e) == 0)
+		return key_print(ctx, k, e);
+	if (made)
+		keys_abandon(ctx, made);
+	return -1;
 }
 
 /* --- create --- */
@@ -65,7 +65,7 @@ static int run_create(struct ctx *ctx, void *args, struct err *e)
 
 	if (!type || keys_create(ctx, a->engine, type, a->name, &k, e) != 0)
 		return -1;
-	return finish(ctx, "create", &k, &a->labels, e);
+	return finish(ctx, "create", &k, &a->labels, &k, e);
 }
 
 #define LABEL(st, m, a, d) { .name = #m, .kind = O_LIST, .arg = a, .off = offsetof(struct st, labels.m), .doc = d }
@@ -96,6 +96,7 @@ const struct cmd key_create_cmd = {
 struct import_args {
 	const char *file, *name, *engine;
 	struct labels labels;
+	bool replica;
 };
 
 /* "keys/web.pem" -> "web" */
@@ -108,42 +109,119 @@ static char *base_name(struct arena *a, const char *path)
 	return arena_strndup(a, base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
 }
 
-static int run_import(struct ctx *ctx, void *args, struct err *e)
+/* A key out of a file: private, or public to verify with. */
+static int import_file(struct ctx *ctx, const struct import_args *a, struct key *k, struct key *ret_made, struct err *e)
 {
-	const struct import_args *a = args;
 	const char *name = a->name ? a->name : base_name(ctx->arena, a->file);
 	AUTO(EVP_PKEY) *key = NULL;
 	struct err not_public = { 0 };
 	struct bytes text;
-	struct key k;
 
 	if (fs_read_input(ctx->arena, a->file, FS_LIMIT_CERT, &text, e) != 0)
 		return -1;
 	if (key_from_public_pem(text, &key, &not_public) == 0) {
 		if (a->engine)
 			return err_set(e, ERR_USAGE, "%s holds a public key only, which no engine keeps", a->file);
-		if (keys_import_public(ctx, key, name, &k, e) != 0)
-			return -1;
-	} else if (keys_read(ctx, a->file, text, &key, e) != 0 || keys_import(ctx, a->engine, key, name, &k, e) != 0) {
-		return -1;
+		return keys_import_public(ctx, key, name, k, e);
 	}
-	return finish(ctx, "import", &k, &a->labels, e);
+	if (keys_read(ctx, a->file, text, &key, e) != 0)
+		return -1;
+	if (a->replica)
+		return keys_replicate(ctx, a->engine, key, k, ret_made, e);
+	if (keys_import(ctx, a->engine, key, name, k, e) != 0)
+		return -1;
+	*ret_made = *k;
+	return 0;
+}
+
+/* A URI, or what is no file but may be a name in the engine that was given. */
+static bool names_a_key(struct ctx *ctx, const struct import_args *a)
+{
+	const struct engine_ops *ops = a->engine ? engine_ops_of(ctx, a->engine) : NULL;
+	const char *rest;
+
+	return keys_scheme(a->file, &rest) || (ops && ops->find && strcmp(a->file, "-") != 0 && !fs_exists(a->file));
+}
+
+static int run_import(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct import_args *a = args;
+	struct key k, made = { .id = NULL };
+
+	if (a->replica && !a->engine)
+		return err_set(e, ERR_USAGE, "--replica needs --engine");
+	if (names_a_key(ctx, a) ? keys_adopt(ctx, a->file, a->engine, a->name, &k, e) != 0
+				: import_file(ctx, a, &k, &made, e) != 0)
+		return -1;
+	return finish(ctx, "import", &k, &a->labels, made.id ? &made : NULL, e);
 }
 
 static const struct opt import_opts[] = {
 	OSTR(import_args, name, 0, "name", "Name of the key, for people. Default: that of the file."),
-	OSTR(import_args, engine, 0, "engine", "Where it goes. Default: the default engine."),
+	OSTR(import_args, engine, 0, "engine", "Where it goes, or where it is. Default: the default engine; of a URI, the one that has it."),
+	OFLAG(import_args, replica, 0, "The key is here already: a second engine gets it, to sign when the first one fails."),
 	LABEL_OPTS(import_args),
 	OEND
 };
-static const struct operand import_operands[] = { PARAM(import_args, file, "file",
-							"The key: PEM or DER, or - for standard input."), OEND };
+static const struct operand import_operands[] = {
+	PARAM(import_args, file, "file|uri",
+	      "The key: PEM or DER, or - for standard input; or the URI of a key that is in an engine already, or with --engine "
+	      "the name that it has there."), OEND
+};
 
 const struct cmd key_import_cmd = {
 	.name = "import", .brief = "Bring a key into an engine", .opts = import_opts, .operands = import_operands,
 	.argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE, .run = run_import, .type = &key_type,
 	.doc = "Reads PKCS#1, PKCS#8 (encrypted too), SEC1 and PKCS#12. A public key is recorded to verify with. The "
 	       "passphrase of the file comes from --passphrase-file, --passphrase-fd, LAMASSU_IMPORT_PASSPHRASE, "
-	       "LAMASSU_PASSPHRASE or a prompt.",
-	.example = "lamassu kms key import old-ca.p12 --name old-ca"
+	       "LAMASSU_PASSPHRASE or a prompt.\n\n"
+	       "A key that is in an engine, made by any other program, gets a record here by its URI and stays where it is: "
+	       "pkcs11:object=LABEL, awskms:ALIAS, azurekv:NAME, vault:NAME, or a plain name with --engine. One that has a record already, in another engine, "
+	       "gets a replica.",
+	.example = "lamassu kms key import old-ca.p12 --name old-ca\n"
+		   "lamassu kms key import 'pkcs11:token=prod;object=issuing-ca' --name issuing"
+};
+
+/* --- move --- */
+
+struct move_args {
+	const char *key, *to;
+	bool keep;
+};
+
+static int run_move(struct ctx *ctx, void *args, struct err *e)
+{
+	const struct move_args *a = args;
+	struct key k, old, made;
+	int64_t gone_at;
+
+	if (keys_resolve(ctx, a->key, &k, e) != 0 || keys_move(ctx, &k, a->to, a->keep, &old, &made, e) != 0)
+		return -1;
+	if (key_commit_names(ctx, "move", &k, e) != 0) {
+		if (made.id)
+			keys_abandon(ctx, &made);
+		return -1;
+	}
+	gone_at = a->keep || ctx->dry_run ? 0 : keys_destroy(ctx, &old);
+	if (gone_at)
+		ctx_warn(ctx, "key %s: engine %s keeps its private part until %s", a->key, old.engine_id,
+			 tm_format(ctx->arena, gone_at));
+	return key_print(ctx, &k, e);
+}
+
+static const struct opt move_opts[] = {
+	OSTR(move_args, to, 0, "engine", "The engine that it goes to.", .flags = O_REQ),
+	OFLAG(move_args, keep, 0, "Leave it in its old engine too, as a replica that signs when the new one fails."),
+	OEND
+};
+static const struct operand move_operands[] = { PARAM(move_args, key, "key", "The key: id, alias, name or URI."), OEND };
+
+const struct cmd key_move_cmd = {
+	.name = "move", .brief = "Move a key to another engine", .opts = move_opts, .operands = move_operands,
+	.argsize = sizeof(struct move_args), .needs = NEED_STATE | NEED_WRITE, .run = run_move, .type = &key_type,
+	.doc = "The key is imported into the other engine, which proves it with a signature; then record and authorities name "
+	       "that engine, in one commit, and the old one deletes it. Keys of hardware modules and key services cannot leave "
+	       "them: that is refused before anything happens. A replica that is in the other engine already takes the first "
+	       "place.",
+	.example = "lamassu kms key move issuing-ca --to hsm"
 };

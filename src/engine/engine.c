@@ -187,6 +187,19 @@ const char *engine_default_id(struct ctx *ctx)
 	return es->n == 1 ? es->v[0].engine.doc->id : NULL;
 }
 
+const struct engine_ops *engine_ops_of(struct ctx *ctx, const char *id)
+{
+	const struct engines *es = ctx->engines;
+
+	for (size_t i = 0; es && id && i < es->n; i++) {
+		const struct engine_doc *doc = es->v[i].engine.doc;
+
+		if (strcmp(doc->id, id) == 0)
+			return doc->type ? engine_kind(doc->type) : NULL;
+	}
+	return NULL;
+}
+
 int engine_security_level(const struct engine_doc *doc)
 {
 	const struct engine_ops *ops = doc->type ? engine_kind(doc->type) : NULL;

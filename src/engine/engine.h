@@ -74,8 +74,9 @@ struct engine_ops { /* a place that signs */
 	int (*destroy)(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *);
 	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const struct keyref *, struct err *), void *arg,
 		    struct err *);
-	/* The three below may be NULL. A key by a name of the engine's own (label, alias, ARN, path, PKCS#11 URI), made by
-	 * anybody; ERR_NOT_FOUND, or ERR_USAGE when it names several. */
+	/* The three below may be NULL. A key by a name of the engine's own (label, alias, ARN, path; what follows the colon of
+	 * its URI, but PKCS#11 URIs whole), made by anybody; ERR_NOT_FOUND, also where the name belongs to another region or
+	 * vault, or ERR_USAGE when it names several. */
 	int (*find)(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *);
 	int (*state)(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *);
 	int (*annotate)(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *);
@@ -125,6 +126,8 @@ int engine_get(struct ctx *, const char *id, struct engine **ret, struct err *) 
 /* Opens an engine that will be needed after a commit, when it is too late to become lamassu-net. Its failure shows when it is used. */
 void engine_ready(struct ctx *, const char *id);
 const char *engine_default_id(struct ctx *); /* NULL: there is none */
+/* The kind of an engine by its document alone, without opening it; NULL when there is no such engine or kind. */
+const struct engine_ops *engine_ops_of(struct ctx *, const char *id);
 int engine_security_level(const struct engine_doc *); /* kind's, or lower where the document says so */
 /* Checks a document against its kind: config fields, references instead of secrets, security level. */
 int engine_doc_check(struct arena *, struct engine_doc *, struct err *) NODISCARD;
@@ -143,15 +146,18 @@ int engine_generate(struct ctx *, const char *engine_id, const struct keytype *,
 int engine_import(struct ctx *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret,
 		  struct err *) NODISCARD;
 int engine_destroy(struct ctx *, const struct key *, int64_t *ret_gone_at, struct err *) NODISCARD;
-/* What the engine says of the key; KEY_USABLE where an engine knows no states. */
+/* What the engine says of the key; KEY_USABLE where an engine knows no states, which is not opened then. */
 int engine_key_state(struct ctx *, const struct key *, struct key_state *ret, struct err *) NODISCARD;
+/* Whether it does show names, so that the next one has something to do: opens it, which must be before anything is written. */
+bool engine_annotates(struct ctx *, const struct key *);
 /* Shows name, aliases and tags in the engine; nothing where it cannot. */
 int engine_annotate(struct ctx *, const struct key *, struct err *) NODISCARD;
 /* A record for a key that is in the engine already, made by anybody: `name` as for engine_ops.find. */
 int engine_adopt(struct ctx *, const char *engine_id, const char *name, struct key *ret, struct err *) NODISCARD;
-/* Every key in the engine that is fit to sign; the record is as engine_adopt would make it. */
-int engine_each(struct ctx *, const char *engine_id, int (*cb)(void *, const struct key *, struct err *), void *arg,
-		struct err *) NODISCARD;
+/* Every key in the engine that is fit to sign, but those whose handle is in `known`; the record is as engine_adopt would make
+ * it. */
+int engine_each(struct ctx *, const char *engine_id, const struct strv *known, int (*cb)(void *, const struct key *, struct err *),
+		void *arg, struct err *) NODISCARD;
 /* Creates, signs with, verifies and deletes a throw-away key of every type that the engine supports; cb once per
  * type. */
 struct engine_test_row {

@@ -108,13 +108,30 @@ int engine_destroy(struct ctx *ctx, const struct key *k, int64_t *ret_gone_at, s
 
 int engine_key_state(struct ctx *ctx, const struct key *k, struct key_state *ret, struct err *e)
 {
+	const struct engine_ops *ops = engine_ops_of(ctx, k->engine_id);
 	struct keyref ref;
 	struct engine *en;
 
+	*ret = (struct key_state){ .standing = KEY_USABLE };
+	if (ops && !ops->state)
+		return 0;
 	if (place(ctx, k, &en, &ref, e) != 0)
 		return -1;
-	*ret = (struct key_state){ .standing = KEY_USABLE };
-	return en->ops->state && en->ops->state(ctx, en, &ref, ret, e) != 0 ? err_ctx(e, "engine %s", en->doc->id) : 0;
+	return ops->state(ctx, en, &ref, ret, e) != 0 ? err_ctx(e, "engine %s", en->doc->id) : 0;
+}
+
+bool engine_annotates(struct ctx *ctx, const struct key *k)
+{
+	const struct engine_ops *ops = k->has_private_key ? engine_ops_of(ctx, k->engine_id) : NULL;
+	struct err why = { 0 };
+	struct engine *en;
+
+	if (!ops || !ops->annotate)
+		return false;
+	if (engine_get(ctx, k->engine_id, &en, &why) == 0)
+		return true;
+	ctx_warn(ctx, "its names are not shown there: %s", why.msg);
+	return false;
 }
 
 int engine_annotate(struct ctx *ctx, const struct key *k, struct err *e)
@@ -161,6 +178,7 @@ int engine_adopt(struct ctx *ctx, const char *engine_id, const char *name, struc
 struct walk {
 	struct ctx *ctx;
 	struct engine *engine;
+	const struct strv *known;
 	int (*cb)(void *, const struct key *, struct err *);
 	void *arg;
 };
@@ -171,16 +189,19 @@ static int each_ref(void *arg, const struct keyref *ref, struct err *e)
 	struct err unfit = { 0 };
 	struct key k;
 
+	for (size_t i = 0; i < w->known->n; i++)
+		if (strcmp(w->known->v[i], ref->handle) == 0)
+			return 0;
 	if (record_of(w->ctx, w->engine, ref, &k, &unfit) == 0)
 		return w->cb(w->arg, &k, e);
 	ctx_warn(w->ctx, "engine %s: key %s is left out: %s", w->engine->doc->id, ref->label ? ref->label : ref->handle, unfit.msg);
 	return 0;
 }
 
-int engine_each(struct ctx *ctx, const char *engine_id, int (*cb)(void *, const struct key *, struct err *), void *arg,
-		struct err *e)
+int engine_each(struct ctx *ctx, const char *engine_id, const struct strv *known,
+		int (*cb)(void *, const struct key *, struct err *), void *arg, struct err *e)
 {
-	struct walk w = { .ctx = ctx, .cb = cb, .arg = arg };
+	struct walk w = { .ctx = ctx, .known = known, .cb = cb, .arg = arg };
 
 	if (engine_get(ctx, engine_id, &w.engine, e) != 0)
 		return -1;

@@ -174,5 +174,5 @@ static const char *const software_aka[] = { "GOLANG", "FILESYSTEM", NULL };
 
 const struct engine_ops software_engine = {
 	.kind = "SOFTWARE", .aka = software_aka, .provider = "Software", .security_level = 0, .config = &software_type,
-	.store = &file_store, SEALED_OPS
+	.store = &file_store, .find = sealed_find, SEALED_OPS
 };

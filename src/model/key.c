@@ -45,6 +45,11 @@ static const struct field key_fields[] = {
 	STR(key, security_level, "Protection of the engine: SL0 software, SL1 cloud module, SL2 hardware module.",
 	    .flags = F_OUT | F_COL),
 	STR(key, pkcs11_uri, "The key as an RFC 7512 URI.", .flags = F_OUT),
+	BOOL(key, recorded, "Whether there is a record of it here; false for a key that is in an engine only.",
+	     .flags = F_OUT | F_SHOW0),
+	STR(key, state, "What its engine says of it, where it knows states: usable, disabled, deleting or gone.",
+	    .flags = F_OUT),
+	TIME(key, gone_at, "When the engine will have deleted it for good.", .flags = F_OUT),
 	END
 };
 

@@ -28,5 +28,8 @@ struct key {
 	char *strength;        /* HIGH, MEDIUM, LOW (K10) */
 	char *security_level;  /* SL0 … */
 	char *pkcs11_uri;      /* RFC 7512 */
+	bool recorded;         /* false: in an engine, but without a record here */
+	char *state;           /* what the engine says: usable, disabled, deleting, gone */
+	int64_t gone_at;       /* deleting: when it will be gone */
 };
 extern const struct schema key_type, key_binding_type;

@@ -19,7 +19,7 @@ int ca_order_key(struct ctx *ctx, const struct ca_order *o, struct key *ret, boo
 	*ret_new = o->key == NULL;
 	if (o->key == NULL)
 		return keys_create(ctx, o->engine, o->keytype, o->id, ret, e);
-	if (keys_resolve(ctx, o->key, ret, e) != 0)
+	if (keys_take(ctx, o->key, o->engine, ret, e) != 0)
 		return -1;
 	if (!ret->has_private_key)
 		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here", text_escape(ctx->arena, bytes_of(o->key)));

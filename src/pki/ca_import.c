@@ -266,7 +266,7 @@ static int named_key(struct importing *m, EVP_PKEY **ret, struct err *e)
 
 	if (ref == NULL)
 		return 0;
-	if (keys_resolve(m->ctx, ref, &m->rec, e) != 0)
+	if (keys_take(m->ctx, ref, m->in->engine, &m->rec, e) != 0)
 		return -1;
 	if (!m->rec.has_private_key)
 		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here", text_escape(m->ctx->arena, bytes_of(ref)));

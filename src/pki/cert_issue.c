@@ -30,7 +30,7 @@ static int take_key(struct ctx *ctx, const struct cert_order *o, const char *nam
 		*ret_pub = m->private_key;
 		return 0;
 	}
-	if (o->key ? keys_resolve(ctx, o->key, &m->key, e) != 0 : keys_create(ctx, o->engine, o->keytype, name, &m->key, e) != 0)
+	if (o->key ? keys_take(ctx, o->key, o->engine, &m->key, e) != 0 : keys_create(ctx, o->engine, o->keytype, name, &m->key, e) != 0)
 		return -1;
 	m->key_is_new = o->key == NULL;
 	return key_from_public_pem(bytes_of(m->key.public_key), ret_pub, e);

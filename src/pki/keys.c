@@ -26,14 +26,21 @@ bool keys_have(struct ctx *ctx, const char *key_id)
 	return state_has(ctx->state, &key_type, key_id);
 }
 
-bool keys_is_in(const struct key *k, const char *engine_id)
+const char *keys_handle_in(const struct key *k, const char *engine_id)
 {
 	size_t n = strlen(engine_id);
 
+	if (k->has_private_key && k->engine_id && strcmp(k->engine_id, engine_id) == 0)
+		return k->handle;
 	for (size_t i = 0; i < k->replicas.n; i++)
 		if (strncmp(k->replicas.v[i], engine_id, n) == 0 && k->replicas.v[i][n] == ':')
-			return true;
-	return k->has_private_key && k->engine_id && strcmp(k->engine_id, engine_id) == 0;
+			return k->replicas.v[i] + n + 1;
+	return NULL;
+}
+
+bool keys_is_in(const struct key *k, const char *engine_id)
+{
+	return keys_handle_in(k, engine_id) != NULL;
 }
 
 int keys_all(struct ctx *ctx, struct key **ret, size_t *ret_n, struct err *e)
@@ -71,14 +78,9 @@ int keys_create(struct ctx *ctx, const char *engine_id, const struct keytype *ty
 
 void keys_abandon(struct ctx *ctx, const struct key *k)
 {
-	struct err e = { 0 };
-	int64_t gone_at = 0;
+	int64_t gone_at = k->has_private_key ? keys_destroy(ctx, k) : 0;
 
-	if (!k->has_private_key)
-		return;
-	if (engine_destroy(ctx, k, &gone_at, &e) != 0 && e.code != ERR_NOT_FOUND)
-		ctx_warn(ctx, "key %s: its private part stays in the engine: %s", shown(k), e.msg);
-	else if (gone_at)
+	if (gone_at)
 		ctx_warn(ctx, "key %s: engine %s deletes its private part on %s, until when it can be kept there", shown(k),
 			 k->engine_id, tm_format(ctx->arena, gone_at));
 }
@@ -327,5 +329,11 @@ int keys_tag(struct ctx *ctx, struct key *k, const char *tag, bool remove, struc
 		list_remove(&k->tags, tag);
 	else if (!list_has(&k->tags, tag))
 		list_add(ctx->arena, &k->tags, tag);
+	return keys_put(ctx, k, e);
+}
+
+int keys_add_replica(struct ctx *ctx, struct key *k, const char *engine_id, const char *handle, struct err *e)
+{
+	list_add(ctx->arena, &k->replicas, arena_printf(ctx->arena, "%s:%s", engine_id, handle));
 	return keys_put(ctx, k, e);
 }
