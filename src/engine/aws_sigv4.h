@@ -8,6 +8,7 @@ struct aws_keys {
 	const char *access, *secret;
 	const char *token; /* of a session; NULL: none */
 	int64_t expires;   /* 0: never */
+	const char *source; /* for people: "the environment" */
 };
 
 struct sigv4 { /* what is signed */

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "engine/aws.h"
 #include "engine/azure.h"
 #ifdef WITH_P11
 #include "engine/pkcs11.h"
@@ -21,6 +22,8 @@ const struct engine_ops *const engine_kinds[] = {
 #ifdef WITH_P11
 	&pkcs11_engine,
 #endif
+	&aws_kms_engine,
+	&aws_sm_engine,
 	&vault_kv_engine,
 	&azure_engine,
 	NULL

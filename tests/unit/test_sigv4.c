@@ -70,7 +70,7 @@ static const struct vector suite[] = {
 
 static void published(const struct vector *v)
 {
-	const struct aws_keys keys = { "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", NULL, 0 };
+	const struct aws_keys keys = { .access = "AKIDEXAMPLE", .secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY" };
 	struct net_header headers[6] = { { "X-Amz-Date", "20150830T123600Z" }, { "Host", "example.amazonaws.com" } };
 	struct sigv4 r = { .method = v->method, .path = v->path, .query = v->query, .headers = headers, .nheaders = 2,
 			   .body = bytes_of(v->body), .region = "us-east-1", .service = "service", .when = 1440938160 };
@@ -103,7 +103,7 @@ static bool random_one(char *line)
 
 	for (size_t i = 0; i < FIELDS; i++)
 		f[i] = field(&line);
-	struct aws_keys keys = { f[ACCESS], f[SECRET], NULL, 0 };
+	struct aws_keys keys = { .access = f[ACCESS], .secret = f[SECRET] };
 	struct sigv4 r = { .region = f[REGION], .service = f[SERVICE], .method = f[METHOD], .path = f[PATH], .query = f[QUERY],
 			   .body = bytes_of(f[BODY]), .headers = headers };
 	if (tm_parse(arena_printf(arena, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", f[DATE], f[DATE] + 4, f[DATE] + 6, f[DATE] + 9,
