@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
+#include "model/device.h"
 #include "model/dms.h"
 #include "model/engine.h"
 #include "model/key.h"
@@ -17,7 +18,7 @@ static const struct schema *const ca_types[] = { &ca_type, &ca_create_type, NULL
 static const struct schema *const key_types[] = { &key_type, NULL };
 static const struct schema *const engine_types[] = { &engine_type, NULL };
 static const struct schema *const dms_types[] = { &dms_type, NULL };
-static const struct schema *const ledger_types[] = { &certrec_type, &revocation_type, &crlrec_type, &metachange_type, NULL };
+static const struct schema *const ledger_types[] = { &certrec_type, &revocation_type, &crlrec_type, &metachange_type, &device_entry_type, NULL };
 
 /* Settings of the kinds of engine. */
 static const struct schema *engine_config(size_t i)
@@ -97,7 +98,7 @@ const struct record_page manual_records[] = {
 		.doc = "The ledger is a branch that is never checked out. Each file in it is one entry, written once and never "
 		       "changed: issued/ a certificate in PEM, after a head that is the first record below; revoked/ a "
 		       "revocation, a hold or its release; crls/ a CRL that was made, with the CRL itself in PEM up to "
-		       "256 KiB; meta/ a change of metadata. State is what the entries add up to. Fields marked as computed are "
+		       "256 KiB; meta/ a change of metadata; devices/ what happened to a device. State is what the entries add up to. Fields marked as computed are "
 		       "shown but not stored.",
 		.example = "git show ledger:issued/00/00/00/5f3a09c2b7d14e60.pem | openssl x509 -noout -text",
 		.types = ledger_types,

@@ -224,6 +224,22 @@ int any_unset(struct arena *a, const char *json, const char *key, char **ret, st
 	return 0;
 }
 
+int any_merge(struct arena *a, const char *json, const char *patch, char **ret, struct err *e)
+{
+	struct node map, changes, out = { .kind = NODE_MAP };
+
+	if (parse_object(a, json, &map, e) != 0 || parse_object(a, patch, &changes, e) != 0)
+		return -1;
+	for (size_t i = 0; i < map.n; i += 2)
+		if (!node_find(&changes, map.items[i].text))
+			node_add(a, &out, map.items[i].text, map.items[i + 1]);
+	for (size_t i = 0; i < changes.n; i += 2)
+		if (!node_is_null(&changes.items[i + 1]))
+			node_add(a, &out, changes.items[i].text, changes.items[i + 1]);
+	*ret = print(a, &out);
+	return 0;
+}
+
 char *any_get(struct arena *a, const char *json, const char *key)
 {
 	struct err ignored = { 0 };

@@ -126,6 +126,8 @@ char *schema_path(struct arena *, const struct schema *, const char *id);
 /* F_ANY text: small edits on a JSON object. `json` NULL means {}. value is JSON, or taken as a string when it is not. */
 int any_set(struct arena *, const char *json, const char *key, const char *value, char **ret, struct err *) NODISCARD;
 int any_unset(struct arena *, const char *json, const char *key, char **ret, struct err *) NODISCARD;
+/* Members of `patch` replace those of the same name; null removes (RFC 7396, of the first level). */
+int any_merge(struct arena *, const char *json, const char *patch, char **ret, struct err *) NODISCARD;
 /* The member `key` of an object: strings without quotes, all else as JSON; NULL if absent. */
 char *any_get(struct arena *, const char *json, const char *key);
 /* Calls cb for each member of an object. */

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "base/tm.h"
+#include "model/device.h"
 #include "model/ledger_records.h"
 
 struct line {
@@ -242,14 +243,33 @@ int entry_load(struct arena *a, const struct schema *sc, const char *file, struc
 	return rec_load(a, sc, file, (struct bytes){ text.p, n }, rec, e);
 }
 
-int entry_check_name(const char *path, const char *serial, struct err *e)
+char *entry_device_label(struct arena *a, const char *id)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *label = arena_alloc(a, 3 * strlen(id) + 1, 1), *to = label;
+
+	for (; *id; id++) {
+		unsigned char c = (unsigned char)*id;
+
+		if (is_letter(*id) || c == '-' || c == '_') {
+			*to++ = *id;
+		} else {
+			*to++ = '%';
+			*to++ = hex[c >> 4];
+			*to++ = hex[c & 15];
+		}
+	}
+	return label;
+}
+
+int entry_check_name(const char *path, const char *label, struct err *e)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	size_t n = strlen(serial);
+	size_t n = strlen(label);
 
-	if (strncmp(name, serial, n) == 0 && name[n] == '.')
+	if (strncmp(name, label, n) == 0 && name[n] == '.')
 		return 0;
-	return err_set(e, ERR_INVALID, "%s: the name does not begin with the serial number %s", path, serial);
+	return err_set(e, ERR_INVALID, "%s: the name does not begin with %s", path, label);
 }
 
 int entry_check(struct arena *a, const char *path, struct bytes text, struct err *e)
@@ -259,6 +279,7 @@ int entry_check(struct arena *a, const char *path, struct bytes text, struct err
 	struct certrec cert;
 	struct crlrec crl;
 	struct metachange change;
+	struct device_entry device;
 	struct bytes body;
 
 	if (text_has_prefix(path, "issued/")) {
@@ -270,6 +291,9 @@ int entry_check(struct arena *a, const char *path, struct bytes text, struct err
 	if (text_has_prefix(path, "revoked/"))
 		return entry_load(a, &revocation_type, path, text, &revocation, NULL, e) != 0
 			       ? -1 : entry_check_name(path, revocation.serial_number, e);
+	if (text_has_prefix(path, "devices/"))
+		return entry_load(a, &device_entry_type, path, text, &device, NULL, e) != 0
+			       ? -1 : entry_check_name(path, entry_device_label(a, device.device), e);
 	if (text_has_prefix(path, "crls/"))
 		return entry_load(a, &crlrec_type, path, text, &crl, NULL, e);
 	if (text_has_prefix(path, "meta/"))

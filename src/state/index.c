@@ -33,6 +33,10 @@ static const char *const statements[ST_N] = {
 	[ST_CHANGES] = "SELECT key, value FROM change WHERE serial = ?1 AND ca = ?2 ORDER BY time, name, path",
 	[ST_METADATA] = "SELECT id, coalesce(head_metadata, metadata) FROM cert WHERE serial_number = ?1 AND ca = ?2",
 	[ST_METADATA_SET] = "UPDATE cert SET head_metadata = coalesce(head_metadata, metadata, '{}'), metadata = ?2 WHERE id = ?1",
+	[ST_DEVICE_DROP] = "DELETE FROM device WHERE device = ?1",
+	[ST_DEVICE_SLOT] = "SELECT lower(hex(serial_number)), ca, not_after, status FROM cert "
+			   "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) ORDER BY not_before DESC, serial_number DESC",
+	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device IS NOT NULL",
 	[ST_REVOKED_EACH] = "SELECT serial, state, reason, time, invalidity, not_after, changed, \"partition\" FROM revoked "
 			    "WHERE ca = ?1 AND state > 0 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
 	[ST_REVOKED_ONE] = "SELECT serial, state, reason, time, invalidity, not_after, changed, \"partition\" FROM revoked "
@@ -306,6 +310,7 @@ static int begin_write(struct index *ix, struct err *e)
 		return -1;
 	ix->have_revoked = any_row(ix, "SELECT 1 FROM revocation LIMIT 1");
 	ix->have_changes = any_row(ix, "SELECT 1 FROM change LIMIT 1");
+	ix->have_devices = any_row(ix, "SELECT 1 FROM device_entry LIMIT 1");
 	ix->fresh = false;
 	ix->keyless = !any_row(ix, "SELECT 1 FROM sqlite_master WHERE name = 'cert_key'");
 	return 0;

@@ -1,4 +1,5 @@
 #pragma once
+#include "model/device.h"
 #include "model/ledger_records.h"
 #include "rec/query.h"
 #include "state/ledger.h"
@@ -46,10 +47,30 @@ struct cert_ref {
 };
 /* At most 8 matches. */
 int index_find(struct index *, struct arena *, const struct cert_ref *, int64_t now, struct certrec **ret, size_t *ret_n, struct err *) NODISCARD;
+/* What a query is about. */
+struct dms_deltas {
+	const char *dms;
+	struct device_deltas deltas;
+};
+struct query_target {
+	bool devices;                    /* else certificates */
+	const struct dms_deltas *deltas; /* of devices; a device manager that is not listed has DEVICE_DELTAS_DEFAULT */
+	size_t ndeltas;
+};
 /* Row ids in the query's order; *ret_more: there are more than the page holds. */
-int index_query(struct index *, struct arena *, const struct query *, int64_t now, int64_t **ret, size_t *ret_n, bool *ret_more,
+int index_query(struct index *, struct arena *, const struct query_target *, const struct query *, int64_t now, int64_t **ret, size_t *ret_n, bool *ret_more,
 		struct err *) NODISCARD;
 int index_get(struct index *, struct arena *, int64_t id, int64_t now, struct certrec *ret, struct err *) NODISCARD;
+/* Devices; the caller sets the status. */
+int index_find_device(struct index *, struct arena *, const char *id, bool *ret_found, struct device *ret, struct err *) NODISCARD;
+int index_get_device(struct index *, struct arena *, int64_t row, struct device *ret, struct err *) NODISCARD;
+int index_device_entries(struct index *, struct arena *, const char *id, struct device_entry **ret, size_t *ret_n, struct err *) NODISCARD;
+/* In the order of versions; `since` as in struct device. */
+int index_device_certs(struct index *, struct arena *, const char *id, int64_t since, int64_t now, struct certrec **ret, size_t *ret_n,
+		       struct err *) NODISCARD;
+/* How many devices that pass the filters have each status. */
+int index_device_count(struct index *, struct arena *, const struct query_target *, const struct query *, int64_t now,
+		       int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;
 /* `only`: sorted serials in hex, n of them; NULL: all. With it, released holds are rows too. */
 int index_each_revoked(struct index *, const char *ca, int64_t expired_before, const struct strv *only,
 		       int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;

@@ -5,15 +5,18 @@
 #include "state/index_sql.h"
 
 static const struct {
-	const char *what, *columns, *from; /* columns NULL: those of the certificate table */
+	const char *what, *columns, *from;
+	const struct table *table; /* its columns come after those */
 } walks[] = {
-	{ "certificate", NULL, "cert ORDER BY serial_number, ca, fingerprint" },
-	{ "revocation entry", "path, *", "revocation ORDER BY name, path" },
-	{ "revocation", "lower(hex(serial)), *", "revoked ORDER BY ca, serial" },
+	{ "certificate", "lower(hex(serial_number))", "cert ORDER BY serial_number, ca, fingerprint", &cert_table },
+	{ "device", "device", "device ORDER BY device", &device_table },
+	{ "device entry", "path", "device_entry ORDER BY path", &device_entry_table },
+	{ "revocation entry", "path, *", "revocation ORDER BY name, path", NULL },
+	{ "revocation", "lower(hex(serial)), *", "revoked ORDER BY ca, serial", NULL },
 	{ "CRL record", "path, ca, scope, number, base_number, this_update, next_update, sha256, ledger_commit, entries, stored",
-	  "crl ORDER BY path" },
-	{ "metadata entry", "path, *", "change ORDER BY name, path" },
-	{ "bad entry", "*", "bad ORDER BY path" },
+	  "crl ORDER BY path", NULL },
+	{ "metadata entry", "path, *", "change ORDER BY name, path", NULL },
+	{ "bad entry", "*", "bad ORDER BY path", NULL },
 };
 
 static bool same_value(sqlite3_stmt *x, sqlite3_stmt *y, int i)
@@ -54,14 +57,17 @@ static int walk(struct index *ix, sqlite3_stmt *x, struct index *fresh, sqlite3_
 
 static int compare(struct index *ix, struct index *fresh, struct err *e)
 {
-	SCOPED_BUF columns = buf_init(BUF_TEXT);
-
-	buf_puts(&columns, "lower(hex(serial_number)), ");
-	index_columns(&cert_table, &columns);
 	for (size_t i = 0; i < COUNT(walks); i++) {
 		AUTO(sqlite3_stmt) *x = NULL, *y = NULL;
-		char *sql = arena_printf(ix->arena, "SELECT %s FROM %s", walks[i].columns ? walks[i].columns : buf_str(&columns),
-					 walks[i].from);
+		SCOPED_BUF columns = buf_init(BUF_TEXT);
+		char *sql;
+
+		buf_puts(&columns, walks[i].columns);
+		if (walks[i].table) {
+			buf_puts(&columns, ", ");
+			index_columns(walks[i].table, &columns);
+		}
+		sql = arena_printf(ix->arena, "SELECT %s FROM %s", buf_str(&columns), walks[i].from);
 
 		if (sqlite3_prepare_v2(ix->db, sql, -1, &x, NULL) != SQLITE_OK)
 			return index_fail(ix, e);

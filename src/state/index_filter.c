@@ -11,40 +11,52 @@ enum { MAX_ITEMS = 500, MAX_TRIGRAMS = 12 };
 
 /* --- fields --- */
 
-static const struct {
+struct alias {
 	const char *alias, *name;
-} aliases[] = {
+};
+static const struct alias cert_aliases[] = {
 	{ "serial", "serial_number" },	      { "valid_from", "not_before" },	     { "valid_to", "not_after" },
 	{ "expires", "not_after" },	      { "issued", "issued_at" },	     { "subject.common_name", "common_name" },
 	{ "issuer_meta.id", "ca" },	      { "issuer_metadata.id", "ca" },	     { "revocation_timestamp", "revoked_at" },
 	{ "reason", "revocation_reason" },    { "subject_key_id", "key_id" },	     { "profile_id", "profile" },
-	{ "issuance_profile_id", "profile" }, { "device_id", "device" },	     { "dms_id", "dms" },
+	{ "issuance_profile_id", "profile" }, { "device_id", "device" },	     { "dms_id", "dms" }, { NULL, NULL }
 };
+static const struct alias device_aliases[] = {
+	{ "id", "device" },	    { "dms_id", "dms" },	    { "dms_owner", "dms" },	    { "expires", "expiration_date" },
+	{ "created", "created_at" }, { "creation_timestamp", "created_at" }, { "identity.serial_number", "serial_number" },
+	{ "identity.ca", "ca" },    { "identity.expiration_date", "expiration_date" }, { "identity.active_version", "active_version" },
+	{ NULL, NULL }
+};
+static const struct column device_status_column = { .name = "status", .kind = COL_STATUS };
 
-const struct column *query_column(const char *name)
+const struct column *query_column(const struct table *t, const char *name)
 {
-	for (size_t i = 0; i < COUNT(aliases); i++)
-		if (strcmp(aliases[i].alias, name) == 0)
-			name = aliases[i].name;
-	for (size_t i = 0; i < cert_table.n; i++)
-		if (cert_table.columns[i].kind != COL_PATH && strcmp(cert_table.columns[i].name, name) == 0)
-			return &cert_table.columns[i];
+	for (const struct alias *a = t == &device_table ? device_aliases : cert_aliases; a->alias; a++)
+		if (strcmp(a->alias, name) == 0)
+			name = a->name;
+	if (t == &device_table && strcmp(name, device_status_column.name) == 0)
+		return &device_status_column;
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->columns[i].hidden && strcmp(t->columns[i].name, name) == 0)
+			return &t->columns[i];
 	return NULL;
 }
 
-int query_unknown_field(struct arena *a, const char *name, struct err *e)
+int query_unknown_field(struct builder *b, const char *name, struct err *e)
 {
 	SCOPED_BUF known = buf_init(600);
 	const char *names[64] = { NULL }, *near;
 	size_t n = 0;
 
-	for (size_t i = 0; i < cert_table.n && n < COUNT(names) - 1; i++)
-		if (cert_table.columns[i].kind != COL_PATH)
-			names[n++] = cert_table.columns[i].name;
+	if (b->table == &device_table)
+		names[n++] = device_status_column.name;
+	for (size_t i = 0; i < b->table->n && n < COUNT(names) - 1; i++)
+		if (!b->table->columns[i].hidden)
+			names[n++] = b->table == &device_table && i == 0 ? "id" : b->table->columns[i].name;
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
 	near = text_nearest(name, names);
-	return err_set(e, ERR_USAGE, "unknown field \"%s\"%s%s%s; known are %s, metadata.KEY", text_escape(a, bytes_of(name)),
+	return err_set(e, ERR_USAGE, "unknown field \"%s\"%s%s%s; known are %s, metadata.KEY", text_escape(b->a, bytes_of(name)),
 		       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", buf_str(&known));
 }
 
@@ -64,11 +76,13 @@ static const unsigned ops_of[] = {
 	[COL_TEXT] = OPS_SAME | OPS_ORDER | OPS_PART,
 	[COL_HEX] = OPS_SAME | OPS_ORDER | OPS_PART,
 	[COL_TIME] = BIT(OP_EQ) | BIT(OP_NE) | OPS_ORDER | BIT(OP_BF) | BIT(OP_AF),
+	[COL_WHEN] = BIT(OP_EQ) | BIT(OP_NE) | OPS_ORDER | BIT(OP_BF) | BIT(OP_AF),
 	[COL_INT] = OPS_SAME | OPS_ORDER,
 	[COL_BOOL] = BIT(OP_EQ) | BIT(OP_NE),
 	[COL_LIST] = OPS_SAME | OPS_PART,
 	[COL_REASON] = OPS_SAME,
 	[COL_STATE] = OPS_SAME,
+	[COL_STATUS] = OPS_SAME,
 };
 
 static int check_items(const struct filter *f, struct err *e)
@@ -121,7 +135,7 @@ static const char *param(struct builder *b, struct param p)
 	return arena_printf(b->a, "?%zu", b->nparams);
 }
 
-static const char *text_param(struct builder *b, const char *s)
+const char *query_text(struct builder *b, const char *s)
 {
 	return param(b, (struct param){ .text = s });
 }
@@ -180,7 +194,7 @@ static struct strv items_of(struct arena *a, const char *s)
 static const char *text_compare(struct builder *b, const char *x, const struct filter *f, const char *value)
 {
 	bool ic = f->ignore_case;
-	const char *p = text_param(b, ic ? lower(b->a, value) : value);
+	const char *p = query_text(b, ic ? lower(b->a, value) : value);
 	const char *in = ic ? arena_printf(b->a, "lower(%s)", x) : x;
 
 	switch (f->op) {
@@ -203,7 +217,7 @@ static const char *list_compare(struct builder *b, const char *x, const struct f
 {
 	bool ic = f->ignore_case, head = f->op == OP_EQ || f->op == OP_NE || f->op == OP_SW;
 	bool tail = f->op == OP_EQ || f->op == OP_NE || f->op == OP_EW, not = f->op == OP_NE || f->op == OP_NC;
-	const char *p = text_param(b, arena_printf(b->a, "%s%s%s", head ? "\n" : "", ic ? lower(b->a, value) : value, tail ? "\n" : ""));
+	const char *p = query_text(b, arena_printf(b->a, "%s%s%s", head ? "\n" : "", ic ? lower(b->a, value) : value, tail ? "\n" : ""));
 	const char *in = ic ? arena_printf(b->a, "lower(%s)", x) : x;
 
 	/* A line break before the first item lets each be found as "\nitem\n". */
@@ -282,7 +296,7 @@ static void match_words(struct builder *b, const struct column *c, const struct 
 		return;
 	query = trigrams(b->a, value);
 	if (query)
-		t->match = text_param(b, query);
+		t->match = query_text(b, query);
 }
 
 static void text_term(struct builder *b, const struct column *c, const struct filter *f, struct term *t)
@@ -381,7 +395,7 @@ static int number_term(struct builder *b, const struct column *c, const struct f
 		int64_t n = 0;
 		char *end = NULL;
 
-		if (c->kind == COL_TIME && query_time(value, b->now, &n, e) != 0)
+		if ((c->kind == COL_TIME || c->kind == COL_WHEN) && query_time(value, b->now, &n, e) != 0)
 			return err_ctx(e, "%s", f->field);
 		if (c->kind == COL_INT)
 			n = strtoll(value, &end, 10);
@@ -412,14 +426,22 @@ static int name_code(struct builder *b, const struct column *c, const struct fil
 			*ret = i;
 			return 0;
 		}
+	for (int i = 0; c->kind == COL_STATUS && device_status_names[i]; i++)
+		if (text_same_name(device_status_names[i], value)) {
+			*ret = i;
+			return 0;
+		}
 	return err_set(e, ERR_USAGE, "%s: unknown value \"%s\"; known are %s", f->field, text_escape(b->a, bytes_of(value)),
 		       c->kind == COL_STATE ? "ACTIVE, EXPIRED, REVOKED, HELD"
+		       : c->kind == COL_STATUS ? "NO_IDENTITY, ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED, REVOKED, DECOMMISSIONED"
 					    : "unspecified, key_compromise, ca_compromise, affiliation_changed, superseded, "
 					      "cessation_of_operation, certificate_hold, privilege_withdrawn, aa_compromise");
 }
 
 static const char *name_is(struct builder *b, const struct column *c, int code, struct term *t)
 {
+	if (c->kind == COL_STATUS)
+		return query_device_status(b, (enum device_status)code, t);
 	t->index = "cert_status";
 	t->drive = "status IS NOT NULL";
 	if (c->kind == COL_REASON)
@@ -469,7 +491,7 @@ static void sql_any_get(sqlite3_context *c, int n, sqlite3_value **v)
 
 static int metadata_term(struct builder *b, const struct filter *f, struct term *t, struct err *e)
 {
-	const char *key = text_param(b, f->field + strlen("metadata."));
+	const char *key = query_text(b, f->field + strlen("metadata."));
 
 	if (sqlite3_create_function_v2(b->ix->db, "any_get", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_any_get, NULL, NULL,
 				       NULL) != SQLITE_OK)
@@ -484,7 +506,7 @@ static int metadata_term(struct builder *b, const struct filter *f, struct term 
 
 int query_add(struct builder *b, const struct filter *f, struct err *e)
 {
-	const struct column *c = query_column(f->field);
+	const struct column *c = query_column(b->table, f->field);
 	struct term t = { 0 };
 
 	if (check_items(f, e) != 0)
@@ -493,14 +515,14 @@ int query_add(struct builder *b, const struct filter *f, struct err *e)
 		if (metadata_term(b, f, &t, e) != 0)
 			return -1;
 	} else if (!c) {
-		return query_unknown_field(b->a, f->field, e);
+		return query_unknown_field(b, f->field, e);
 	} else if (check_op(f->field, ops_of[c->kind], f->op, e) != 0) {
 		return -1;
 	} else if (c->kind == COL_TEXT || c->kind == COL_LIST) {
 		text_term(b, c, f, &t);
 	} else if (c->kind == COL_HEX) {
 		hex_term(b, c, f, &t);
-	} else if (c->kind == COL_STATE || c->kind == COL_REASON) {
+	} else if (c->kind == COL_STATE || c->kind == COL_REASON || c->kind == COL_STATUS) {
 		if (name_term(b, c, f, &t, e) != 0)
 			return -1;
 	} else if (number_term(b, c, f, &t, e) != 0) {

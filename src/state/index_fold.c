@@ -106,7 +106,9 @@ static int refold_state(struct index *ix, const char *serial, const char *ca, st
 		return r;
 	if (store_verdict(ix, serial, ca, &v, e) != 0)
 		return -1;
-	return ix->fresh ? 0 : mark_cert(ix, serial, ca, &v, e);
+	if (ix->fresh)
+		return 0;
+	return mark_cert(ix, serial, ca, &v, e) != 0 || (ix->have_devices && index_fold_device_of(ix, serial, ca, e) != 0) ? -1 : 0;
 }
 
 /* In the order of the certificates' rows: a hundred thousand random ones would be read and written one page each. */
@@ -315,6 +317,9 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 		return -1;
 	if (ix->have_revoked && !ix->fresh && refold_state(ix, r->serial_number, r->ca, e) != 0)
 		return -1;
+	if (ix->have_devices && !ix->fresh &&
+	    (index_fold_device(ix, r->device, e) != 0 || (row && index_fold_device(ix, old.device, e) != 0)))
+		return -1;
 	return ix->have_changes ? refold_metadata(ix, it->a, r->serial_number, r->ca, e) : 0;
 }
 
@@ -447,11 +452,29 @@ static int fold_change(struct index *ix, struct item *it, struct err *e)
 	return index_run(ix, s, e) != 0 || index_make_key(ix, e) != 0 ? -1 : refold_metadata(ix, it->a, serial, ca, e);
 }
 
+static int fold_device(struct index *ix, struct item *it, struct err *e)
+{
+	struct device_entry *d = it->rec;
+	sqlite3_stmt *s;
+
+	if (check_name(it, entry_device_label(it->a, d->device)) != 0)
+		return 0;
+	s = index_statement(ix, ST_DEVICE_ENTRY_ADD, e);
+	if (!s)
+		return -1;
+	d->path = arena_strdup(it->a, it->path);
+	for (size_t i = 0; i < device_entry_table.n; i++)
+		index_bind(s, (int)i + 1, &device_entry_table.columns[i], d);
+	ix->have_devices = true;
+	return index_run(ix, s, e) != 0 ? -1 : ix->fresh ? 0 : index_fold_device(ix, d->device, e);
+}
+
 static const struct kind kinds[] = {
 	{ "issued/", &certrec_type, fold_issued },
 	{ "revoked/", &revocation_type, fold_revoked },
 	{ "crls/", &crlrec_type, fold_crl },
 	{ "meta/", &metachange_type, fold_change },
+	{ "devices/", &device_entry_type, fold_device },
 };
 
 int index_fold_bad(struct index *ix, const char *path, const char *why, struct err *e)

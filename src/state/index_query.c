@@ -11,7 +11,7 @@ static int probe(struct builder *b, const struct term *t, int64_t *ret, struct e
 {
 	AUTO(sqlite3_stmt) *s = NULL;
 	const char *sql = t->drive && t->index
-		? arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM cert INDEXED BY %s WHERE %s LIMIT %d)", t->index, t->drive, FEW + 1)
+		? arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM %s INDEXED BY %s WHERE %s LIMIT %d)", b->table->name, t->index, t->drive, FEW + 1)
 		: arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH %s LIMIT %d)", t->match, FEW + 1);
 
 	if (sqlite3_prepare_v2(b->ix->db, sql, -1, &s, NULL) != SQLITE_OK)
@@ -65,11 +65,17 @@ static const struct order {
 	{ "cert_subject", { LEDGER_ORDER } },
 	{ "cert_common_name", { LEDGER_ORDER } },
 	{ NULL, { LEDGER_ORDER } },
+}, device_orders[] = {
+	{ "device_key", { NULL } },
+	{ "device_dms", { "device", NULL } },
+	{ "device_expires", { "device", NULL } },
+	{ "device_created", { "device", NULL } },
+	{ NULL, { "device", NULL } },
 };
 
-static const struct order *order_of(const struct column *c)
+static const struct order *order_of(const struct table *t, const struct column *c)
 {
-	const struct order *o = orders;
+	const struct order *o = t == &device_table ? device_orders : orders;
 
 	while (o->index && !(c->index && strcmp(c->index, o->index) == 0))
 		o++;
@@ -78,16 +84,16 @@ static const struct order *order_of(const struct column *c)
 
 static int write_sql(struct builder *b, const struct query *q, struct buf *out, struct err *e)
 {
-	const struct column *sort = query_column(q->sort_by ? q->sort_by : "issued_at");
+	const struct column *sort = query_column(b->table, q->sort_by ? q->sort_by : b->table->newest);
 	bool desc = q->sort_by ? q->desc : !q->desc, words = false; /* of its own accord, the newest first */
-	const struct order *order = sort ? order_of(sort) : NULL;
+	const struct order *order = sort ? order_of(b->table, sort) : NULL;
 	const struct term *driver;
 
 	if (!order)
-		return query_unknown_field(b->a, q->sort_by, e);
+		return query_unknown_field(b, q->sort_by, e);
 	if (choose_driver(b, &driver, &words, e) != 0)
 		return -1;
-	buf_puts(out, "SELECT id FROM cert");
+	buf_printf(out, "SELECT id FROM %s", b->table->name);
 	if (driver && !words)
 		buf_printf(out, " INDEXED BY %s", driver->index);
 	else if (!driver && order->index)
@@ -100,6 +106,8 @@ static int write_sql(struct builder *b, const struct query *q, struct buf *out, 
 		buf_printf(out, " AND id IN (SELECT rowid FROM words WHERE words MATCH %s)", driver->match);
 	if (sort->kind == COL_STATE)
 		buf_printf(out, " ORDER BY coalesce(status, not_after < %s)", query_int(b, b->now));
+	else if (sort->kind == COL_STATUS)
+		buf_printf(out, " ORDER BY %s", query_device_status_case(b));
 	else
 		buf_printf(out, " ORDER BY \"%s\"", sort->name);
 	buf_puts(out, desc ? " DESC" : "");
@@ -132,23 +140,68 @@ static int collect(struct builder *b, const struct query *q, const char *sql, in
 	return 0;
 }
 
-int index_query(struct index *ix, struct arena *a, const struct query *q, int64_t now, int64_t **ret, size_t *ret_n, bool *ret_more,
-		struct err *e)
+static int prepare(struct builder *b, struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now,
+		   struct err *e)
 {
-	struct builder b = { .a = a, .ix = ix, .now = now, .terms = arena_new_array(a, q->nfilters + 1, struct term) };
-	SCOPED_BUF sql = buf_init(BUF_TEXT);
-	int r = 0;
-
+	*b = (struct builder){ .a = a, .ix = ix, .target = t, .table = t->devices ? &device_table : &cert_table, .now = now,
+			       .terms = arena_new_array(a, q->nfilters + 1, struct term) };
 	if (q->nfilters > MAX_FILTERS)
 		return err_set(e, ERR_USAGE, "more than %d filters", MAX_FILTERS);
+	for (size_t i = 0; i < q->nfilters; i++)
+		if (query_add(b, &q->filters[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+int index_query(struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now, int64_t **ret,
+		size_t *ret_n, bool *ret_more, struct err *e)
+{
+	SCOPED_BUF sql = buf_init(BUF_TEXT);
+	struct builder b;
+	int r;
+
 	if (index_read_begin(ix, e) != 0)
 		return -1;
-	for (size_t i = 0; i < q->nfilters && r == 0; i++)
-		r = query_add(&b, &q->filters[i], e);
-	if (r == 0)
-		r = write_sql(&b, q, &sql, e);
-	if (r == 0)
-		r = collect(&b, q, buf_str(&sql), ret, ret_n, ret_more, e);
+	r = prepare(&b, ix, a, t, q, now, e) != 0 || write_sql(&b, q, &sql, e) != 0 ||
+	    collect(&b, q, buf_str(&sql), ret, ret_n, ret_more, e) != 0 ? -1 : 0;
+	index_read_end(ix);
+	return r;
+}
+
+static int count_rows(struct builder *b, int64_t ret[DEVICE_STATUSES], struct err *e)
+{
+	AUTO(sqlite3_stmt) *s = NULL;
+	SCOPED_BUF sql = buf_init(BUF_TEXT);
+	int r;
+
+	buf_printf(&sql, "SELECT %s AS s, count(*) FROM device", query_device_status_case(b));
+	if (b->nterms == 0)
+		buf_puts(&sql, " INDEXED BY device_state");
+	for (size_t i = 0; i < b->nterms; i++)
+		buf_printf(&sql, "%s(%s)", i ? " AND " : " WHERE ", b->terms[i].sql);
+	buf_puts(&sql, " GROUP BY s");
+	if (sqlite3_prepare_v2(b->ix->db, buf_str(&sql), -1, &s, NULL) != SQLITE_OK)
+		return index_fail(b->ix, e);
+	query_bind(b, s);
+	memset(ret, 0, DEVICE_STATUSES * sizeof(*ret));
+	while ((r = index_step(b->ix, s, e)) > 0) {
+		int status = sqlite3_column_int(s, 0);
+
+		if (status >= 0 && status < DEVICE_STATUSES)
+			ret[status] = sqlite3_column_int64(s, 1);
+	}
+	return r;
+}
+
+int index_device_count(struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now,
+		       int64_t ret[DEVICE_STATUSES], struct err *e)
+{
+	struct builder b;
+	int r;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	r = prepare(&b, ix, a, t, q, now, e) != 0 || count_rows(&b, ret, e) != 0 ? -1 : 0;
 	index_read_end(ix);
 	return r;
 }

@@ -15,6 +15,8 @@ struct term {
 struct builder {
 	struct arena *a;
 	struct index *ix;
+	const struct query_target *target;
+	const struct table *table;
 	int64_t now;
 	struct param *params;
 	size_t nparams;
@@ -22,8 +24,12 @@ struct builder {
 	size_t nterms;
 };
 
-const struct column *query_column(const char *name); /* aliases too; NULL: unknown */
-int query_unknown_field(struct arena *, const char *name, struct err *);
+const struct column *query_column(const struct table *, const char *name); /* aliases too; NULL: unknown */
+int query_unknown_field(struct builder *, const char *name, struct err *);
 int query_add(struct builder *, const struct filter *, struct err *) NODISCARD; /* appends to terms, which has room */
 const char *query_int(struct builder *, int64_t);                               /* "?N" */
+const char *query_text(struct builder *, const char *);
+/* index_device.c: the condition, and what may drive it; and the status as a number, for sorting and counting. */
+const char *query_device_status(struct builder *, enum device_status, struct term *);
+const char *query_device_status_case(struct builder *);
 void query_bind(const struct builder *, sqlite3_stmt *);

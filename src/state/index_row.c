@@ -8,6 +8,8 @@
 #include "state/index_sql.h"
 
 #define CERT(m, k, ...) { .name = #m, .kind = k, .off = offsetof(struct certrec, m), __VA_ARGS__ }
+#define DEVICE(nm, m, k, ...) { .name = nm, .kind = k, .off = offsetof(struct device, m), __VA_ARGS__ }
+#define ENTRY(m, k) { .name = #m, .kind = k, .off = offsetof(struct device_entry, m) }
 #define CRL(m, k) { .name = #m, .kind = k, .off = offsetof(struct crlrec, m) }
 
 static const struct column cert_columns[] = {
@@ -33,7 +35,7 @@ static const struct column cert_columns[] = {
 	CERT(batch, COL_TEXT, ),
 	CERT(partition, COL_INT, ),
 	CERT(metadata, COL_TEXT, ),
-	CERT(path, COL_PATH, ),
+	CERT(path, COL_PATH, .hidden = true),
 	/* Folded; a new row has none of them. */
 	CERT(status, COL_STATE, .index = "cert_status"),
 	CERT(revocation_reason, COL_REASON, ),
@@ -52,8 +54,44 @@ static const struct column crl_columns[] = {
 	CRL(stored, COL_BOOL),
 	CRL(path, COL_TEXT),
 };
-const struct table cert_table = { "cert", cert_columns, COUNT(cert_columns) };
-const struct table crl_table = { "crl", crl_columns, COUNT(crl_columns) };
+static const struct column device_columns[] = {
+	DEVICE("device", id, COL_TEXT, .index = "device_key"),
+	DEVICE("dms", dms, COL_TEXT, .index = "device_dms"),
+	DEVICE("alias", alias, COL_TEXT, ),
+	DEVICE("tags", tags, COL_LIST, ),
+	DEVICE("metadata", metadata, COL_TEXT, ),
+	DEVICE("icon", icon, COL_TEXT, ),
+	DEVICE("icon_color", icon_color, COL_TEXT, ),
+	DEVICE("blocked", blocked, COL_BOOL, ),
+	DEVICE("serial_number", identity.serial_number, COL_HEX, ),
+	DEVICE("ca", identity.ca, COL_TEXT, ),
+	DEVICE("expiration_date", identity.expiration_date, COL_WHEN, .index = "device_expires"),
+	DEVICE("active_version", identity.active_version, COL_INT, ),
+	DEVICE("created_at", created_at, COL_TIME, .index = "device_created"),
+	DEVICE("decommissioned_at", decommissioned_at, COL_WHEN, ),
+	DEVICE("state", state, COL_INT, .hidden = true),
+	DEVICE("since", since, COL_TIME, .hidden = true),
+};
+static const struct column device_entry_columns[] = {
+	ENTRY(device, COL_TEXT),
+	ENTRY(action, COL_ENUM),
+	ENTRY(time, COL_TIME),
+	ENTRY(seq, COL_INT),
+	ENTRY(actor, COL_TEXT),
+	ENTRY(reason, COL_TEXT),
+	ENTRY(type, COL_TEXT),
+	ENTRY(dms, COL_TEXT),
+	ENTRY(alias, COL_TEXT),
+	ENTRY(icon, COL_TEXT),
+	ENTRY(icon_color, COL_TEXT),
+	ENTRY(tags, COL_LIST),
+	ENTRY(metadata, COL_TEXT),
+	ENTRY(path, COL_TEXT),
+};
+const struct table cert_table = { "cert", cert_columns, COUNT(cert_columns), "issued_at" };
+const struct table crl_table = { "crl", crl_columns, COUNT(crl_columns), "this_update" };
+const struct table device_table = { "device", device_columns, COUNT(device_columns), "created_at" };
+const struct table device_entry_table = { "device_entry", device_entry_columns, COUNT(device_entry_columns), "time" };
 
 void index_columns(const struct table *t, struct buf *out)
 {
@@ -86,6 +124,17 @@ static char *update_of(struct arena *a, const struct table *t, const char *more)
 	return arena_strdup(a, buf_str(&b));
 }
 
+/* One row for each value of the first column. */
+static char *upsert_of(struct arena *a, const struct table *t)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+
+	buf_printf(&b, "%s ON CONFLICT(\"%s\") DO UPDATE SET ", insert_of(a, t), t->columns[0].name);
+	for (size_t i = 1; i < t->n; i++)
+		buf_printf(&b, "%s\"%s\" = excluded.\"%s\"", i > 1 ? ", " : "", t->columns[i].name, t->columns[i].name);
+	return arena_strdup(a, buf_str(&b));
+}
+
 static char *select_of(struct arena *a, const struct table *t, const char *tail)
 {
 	SCOPED_BUF b = buf_init(BUF_TEXT);
@@ -112,6 +161,11 @@ char *index_sql_of(struct index *ix, enum statement st)
 						 "AND fingerprint = ?1 AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
 		[ST_CERT_REQUEST] = { &cert_table, "INDEXED BY cert_request WHERE substr(request_sha256, 1, 8) = substr(?1, 1, 8) "
 						   "AND request_sha256 = ?1 AND ca = ?2 ORDER BY issued_at DESC, path DESC, serial_number DESC LIMIT 1" },
+		[ST_DEVICE_GET] = { &device_table, "WHERE id = ?1" },
+		[ST_DEVICE_FIND] = { &device_table, "WHERE device = ?1" },
+		[ST_DEVICE_ENTRIES] = { &device_entry_table, "WHERE device = ?1 ORDER BY time, seq, path" },
+		[ST_DEVICE_CERTS] = { &cert_table, "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) "
+						   "ORDER BY not_before, serial_number" },
 		[ST_CRL_LAST] = { &crl_table, "WHERE ca = ?1 AND scope = ?2 "
 					      "ORDER BY length(number) DESC, number DESC, path DESC LIMIT 1" },
 		[ST_CRLS] = { &crl_table, "WHERE ?1 IS NULL OR ca = ?1 ORDER BY ca, scope, length(number) DESC, number DESC, path DESC" },
@@ -123,6 +177,10 @@ char *index_sql_of(struct index *ix, enum statement st)
 		return update_of(ix->arena, &cert_table, "head_metadata = NULL");
 	if (st == ST_CRL_ADD)
 		return insert_of(ix->arena, &crl_table);
+	if (st == ST_DEVICE_ENTRY_ADD)
+		return insert_of(ix->arena, &device_entry_table);
+	if (st == ST_DEVICE_PUT)
+		return upsert_of(ix->arena, &device_table);
 	return selects[st].table ? select_of(ix->arena, selects[st].table, selects[st].tail) : NULL;
 }
 
@@ -158,7 +216,7 @@ static void bind_list(sqlite3_stmt *s, int at, const struct strv *v)
 {
 	SCOPED_BUF b = buf_init(BUF_BIG);
 
-	if (v->n == 0)
+	if (v->n == 0 && !v->set)
 		return;
 	for (size_t i = 0; i < v->n; i++) {
 		/* A line break inside an item shows as a space: the cache is for finding, the entry has the truth. */
@@ -196,12 +254,19 @@ void index_bind(sqlite3_stmt *s, int at, const struct column *c, const void *rec
 	case COL_HEX:
 		index_bind_hex(s, at, *(char *const *)(const void *)member);
 		break;
+	case COL_WHEN:
+		if (*(const int64_t *)(const void *)member == 0)
+			break;
+		/* fall through */
 	case COL_TIME:
 	case COL_INT:
 		sqlite3_bind_int64(s, at, *(const int64_t *)(const void *)member);
 		break;
 	case COL_BOOL:
 		sqlite3_bind_int(s, at, *(const bool *)(const void *)member);
+		break;
+	case COL_ENUM:
+		sqlite3_bind_int(s, at, *(const int *)(const void *)member);
 		break;
 	case COL_LIST:
 		bind_list(s, at, (const struct strv *)(const void *)member);
@@ -211,6 +276,7 @@ void index_bind(sqlite3_stmt *s, int at, const struct column *c, const void *rec
 		break;
 	case COL_STATE:
 	case COL_REASON:
+	case COL_STATUS:
 		break; /* NULL: folding sets them */
 	}
 }
@@ -239,7 +305,7 @@ static struct strv read_list(struct arena *a, sqlite3_stmt *s, int column)
 		v.v[v.n++] = arena_strndup(a, p, n);
 		p += n + (p[n] == '\n');
 	}
-	v.set = v.n > 0;
+	v.set = p != NULL;
 	return v;
 }
 
@@ -264,11 +330,17 @@ static void read_column(struct arena *a, sqlite3_stmt *s, int i, const struct co
 		*(char **)(void *)member = read_hex(a, s, i);
 		break;
 	case COL_TIME:
+	case COL_WHEN:
 	case COL_INT:
 		*(int64_t *)(void *)member = sqlite3_column_int64(s, i);
 		break;
 	case COL_BOOL:
 		*(bool *)(void *)member = sqlite3_column_int(s, i) != 0;
+		break;
+	case COL_ENUM:
+		*(int *)(void *)member = sqlite3_column_int(s, i);
+		break;
+	case COL_STATUS:
 		break;
 	case COL_LIST:
 		*(struct strv *)(void *)member = read_list(a, s, i);

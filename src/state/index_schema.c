@@ -19,6 +19,16 @@ static const char tables[] =
 	"CREATE VIRTUAL TABLE words USING fts5(t, content='', tokenize='trigram', detail=none, columnsize=0);"
 	"INSERT INTO words(words, rank) VALUES('hashsize', 8388608);";
 
+static const char device_key[] = "CREATE UNIQUE INDEX device_key ON device(device);";
+
+/* After a first fold, before and after devices are made of their entries. */
+static const char device_entry_of[] = "CREATE INDEX device_entry_of ON device_entry(device, time, seq, path);";
+static const char device_indexes[] =
+	"CREATE INDEX device_dms ON device(dms, device);"
+	"CREATE INDEX device_state ON device(state, expiration_date, dms);"
+	"CREATE INDEX device_expires ON device(expiration_date, device);"
+	"CREATE INDEX device_created ON device(created_at, device);";
+
 static const char crl_key[] = "CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
 
 /* Made after all certificates of a first fold, or when an entry asks for one: sorting a million is four times faster than putting
@@ -32,7 +42,7 @@ static const char indexes[] =
 	"CREATE INDEX cert_issued_at ON cert(issued_at, path, not_after, status, ca);"
 	"CREATE INDEX cert_subject ON cert(subject, path);"
 	"CREATE INDEX cert_common_name ON cert(common_name, path);"
-	"CREATE INDEX cert_device ON cert(device) WHERE device IS NOT NULL;"
+	"CREATE INDEX cert_device ON cert(device, not_before, serial_number) WHERE device IS NOT NULL;"
 	"CREATE INDEX cert_ca_id ON cert(ca_id) WHERE ca_id IS NOT NULL;"
 	"CREATE INDEX cert_status ON cert(status) WHERE status IS NOT NULL;"
 	"CREATE INDEX cert_fingerprint ON cert(substr(fingerprint, 1, 8));"
@@ -42,7 +52,7 @@ static void create_table(const struct table *t, const char *more, struct buf *ou
 {
 	static const char *const types[] = {
 		[COL_TEXT] = " TEXT", [COL_HEX] = " BLOB", [COL_TIME] = " INT", [COL_INT] = " INT", [COL_BOOL] = " INT",
-		[COL_LIST] = " TEXT", [COL_REASON] = " INT", [COL_STATE] = " INT", [COL_PATH] = ""
+		[COL_WHEN] = " INT", [COL_ENUM] = " INT", [COL_STATUS] = "", [COL_LIST] = " TEXT", [COL_REASON] = " INT", [COL_STATE] = " INT", [COL_PATH] = ""
 	};
 
 	buf_printf(out, "CREATE TABLE %s(id INTEGER PRIMARY KEY", t->name);
@@ -57,8 +67,11 @@ static int create_all(struct index *ix, struct err *e)
 
 	create_table(&cert_table, ", head_metadata TEXT", &b);
 	create_table(&crl_table, "", &b);
+	create_table(&device_table, "", &b);
+	create_table(&device_entry_table, "", &b);
 	buf_puts(&b, tables);
 	buf_puts(&b, crl_key);
+	buf_puts(&b, device_key);
 	buf_printf(&b, "PRAGMA user_version = %d;", INDEX_VERSION);
 	return index_exec(ix, buf_str(&b), e);
 }
@@ -93,5 +106,8 @@ int index_make_key(struct index *ix, struct err *e)
 
 int index_optimise(struct index *ix, struct err *e)
 {
-	return index_make_key(ix, e) != 0 || index_fold_waiting(ix, e) != 0 ? -1 : index_exec(ix, indexes, e);
+	if (index_make_key(ix, e) != 0 || index_fold_waiting(ix, e) != 0 || index_exec(ix, indexes, e) != 0 ||
+	    index_exec(ix, device_entry_of, e) != 0)
+		return -1;
+	return index_fold_devices(ix, e) != 0 ? -1 : index_exec(ix, device_indexes, e);
 }

@@ -5,18 +5,21 @@
 #include "state/index.h"
 
 /* The inside of the cache, for index*.c only. */
-enum { INDEX_VERSION = 3 };
+enum { INDEX_VERSION = 4 };
 
 /* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
 enum column_kind {
 	COL_TEXT,
 	COL_HEX,    /* hex text in the record, octets in the cache */
 	COL_TIME,
+	COL_WHEN,   /* a time that may be absent: NULL, which no comparison finds */
 	COL_INT,
 	COL_BOOL,
+	COL_ENUM,
 	COL_LIST,   /* struct strv; each item ends with a line break */
 	COL_REASON, /* code; NULL while not revoked */
 	COL_STATE,  /* REVOKED, HELD, or NULL; ACTIVE and EXPIRED depend on the clock and are never stored */
+	COL_STATUS, /* of a device: never stored, from `state`, the clock and the deltas of its device manager */
 	COL_PATH    /* of an issued entry: the number of its folder when the rest follows from the serial number */
 };
 struct column {
@@ -25,13 +28,15 @@ struct column {
 	size_t off;
 	const char *index; /* that begins with this column; NULL: none */
 	bool words;        /* substrings are found through the table `words` */
+	bool hidden;       /* not a field of queries */
 };
 struct table {
 	const char *name;
 	const struct column *columns;
 	size_t n;
+	const char *newest; /* the column that a list is sorted by of its own accord, backwards */
 };
-extern const struct table cert_table, crl_table;
+extern const struct table cert_table, crl_table, device_table, device_entry_table;
 
 enum statement {
 	/* whole records: the columns come from the tables above */
@@ -41,7 +46,9 @@ enum statement {
 	/* folding */
 	ST_WORDS_ADD, ST_ORPHAN_DROP, ST_KNOWN, ST_REVOCATION_ADD, ST_REVOCATIONS, ST_CERT_ENDS, ST_REVOKED_SET, ST_CERT_STATE, ST_CHANGE_ADD, ST_CHANGES,
 	ST_METADATA, ST_METADATA_SET,
+	ST_DEVICE_ENTRY_ADD, ST_DEVICE_ENTRIES, ST_DEVICE_PUT, ST_DEVICE_DROP, ST_DEVICE_SLOT, ST_DEVICE_OF,
 	/* reading */
+	ST_DEVICE_GET, ST_DEVICE_FIND, ST_DEVICE_CERTS,
 	ST_REVOKED_EACH, ST_REVOKED_ONE, ST_COUNT_BY, ST_EXPIRY,
 	ST_N
 };
@@ -54,7 +61,7 @@ struct index {
 	char boot[40];                  /* which start of the machine this is: what was never synced is trusted only within one */
 	int code;                       /* SQLite's, of the last failure */
 	bool detached;                  /* a private database, because the file cannot be written */
-	bool have_revoked, have_changes;
+	bool have_revoked, have_changes, have_devices;
 	bool fresh;                     /* the first fold is under way: revocations wait for its end */
 	bool keyless;                   /* and certificates cannot be looked up yet */
 	bool preview;                   /* a transaction with uncommitted entries is open */
@@ -96,6 +103,10 @@ struct item *index_parse(struct arena *, const char *path, struct bytes text);
 int index_fold(struct index *, struct item *, struct err *) NODISCARD;
 int index_fold_twins(struct index *, struct err *) NODISCARD; /* what could not be noticed while there was no key */
 int index_fold_waiting(struct index *, struct err *) NODISCARD; /* all revocations of a fresh fold */
+/* The device again, from its entries and certificates; NULL: no device. */
+int index_fold_device(struct index *, const char *id, struct err *) NODISCARD;
+int index_fold_device_of(struct index *, const char *serial, const char *ca, struct err *) NODISCARD; /* whose certificate it is */
+int index_fold_devices(struct index *, struct err *) NODISCARD; /* all of a fresh fold */
 int index_fold_bad(struct index *, const char *path, const char *why, struct err *) NODISCARD;
 
 DEFINE_AUTO(sqlite3_stmt, sqlite3_finalize)

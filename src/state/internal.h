@@ -42,6 +42,9 @@ struct state {
 	/* git's index, to tell uncommitted edits of records that are read; NULL before the first */
 	struct gitindex *seen;
 	bool seen_tried;
+	struct dms_deltas *deltas; /* of the policy commit below; NULL: not asked for yet */
+	size_t ndeltas;
+	struct oid deltas_of;
 	struct strv warned;      /* records that a warning has named */
 };
 

@@ -9,29 +9,27 @@
 #include "base/text.h"
 #include "crypto/cert.h"
 #include "state/entry.h"
-#include "state/internal.h"
+#include "state/ledger_parts.h"
 #include "state/view.h"
 
-enum { CRL_STORED_MAX = 256 << 10, ROWS = 64 };
+enum { CRL_STORED_MAX = 256 << 10 };
 
 /* --- adding --- */
 
-/* "20261121T120000Z": sorts as time does. */
-static char *stamp_of(struct arena *a, int64_t t)
+char *ledger_stamp(struct arena *a, int64_t t)
 {
 	struct civil c = tm_civil(t);
 
 	return arena_printf(a, "%04d%02d%02dT%02d%02d%02dZ", c.year, c.month, c.day, c.hour, c.minute, c.second);
 }
 
-/* Random for each commit, and counted within it: no other entry ever has the same. */
-static char *writer_of(struct state *st, struct arena *a)
+char *ledger_writer(struct state *st, struct arena *a)
 {
 	return arena_printf(a, "%.12s%04zx", st->op_id, st->nentries);
 }
 
-static int add(struct state *st, const char *kind, const char *name, const struct schema *sc, const void *rec, struct bytes body,
-	       struct err *e)
+int ledger_add_entry(struct state *st, const char *kind, const char *name, const struct schema *sc, const void *rec, struct bytes body,
+		     struct err *e)
 {
 	SCOPED_BUF text = buf_init(BUF_BIG);
 
@@ -57,8 +55,8 @@ int ledger_add_cert(struct state *st, const struct certrec *rec, struct bytes pe
 	if (strlen(r.serial_number) == 32 && !(r.type && strcmp(r.type, "IMPORTED") == 0))
 		name = arena_printf(a, "%s.pem", r.serial_number);
 	else
-		name = arena_printf(a, "%s.%.8s.%s.pem", r.serial_number, r.fingerprint, writer_of(st, a));
-	return add(st, "issued", name, &certrec_type, &r, pem, e);
+		name = arena_printf(a, "%s.%.8s.%s.pem", r.serial_number, r.fingerprint, ledger_writer(st, a));
+	return ledger_add_entry(st, "issued", name, &certrec_type, &r, pem, e);
 }
 
 int ledger_add_revocation(struct state *st, const struct revocation *rec, struct err *e)
@@ -68,7 +66,7 @@ int ledger_add_revocation(struct state *st, const struct revocation *rec, struct
 
 	if (rec_check(a, &revocation_type, &r, e) != 0)
 		return err_ctx(e, "revocation of %s", r.serial_number ? r.serial_number : "");
-	return add(st, "revoked", arena_printf(a, "%s.%s.%s.yaml", r.serial_number, stamp_of(a, r.recorded), writer_of(st, a)),
+	return ledger_add_entry(st, "revoked", arena_printf(a, "%s.%s.%s.yaml", r.serial_number, ledger_stamp(a, r.recorded), ledger_writer(st, a)),
 		   &revocation_type, &r, (struct bytes){ 0 }, e);
 }
 
@@ -87,20 +85,7 @@ int ledger_add_crl(struct state *st, const struct crlrec *rec, struct bytes der,
 	scope = arena_strdup(a, r.scope);
 	for (char *c = scope; *c; c++)
 		*c = *c == '/' ? '-' : *c;
-	return add(st, "crls", arena_printf(a, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, writer_of(st, a)), &crlrec_type, &r, pem, e);
-}
-
-/* A device's id in a file name (repository.md "Ids"). */
-static char *percent(struct arena *a, const char *id)
-{
-	SCOPED_BUF b = buf_init(BUF_TEXT);
-
-	for (; *id; id++)
-		if ((*id >= '0' && *id <= '9') || (*id >= 'a' && *id <= 'z') || (*id >= 'A' && *id <= 'Z') || *id == '-' || *id == '_')
-			buf_putc(&b, *id);
-		else
-			buf_printf(&b, "%%%02X", (unsigned char)*id);
-	return arena_strdup(a, buf_str(&b));
+	return ledger_add_entry(st, "crls", arena_printf(a, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, ledger_writer(st, a)), &crlrec_type, &r, pem, e);
 }
 
 int ledger_add_meta(struct state *st, const struct metachange *rec, struct err *e)
@@ -112,14 +97,14 @@ int ledger_add_meta(struct state *st, const struct metachange *rec, struct err *
 	if (rec_check(a, &metachange_type, &r, e) != 0)
 		return err_ctx(e, "metadata");
 	slash = strcmp(r.kind, "certificate") == 0 ? strchr(r.id, '/') : NULL;
-	return add(st, "meta", arena_printf(a, "%s.%s.%s.yaml", slash ? slash + 1 : percent(a, r.id), stamp_of(a, r.time),
-					    writer_of(st, a)),
+	return ledger_add_entry(st, "meta", arena_printf(a, "%s.%s.%s.yaml", slash ? slash + 1 : entry_device_label(a, r.id), ledger_stamp(a, r.time),
+					    ledger_writer(st, a)),
 		   &metachange_type, &r, (struct bytes){ 0 }, e);
 }
 
 /* --- the cache, with what is not committed yet --- */
 
-static struct index *reading(struct state *st, struct err *e)
+struct index *ledger_reading(struct state *st, struct err *e)
 {
 	struct index *ix;
 
@@ -128,21 +113,13 @@ static struct index *reading(struct state *st, struct err *e)
 	return ix;
 }
 
-/* One question to the cache: `while (ask(&a, e)) a.r = …(a.ix, …)`. A second try is made only when the cache was damaged. */
-struct asking {
-	struct state *st;
-	struct index *ix;
-	int tries, r;
-	bool once; /* no second try any more */
-};
-
-static bool ask(struct asking *a, struct err *e)
+bool ask(struct asking *a, struct err *e)
 {
 	struct err why = { 0 };
 
 	if (a->tries++ == 0) {
 		a->r = -1;
-		a->ix = reading(a->st, e);
+		a->ix = ledger_reading(a->st, e);
 		return a->ix != NULL;
 	}
 	if (a->r >= 0 || a->tries > 2 || a->once || e->code != ERR_IO || !index_damaged(a->ix) || index_drop(a->ix, &why) != 0 ||
@@ -259,7 +236,7 @@ static int query_ids(struct state *st, struct arena *scratch, const struct query
 	struct asking a = { .st = st };
 
 	while (ask(&a, e))
-		a.r = index_query(a.ix, scratch, q, st->env.now, ids, n, more, e);
+		a.r = index_query(a.ix, scratch, &(struct query_target){ 0 }, q, st->env.now, ids, n, more, e);
 	return a.r;
 }
 
@@ -274,7 +251,7 @@ int ledger_certs(struct state *st, const struct query *q, struct certrec **ret, 
 
 	if (query_ids(st, scratch, q, &ids, &n, &more, e) != 0)
 		return -1;
-	ix = reading(st, e);
+	ix = ledger_reading(st, e);
 	if (!ix)
 		return -1;
 	v = arena_new_array(st->arena, n, struct certrec);
@@ -298,10 +275,10 @@ int ledger_each_cert(struct state *st, const struct query *q, int (*cb)(void *ar
 
 	if (query_ids(st, scratch, q, &ids, &n, &more, e) != 0)
 		return -1;
-	for (size_t i = 0; i < n && r == 0; i += ROWS) {
+	for (size_t i = 0; i < n && r == 0; i += LEDGER_ROWS) {
 		SCOPED_ARENA *rows = arena_new();
 
-		for (size_t k = i; k < n && k < i + ROWS && r == 0; k++) {
+		for (size_t k = i; k < n && k < i + LEDGER_ROWS && r == 0; k++) {
 			struct index *ix;
 			struct certrec c;
 

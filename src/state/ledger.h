@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/device.h"
 #include "model/ledger_records.h"
 #include "rec/query.h"
 #include "state/state.h"
@@ -47,6 +48,23 @@ struct revoked_row {
 };
 int ledger_each_revoked(struct state *, const char *ca, int64_t expired_before, const char *since_commit,
 			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
+
+/* --- devices --- */
+/* An absent time is now, an absent actor the operator, and seq 0 is looked up; who adds many that he has looked up gives it. */
+int ledger_add_device(struct state *, const struct device_entry *, struct err *) NODISCARD;
+int ledger_device_seq(struct state *, const char *id, int64_t *ret, struct err *) NODISCARD; /* of the next entry */
+/* With its versions; ERR_NOT_FOUND. The status is that of now, by the deltas of its device manager. */
+int ledger_device(struct state *, const char *id, struct device *ret, struct err *) NODISCARD;
+int ledger_find_device(struct state *, const char *id, bool *ret_found, struct device *ret, struct err *) NODISCARD; /* without versions */
+int ledger_devices(struct state *, const struct query *, struct device **ret, size_t *ret_n, char **ret_next, struct err *) NODISCARD;
+int ledger_each_device(struct state *, const struct query *, int (*cb)(void *arg, const struct device *, struct err *), void *arg,
+		       struct err *) NODISCARD;
+/* How many devices that pass the filters have each status. */
+int ledger_device_counts(struct state *, const struct query *, int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;
+/* The versions of its identity, oldest first. */
+int ledger_device_certs(struct state *, const struct device *, struct certrec **ret, size_t *ret_n, struct err *) NODISCARD;
+/* All that ever happened under this id, in the order of time. */
+int ledger_device_events(struct state *, const char *id, struct device_event **ret, size_t *ret_n, struct err *) NODISCARD;
 
 /* --- CRL records --- */
 /* The newest record of a scope ("full", "delta", "full/3"); *ret_found false when none. */
