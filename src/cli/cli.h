@@ -151,8 +151,8 @@ int out_list(struct ctx *, const struct schema *, const void *recs, size_t n, co
 int out_list_begin(struct ctx *, const struct schema *, struct err *) NODISCARD;
 int out_list_rows(struct ctx *, const void *recs, size_t n, struct err *) NODISCARD;
 int out_list_end(struct ctx *, const char *next, struct err *) NODISCARD;
-/* Plain bytes (PEM, a script): to stdout, or to `path` when it is not NULL or "-". Private material: mode 0600, and an
- * existing file is refused unless `force`. */
+/* Plain bytes (PEM, a script): to stdout, or to `path` when it is not NULL or "-". Private material: mode 0600,
+ * durable, and an existing file is refused unless `force`; the rest can be had again and is not waited for. */
 int out_bytes(struct ctx *, const char *path, struct bytes, bool private_, bool force, struct err *) NODISCARD;
 /* "created ca root": what was done, on stdout in table format, suppressed by -q; the command's first operand alone with
  * -o id; both, as {"id", "done"}, in JSON and YAML. */

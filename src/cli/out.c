@@ -268,7 +268,7 @@ int out_bytes(struct ctx *ctx, const char *path, struct bytes b, bool private_, 
 	if (path && strcmp(path, "-") != 0 && strcmp(path, "/dev/stdout") != 0) {
 		if (ctx->dry_run)
 			return 0;
-		return fs_write(path, b, private_ ? 0600 : 0644, force || !private_, e);
+		return private_ ? fs_write(path, b, 0600, force, e) : fs_put(path, b, 0644, e);
 	}
 	if (out_muted(ctx))
 		return 0;

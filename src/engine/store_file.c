@@ -63,10 +63,10 @@ static int file_path(struct ctx *ctx, struct engine *en, const char *name, char 
 
 static int read_open_file(struct arena *a, const char *path, int fd, struct bytes *ret, struct err *e)
 {
-	unsigned char *p = arena_alloc(a, 1, MAX_KEY_FILE + 1);
+	unsigned char *p;
 	struct stat st;
 	ssize_t got;
-	size_t n = 0;
+	size_t n = 0, room;
 
 	if (fstat(fd, &st) != 0)
 		return err_sys(e, path);
@@ -78,15 +78,19 @@ static int read_open_file(struct arena *a, const char *path, int fd, struct byte
 		return err_set(e, ERR_DENIED,
 			       "%s: other users have access to the key file (mode %04o); it must be 0600", path,
 			       (unsigned)st.st_mode & 07777);
-	while (n < MAX_KEY_FILE && (got = read(fd, p + n, MAX_KEY_FILE - n)) != 0) {
+	if (st.st_size >= MAX_KEY_FILE)
+		return err_set(e, ERR_INVALID, "%s: larger than a key file can be", path);
+	room = (size_t)st.st_size + 1;
+	p = arena_alloc(a, 1, room + 1);
+	while (n < room && (got = read(fd, p + n, room - n)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return err_sys(e, path);
 		n += (size_t)got;
 	}
-	if (n == MAX_KEY_FILE)
-		return err_set(e, ERR_INVALID, "%s: larger than a key file can be", path);
+	if (n == room)
+		return err_set(e, ERR_CONFLICT, "%s: grew while it was read", path);
 	*ret = (struct bytes){ p, n };
 	return 0;
 }

@@ -12,7 +12,7 @@
 #include "state/txn.h"
 #include "state/view.h"
 
-enum { MERGE_PACKS = 32 };
+enum { MERGE_PACKS = 16 }; /* every commit pays for each pack there is */
 
 static int add_commit(struct txn *t, const struct tip *old, struct tip *new, bool name_policy, struct err *e)
 {

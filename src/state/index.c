@@ -134,8 +134,8 @@ static void read_boot_id(struct index *ix)
 
 static int connect_to(struct index *ix, const char *file, struct err *e)
 {
-	static const char setup[] = "PRAGMA synchronous = OFF; PRAGMA journal_mode = TRUNCATE; PRAGMA trusted_schema = OFF;"
-				    "PRAGMA cell_size_check = ON;";
+	static const char setup[] = "PRAGMA synchronous = OFF; PRAGMA journal_mode = PERSIST; PRAGMA journal_size_limit = 1048576;"
+				    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
 
 	finalize_all(ix);
 	sqlite3_close(ix->db);

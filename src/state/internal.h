@@ -50,6 +50,8 @@ struct state {
 
 /* The cache, brought up to this transaction's ledger tip. */
 int state_index(struct state *, struct index **ret, struct err *) NODISCARD;
+/* The cache as it was found, for those who will not read what is in it. */
+int state_index_as_is(struct state *, struct index **ret, struct err *) NODISCARD;
 /* Adds an entry "<kind>/<name>" (kind: issued, revoked, crls, meta, devices, events) to the overlay. The commit puts
  * it into the newest folder of its kind that has room: <kind>/HH/HH/HH/<name>, 128 entries a folder. */
 int state_add_entry(struct state *, const char *kind, const char *name, struct bytes text, struct err *) NODISCARD;

@@ -463,7 +463,7 @@ int ledger_reindex(struct state *st, void (*progress)(void *, uint64_t done), vo
 {
 	struct index *ix;
 
-	if (state_index(st, &ix, e) != 0 || index_drop(ix, e) != 0 ||
+	if (state_index_as_is(st, &ix, e) != 0 || index_drop(ix, e) != 0 ||
 	    index_sync(ix, st->store, &st->ledger.commit, progress, arg, e) != 0)
 		return -1;
 	view_rebuild(st);

@@ -263,9 +263,7 @@ static int finish_pack(struct pack *p, struct oid *ret_sum, struct err *e)
 	}
 	hash_end(p->hash, ret_sum);
 	buf_put(&p->out, ret_sum->b, sizeof(ret_sum->b));
-	if (flush(p, e))
-		return -1;
-	return fsync(p->fd) ? err_sys(e, p->tmp) : 0;
+	return flush(p, e);
 }
 
 static int finish_index(struct pack *p, const struct oid *pack_sum, struct err *e)
@@ -276,6 +274,17 @@ static int finish_index(struct pack *p, const struct oid *pack_sum, struct err *
 	if (text.over)
 		return err_set(e, ERR_INVALID, "too many objects in one commit");
 	return tmp_write(p->store, p->tmp_idx, buf_bytes(&text), 0444, true, e);
+}
+
+/* The pack is on its way to the disk while its index is written, so that one commit of the file system's journal does for both. */
+static int write_both(struct pack *p, struct oid *ret_sum, struct err *e)
+{
+	if (finish_pack(p, ret_sum, e))
+		return -1;
+	sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint; fsync tells what went wrong */
+	if (finish_index(p, ret_sum, e))
+		return -1;
+	return fsync(p->fd) ? err_sys(e, p->tmp) : 0;
 }
 
 static int publish(struct pack *p, struct err *e)
@@ -299,7 +308,7 @@ int pack_end(struct pack *p, struct err *e)
 
 	if (!p->n)
 		return 0;
-	if (finish_pack(p, &sum, e) || finish_index(p, &sum, e))
+	if (write_both(p, &sum, e))
 		return -1;
 	p->final = arena_printf(p->arena, "%s/objects/pack/pack-%s", store_git_dir(p->store), oid_hex(p->arena, &sum));
 	return publish(p, e);

@@ -2,6 +2,7 @@
  * has seen. A ledger that no longer contains it was rewritten, and nothing is signed on top of lost revocations. The
  * file is a floor, not the truth: it may lag behind, so it is written without fsync. And the clock: signing refuses
  * a time before the newest entry or this build. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,37 +27,49 @@ static bool load(struct state *st, struct oid *ret)
 	       oid_parse(arena_strndup(a, (const char *)text.p, 40), ret) == 0;
 }
 
+/* A commit by somebody else between the reading of the branch and of the file is no rollback: then the branch has moved on. */
 int seen_check(struct state *st, struct err *e)
 {
 	const char *branch = st->ledger.ref + strlen("refs/heads/");
 	struct oid seen;
+	char *hex;
 
-	if (!load(st, &seen) || (st->ledger.exists && oid_equal(&seen, &st->ledger.commit)))
-		return 0;
-	if (!st->ledger.exists || !store_is_ancestor(st->store, &seen, &st->ledger.commit)) {
-		char *hex = oid_hex(st->arena, &seen);
-
-		return err_set(e, ERR_CONFLICT, "the ledger was rolled back or rewritten: branch %s no longer contains "
-			       "commit %s, which this clone has seen. Restore it with git branch -f %s %s, or, if "
-			       "entries are really to be forgotten, accept that by removing %s", branch, hex, branch,
-			       hex, file_of(st));
+	for (int tries = 0; tries < 3; tries++) {
+		if (!load(st, &seen) || (st->ledger.exists && oid_equal(&seen, &st->ledger.commit)))
+			return 0;
+		if (st->ledger.exists && store_is_ancestor(st->store, &seen, &st->ledger.commit)) {
+			seen_save(st);
+			return 0;
+		}
+		if (state_tip(st, &st->ledger, e))
+			return -1;
 	}
-	seen_save(st);
-	return 0;
+	hex = oid_hex(st->arena, &seen);
+	return err_set(e, ERR_CONFLICT, "the ledger was rolled back or rewritten: branch %s no longer contains "
+		       "commit %s, which this clone has seen. Restore it with git branch -f %s %s, or, if "
+		       "entries are really to be forgotten, accept that by removing %s", branch, hex, branch,
+		       hex, file_of(st));
+}
+
+/* One line always has the same length: it is written over the old one, which costs a tenth of making a new file. */
+static bool overwrite(struct state *st, struct bytes line)
+{
+	AUTO_FD fd = open(file_of(st), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && pwrite(fd, line.p, line.n, 0) == (ssize_t)line.n;
 }
 
 void seen_save(struct state *st)
 {
 	SCOPED_ARENA *a = arena_new();
+	struct bytes line = bytes_of(arena_printf(a, "%s\n", oid_hex(a, &st->ledger.commit)));
 	struct err ignored = { 0 };
 	char *tmp;
 
-	if ((st->flags & STATE_DRY_RUN) || !fs_is_dir(st->private_dir))
+	if ((st->flags & STATE_DRY_RUN) || !fs_is_dir(st->private_dir) || overwrite(st, line))
 		return;
 	tmp = tmp_path(a, st->private_dir, "seen");
-	if (tmp_write(st->store, tmp, bytes_of(arena_printf(a, "%s\n", oid_hex(a, &st->ledger.commit))), 0644, false,
-		      &ignored) == 0 &&
-	    rename(tmp, file_of(st)))
+	if (tmp_write(st->store, tmp, line, 0644, false, &ignored) == 0 && rename(tmp, file_of(st)))
 		unlink(tmp);
 }
 
