@@ -24,8 +24,9 @@ const struct engine_ops *const engine_kinds[] = {
 #endif
 	&aws_kms_engine,
 	&aws_sm_engine,
-	&vault_kv_engine,
 	&azure_engine,
+	&vault_kv_engine,
+	&vault_transit_engine,
 	NULL
 };
 

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "base/tm.h"
 
-enum { ATTEMPTS = 3, DEADLINE_MS = 30000, BASE_MS = 200, CAP_MS = 20000, SAY_MAX = 300 };
+enum { ATTEMPTS = 3, DEADLINE_MS = 30000, BASE_MS = 200, CAP_MS = 20000, THROTTLED_CAP_MS = 2000, SAY_MAX = 300 };
 
 static int64_t now_ms(void)
 {
@@ -61,7 +61,7 @@ static int64_t asked_ms(const struct net_answer *a)
 struct course { /* of one call */
 	struct remote_policy policy;
 	int64_t until, retry_ms;
-	unsigned attempt;
+	unsigned failed, throttled; /* attempts that ended so */
 	bool refreshed;
 };
 
@@ -75,21 +75,34 @@ static void set_defaults(struct course *c, const struct remote_policy *p)
 	c->until = now_ms() + c->policy.deadline_ms;
 }
 
-/* Waits before the next attempt; false when there is none. */
-static bool wait_turn(struct course *c)
+/* Full jitter: up to twice as long each time. */
+static int64_t jitter(const struct course *c, unsigned n, int64_t cap)
 {
-	int64_t longest = c->policy.base_ms << (c->attempt < 16 ? c->attempt : 16), ms;
+	int64_t longest = c->policy.base_ms << (n < 16 ? n : 16);
 
-	if (++c->attempt >= c->policy.attempts)
+	return random_up_to(longest < cap ? longest : cap);
+}
+
+/* Waits before the next attempt; false when there is none. Only time ends the patience with a server that is busy. */
+static bool wait_turn(struct course *c, bool throttled)
+{
+	int64_t cap = c->policy.cap_ms, ms;
+
+	if (throttled)
+		ms = jitter(c, c->throttled++, cap < THROTTLED_CAP_MS ? cap : THROTTLED_CAP_MS);
+	else if (c->failed + 1 < c->policy.attempts)
+		ms = jitter(c, c->failed++, cap);
+	else
 		return false;
-	ms = c->retry_ms >= 0 ? c->retry_ms : random_up_to(longest < c->policy.cap_ms ? longest : c->policy.cap_ms);
+	if (c->retry_ms > 0)
+		ms = c->retry_ms;
 	if (now_ms() + ms >= c->until)
 		return false;
 	pause_ms(ms);
 	return true;
 }
 
-/* One attempt. *ret_next: there may be another. */
+/* One attempt. */
 static int attempt(struct net_client *client, struct arena *a, const struct remote_call *call, struct course *c, bool refresh,
 		   struct net_answer *ret, enum remote_verdict *ret_verdict, struct err *e)
 {
@@ -133,7 +146,8 @@ int remote_call(struct net_client *client, struct arena *a, const struct remote_
 			return 0;
 		refresh = verdict == REMOTE_REFRESH && !c.refreshed;
 		c.refreshed |= refresh;
-		if (!refresh && (verdict == REMOTE_FAILED || verdict == REMOTE_REFRESH || !wait_turn(&c))) {
+		if (!refresh && ((verdict != REMOTE_AGAIN && verdict != REMOTE_THROTTLED) ||
+				 !wait_turn(&c, verdict == REMOTE_THROTTLED))) {
 			*e = why;
 			return -1;
 		}

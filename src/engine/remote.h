@@ -9,13 +9,13 @@
 enum remote_verdict { /* what an answer means */
 	REMOTE_DONE,
 	REMOTE_AGAIN,     /* the server's trouble, which may pass: 500, 502, 503 … */
-	REMOTE_THROTTLED, /* too many requests; it was not carried out */
+	REMOTE_THROTTLED, /* too many requests; it was not carried out. Tried again until the deadline */
 	REMOTE_REFRESH,   /* credentials have expired or the clock is off: build anew with `refresh`, once */
 	REMOTE_FAILED     /* final; judge has set the error */
 };
 
 struct remote_policy { /* zeroes are the defaults */
-	unsigned attempts;   /* in all, the first included; 0: 3 */
+	unsigned attempts;   /* in all, the first included, those not that were throttled; 0: 3 */
 	int64_t deadline_ms; /* for all attempts and pauses; 0: 30000 */
 	int64_t base_ms;     /* longest first pause; each next one may be twice as long; 0: 200 */
 	int64_t cap_ms;      /* longest pause of ours; 0: 20000 */

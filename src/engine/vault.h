@@ -49,6 +49,8 @@ struct vault_request {
  * check-and-set did not hold; ERR_DENIED; ERR_REMOTE. */
 int vault_call(struct vault *, struct arena *, const struct vault_request *, int *ret_status, json_t **ret,
 	       struct err *) NODISCARD;
+/* Whether it can name a key; names come from records, which others may have written. */
+bool vault_name_ok(const char *);
 /* "mount/kind/path/name" with all segments encoded; NULL parts are left out. */
 char *vault_path(struct arena *, const char *mount, const char *kind, const char *path, const char *name);
 

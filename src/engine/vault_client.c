@@ -22,6 +22,14 @@ struct vault {
 	int64_t renew_at;    /* on the monotonic clock; 0: never */
 };
 
+bool vault_name_ok(const char *name)
+{
+	static const char plain[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-";
+	size_t n = strlen(name);
+
+	return n > 0 && n <= 128 && name[0] != '.' && strspn(name, plain) == n;
+}
+
 char *vault_path(struct arena *a, const char *mount, const char *kind, const char *path, const char *name)
 {
 	const char *const parts[] = { mount, kind, path, name };
@@ -99,10 +107,23 @@ static enum remote_verdict fail(struct call *c, enum remote_verdict verdict, enu
 	return verdict;
 }
 
+/* Whether another thread has logged in since this request got its token. */
+static bool outdated(struct call *c)
+{
+	bool newer;
+
+	pthread_mutex_lock(&c->vault->lock);
+	newer = c->vault->generation != c->generation;
+	pthread_mutex_unlock(&c->vault->lock);
+	return newer;
+}
+
 static enum remote_verdict refused(struct call *c, const char *why, struct err *e)
 {
 	bool again = c->managed && c->vault->credentials.how != VAULT_TOKEN;
 
+	if (again && outdated(c))
+		return fail(c, REMOTE_THROTTLED, ERR_DENIED, "permission denied", e);
 	if (c->managed && !again)
 		why = "permission denied: the token has expired, or its policy does not allow this";
 	else if (c->managed)
@@ -161,6 +182,8 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 		return REMOTE_DONE;
 	const char *why = reason(a, c->json);
 
+	if (c->status == 404 && !c->json)
+		return fail(c, REMOTE_FAILED, ERR_REMOTE, "this is not how Vault answers", e);
 	/* A missing mount is 404 too. */
 	if (c->status == 404 && c->r->missing_ok && !strstr(why, "no handler for route"))
 		return REMOTE_DONE;

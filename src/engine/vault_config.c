@@ -157,7 +157,7 @@ static int find_url(struct arena *a, const struct vault_config *c, struct parts 
 	if (json_is_string(j))
 		p->host = arena_strdup(a, json_string_value(j));
 	if (p->host)
-		return check_url(a, net_is_url(p->host) ? p->host : join(a, p), ret, e);
+		return check_url(a, strstr(p->host, "://") ? p->host : join(a, p), ret, e);
 	if (!url)
 		return err_set(e, ERR_INVALID, "address: must be given, here or by VAULT_ADDR");
 	return check_url(a, url, ret, e);

@@ -56,11 +56,10 @@ static void kv_close(struct engine *en)
 	en->priv = NULL;
 }
 
-/* "secret/data/NAME": names come from records, which others may have written. */
+/* "secret/data/NAME" */
 static int kv_path(struct arena *a, const struct kv *kv, const char *kind, const char *name, const char **ret, struct err *e)
 {
-	if (!name[0] || name[0] == '.' || strlen(name) > 128 || name[strspn(name, "0123456789abcdefghijklmnopqrstuvwxyz"
-									     "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-")])
+	if (!vault_name_ok(name))
 		return err_set(e, ERR_INVALID, "\"%s\" is not the name of a key in the KV store", text_escape(a, bytes_of(name)));
 	*ret = vault_path(a, kv->config->mount_path, kind, kv->config->path, name);
 	return 0;

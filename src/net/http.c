@@ -133,7 +133,7 @@ static bool set_up(CURL *h, const struct net_client *c, const struct net_request
 {
 	int64_t connect = c->options.connect_timeout_ms ? c->options.connect_timeout_ms : CONNECT_TIMEOUT_MS;
 
-	return SET(URL, r->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) &&
+	return SET(URL, r->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) && SET(PATH_AS_IS, 1L) &&
 	       set_trust(h, c) && SET(CONNECTTIMEOUT_MS, (long)connect) &&
 	       SET(TIMEOUT_MS, (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS)) && SET(ERRORBUFFER, x->why) &&
 	       SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, x) && SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, x) &&

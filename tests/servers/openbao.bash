@@ -31,14 +31,15 @@ openbao_start() {
 }
 
 openbao_start_file() {
-	local port new=
+	local port new= i
 	[ -e "$1/bao.hcl" ] || {
 		new=yes
 		mkdir -p "$1" && port=$(openbao_port) || return 1
 		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1/tls.key" -out "$1/tls.pem" -days 10 -subj /CN=bao \
 			-addext subjectAltName=IP:127.0.0.1 2>/dev/null
-		printf 'storage "file" { path = "%s/data" }\nlistener "tcp" { address = "127.0.0.1:%s"\ntls_cert_file = "%s/tls.pem"\ntls_key_file = "%s/tls.key" }\ndisable_mlock = true\napi_addr = "https://127.0.0.1:%s"\n' \
-			"$1" "$port" "$1" "$1" "$port" >"$1/bao.hcl"
+		printf 'storage "raft" { path = "%s/data"\nnode_id = "a" }\nlistener "tcp" { address = "127.0.0.1:%s"\ntls_cert_file = "%s/tls.pem"\ntls_key_file = "%s/tls.key" }\napi_addr = "https://127.0.0.1:%s"\ncluster_addr = "https://127.0.0.1:%s"\n' \
+			"$1" "$port" "$1" "$1" "$port" "$(openbao_port)" >"$1/bao.hcl"
+		mkdir -p "$1/data"
 		echo "$port" >"$1/port"
 	}
 	bao server -config="$1/bao.hcl" >>"$1/bao.log" 2>&1 3>&- &
@@ -52,6 +53,7 @@ openbao_start_file() {
 	BAO_TOKEN=$(jq -r .root_token "$1/init.json")
 	export BAO_TOKEN
 	bao operator unseal "$(<"$1/share")" >/dev/null || return 1
+	for ((i = 0; i < 150; i++)); do curl -s --cacert "$BAO_CACERT" "$BAO_ADDR/v1/sys/health" | grep -q '"standby":false' && break; sleep 0.1; done
 	[ -z "$new" ] || bao secrets enable -path=secret -version=2 kv >/dev/null
 }
 
