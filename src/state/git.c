@@ -277,6 +277,14 @@ int store_read(struct store *s, struct arena *a, const struct oid *o, enum obj_t
 	return 0;
 }
 
+int store_size(struct store *s, const struct oid *o, size_t *ret, struct err *e)
+{
+	git_oid id = oid_to_git(o);
+	git_object_t type;
+
+	return git_odb_read_header(ret, &type, s->odb, &id) ? err_git(e, ERR_IO, "object") : 0;
+}
+
 int store_ref(struct store *s, const char *ref, bool *ret_found, struct oid *ret, struct err *e)
 {
 	git_oid id;

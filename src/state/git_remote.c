@@ -2,6 +2,7 @@
  * libgit2 checks it) and https. Branches are never forced, neither here nor there. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "state/git.h"
@@ -131,13 +132,11 @@ int store_fetch(struct store *s, const char *remote, const char *const *branches
 	return 0;
 }
 
-int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n,
-	       char **ret_rejected, struct err *e)
+static int push(struct store *s, struct arena *a, const char *remote, const git_strarray *specs, char **ret_rejected, struct err *e)
 {
 	AUTO(git_remote) *r = NULL;
 	struct talk t = { .arena = a };
 	git_push_options o;
-	git_strarray specs = { arena_new_array(a, n, char *), n };
 	int code;
 
 	if (git_trust(e) || look_up(s, remote, &r, e))
@@ -147,13 +146,38 @@ int store_push(struct store *s, struct arena *a, const char *remote, const char 
 	o.callbacks.push_update_reference = note_rejection;
 	o.callbacks.payload = &t;
 	o.proxy_opts.type = GIT_PROXY_AUTO;
-	for (size_t i = 0; i < n; i++)
-		specs.strings[i] = arena_printf(a, "refs/heads/%s:refs/heads/%s", branches[i], branches[i]);
-	code = git_remote_push(r, &specs, &o);
+	code = git_remote_push(r, specs, &o);
 	if (code == GIT_ENONFASTFORWARD && !t.rejected)
 		t.rejected = arena_strdup(a, "the remote has moved");
 	*ret_rejected = t.rejected;
 	return code && !t.rejected ? err_remote(e, remote) : 0;
+}
+
+int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n, char **ret_rejected,
+	       struct err *e)
+{
+	git_strarray specs = { arena_new_array(a, n, char *), n };
+
+	for (size_t i = 0; i < n; i++)
+		specs.strings[i] = arena_printf(a, "refs/heads/%s:refs/heads/%s", branches[i], branches[i]);
+	return push(s, a, remote, &specs, ret_rejected, e);
+}
+
+int store_push_part(struct store *s, struct arena *a, const char *remote, const char *branch, const struct oid *at,
+		    char **ret_rejected, struct err *e)
+{
+	/* libgit2 pushes what has a name. */
+	char *ref = arena_printf(a, "refs/lamassu/push-%d", (int)getpid());
+	char *spec = arena_printf(a, "%s:refs/heads/%s", ref, branch);
+	AUTO(git_reference) *named = NULL;
+	git_oid id = oid_to_git(at);
+	int r;
+
+	if (git_reference_create(&named, s->repo, ref, &id, true, NULL))
+		return err_git(e, ERR_IO, ref);
+	r = push(s, a, remote, &(git_strarray){ &spec, 1 }, ret_rejected, e);
+	git_reference_delete(named);
+	return r;
 }
 
 int store_merge_base(struct store *s, const struct oid *x, const struct oid *y, bool *ret_found, struct oid *ret,

@@ -30,6 +30,11 @@ int walk_open(struct store *s, struct arena *a, const struct oid *tips, size_t n
 	return 0;
 }
 
+void walk_first_parents(struct walk *w)
+{
+	git_revwalk_simplify_first_parent(w->walk);
+}
+
 int walk_next(struct walk *w, bool *ret_more, struct oid *ret, struct err *e)
 {
 	git_oid id;

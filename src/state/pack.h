@@ -27,3 +27,4 @@ int pack_merge(struct store *, const char *tmp_dir, size_t least, struct err *) 
 /* Removes the .keep files that a killed process of ours left; counts packs. */
 int pack_sweep(struct store *, size_t *ret_packs, struct err *) NODISCARD;
 int pack_count_all(struct store *, size_t *ret, struct err *) NODISCARD;
+int pack_bytes(struct store *, uint64_t *ret, struct err *) NODISCARD; /* of all together */

@@ -188,6 +188,22 @@ int pack_count_all(struct store *s, size_t *ret, struct err *e)
 	return 0;
 }
 
+int pack_bytes(struct store *s, uint64_t *ret, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	char *dir = pack_dir(a, s);
+	struct strv names = { 0 };
+	struct stat st;
+
+	if (fs_exists(dir) && fs_list(a, dir, SIZE_MAX, &names, e))
+		return -1;
+	*ret = 0;
+	for (size_t i = 0; i < names.n; i++)
+		if (is_pack_name(names.v[i], ".pack") && stat(fs_join(a, dir, names.v[i]), &st) == 0)
+			*ret += (uint64_t)st.st_size;
+	return 0;
+}
+
 int pack_sweep(struct store *s, size_t *ret_packs, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();

@@ -23,6 +23,7 @@ struct state_env { /* what the caller knows; all may be NULL or 0 */
 	int64_t lock_timeout_ms;
 	const char *message;        /* -m: replaces the subject line of commits */
 	const char *op;             /* "ca.create": trailer Lamassu-Op */
+	uint64_t push_step;         /* bytes of one push of the ledger at most; 0: 500 MiB */
 	void (*warn)(void *arg, const char *msg);
 	void (*note)(void *arg, const char *msg); /* what was done, for those who want to know; arg is warn_arg */
 	void *warn_arg;

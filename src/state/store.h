@@ -45,6 +45,7 @@ bool store_is_shared(const struct store *);
 /* The object's content (arena), at most `max` bytes; looks for new packs once when it is missing. */
 int store_read(struct store *, struct arena *, const struct oid *, enum obj_type, size_t max, struct bytes *ret,
 	       struct err *) NODISCARD;
+int store_size(struct store *, const struct oid *, size_t *ret, struct err *) NODISCARD; /* of the content */
 int store_ref(struct store *, const char *ref, bool *ret_found, struct oid *ret, struct err *) NODISCARD;
 int store_commit_tree(struct store *, const struct oid *commit, struct oid *ret, struct err *) NODISCARD;
 /* of the committer */
@@ -68,6 +69,7 @@ int store_config_set(struct store *, const char *key, const char *value, struct 
 struct walk;
 int walk_open(struct store *, struct arena *, const struct oid *tips, size_t ntips, const struct oid *hidden, size_t nhidden,
 	      struct walk **ret, struct err *) NODISCARD;
+void walk_first_parents(struct walk *); /* before the first step: only these are followed */
 int walk_next(struct walk *, bool *ret_more, struct oid *ret, struct err *) NODISCARD;
 void walk_close(struct walk *); /* NULL is allowed */
 bool store_peel(struct store *, const struct oid *, struct oid *ret_commit); /* a commit, or a tag of one; false: neither */
@@ -95,6 +97,9 @@ int store_fetch(struct store *, const char *remote, const char *const *branches,
 int store_push(struct store *, struct arena *, const char *remote, const char *const *branches, size_t n,
 	       char **ret_rejected,
 	       struct err *) NODISCARD;
+/* The same for one branch, which becomes this commit there; one that it has here. */
+int store_push_part(struct store *, struct arena *, const char *remote, const char *branch, const struct oid *, char **ret_rejected,
+		    struct err *) NODISCARD;
 int store_merge_base(struct store *, const struct oid *, const struct oid *, bool *ret_found, struct oid *ret,
 		     struct err *) NODISCARD;
 /* A merge as git does it, without a work tree. *ret_conflicts lists the files that both changed; else NULL and the

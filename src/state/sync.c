@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "state/gc.h"
+#include "state/push.h"
 #include "state/tree.h"
 #include "state/txn.h"
 
@@ -232,6 +233,23 @@ static int to_push(struct sync *s, const char **branches, size_t *ret, struct er
 }
 
 
+/* All but the last piece of a large ledger. */
+static int push_pieces(struct sync *s, struct err *e)
+{
+	struct state *st = s->st;
+	uint64_t step = st->env.push_step ? st->env.push_step : PUSH_STEP;
+	struct tip there;
+	struct oid *cuts;
+	size_t n;
+
+	if (remote_tip(s, &st->ledger, &there, e) ||
+	    push_cuts(st->store, s->arena, there.exists ? &there.commit : NULL, &st->ledger.commit, step, &cuts, &n, e))
+		return -1;
+	for (size_t i = 0; i < n && !s->rejected; i++)
+		if (store_push_part(st->store, s->arena, s->remote, branch_of(&st->ledger), &cuts[i], &s->rejected, e))
+			return -1;
+	return 0;
+}
 
 static int push(struct sync *s, struct err *e)
 {
@@ -242,6 +260,10 @@ static int push(struct sync *s, struct err *e)
 	if (to_push(s, branches, &n, e))
 		return -1;
 	if (!n)
+		return 0;
+	if (strcmp(branches[0], branch_of(&s->st->ledger)) == 0 && push_pieces(s, e))
+		return -1;
+	if (s->rejected)
 		return 0;
 	if (store_push(s->st->store, s->arena, s->remote, branches, n, &s->rejected, e))
 		return -1;

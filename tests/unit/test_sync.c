@@ -105,6 +105,37 @@ static void damage(void)
 	check_git("a after the refusal");
 }
 
+/* A remote that has nothing gets the ledger in several pushes, each of which it notes. */
+static void pieces(void)
+{
+	struct state_env env = env_of();
+	struct err e = { 0 };
+	struct state *st;
+	size_t pushes, commits;
+
+	repo = b_dir;
+	for (int i = 0; i < 4; i++)
+		ok(!add(b_dir, arena_printf(mem, "piece-%d", i), NULL, NULL, &e), "an entry: %s", e.msg);
+	commits = strlen(GIT("rev-list", "--first-parent", "ledger")) / 41;
+	GIT("init", "-q", "--bare", "../wide.git");
+	GIT("--git-dir=../wide.git", "config", "core.logAllRefUpdates", "always");
+	GIT("remote", "add", "wide", fs_join(mem, top, "wide.git"));
+	env.push_step = 1; /* no two commits together */
+	ok(state_open(mem, b_dir, STATE_WRITE, &env, &st, &e) == 0 && state_sync(st, "wide", &report, &e) == 0, "sync: %s", e.msg);
+	state_close(st);
+	is_str(GIT("--git-dir=../wide.git", "rev-parse", "ledger"), GIT("rev-parse", "ledger"), "all of it is there");
+	pushes = strlen(GIT("--git-dir=../wide.git", "reflog", "show", "--format=%H", "ledger")) / 41;
+	is_int((int64_t)pushes, (int64_t)commits, "commit by commit");
+	is_str(GIT("for-each-ref", "refs/lamassu"), "", "no ref is left");
+	check_git("b after pieces");
+	ok(!add(b_dir, "piece-x", NULL, NULL, &e) && !add(b_dir, "piece-y", NULL, NULL, &e) && !add(b_dir, "piece-z", NULL, NULL, &e),
+	   "three more: %s", e.msg);
+	ok(state_open(mem, b_dir, STATE_WRITE, &env, &st, &e) == 0 && state_sync(st, "wide", &report, &e) == 0, "sync: %s", e.msg);
+	state_close(st);
+	pushes = strlen(GIT("--git-dir=../wide.git", "reflog", "show", "--format=%H", "ledger")) / 41;
+	is_int((int64_t)pushes, (int64_t)commits + 3, "only what is not there yet");
+}
+
 static void housekeeping(void)
 {
 	struct err e = { 0 };
@@ -127,6 +158,7 @@ int main(void)
 	make();
 	both_sides();
 	conflicts();
+	pieces();
 	damage();
 	housekeeping();
 	return end();
