@@ -2,22 +2,15 @@
 #include <curl/curl.h>
 
 #include "cmd/root.h"
-#ifdef WITH_P11
-#include <string.h>
-
-#include "engine/pkcs11.h"
-#endif
+#include "engine/engine.h"
 #include "net/net.h"
 
 int main(int argc, char **argv)
 {
-	int status;
+	int status = engine_child(argc, argv);
 
-#ifdef WITH_P11
-	p11_here = &p11_libp11;
-	if (argc == 3 && strcmp(argv[1], "pkcs11-probe") == 0)
-		return p11_probe_main(argv[2]);
-#endif
+	if (status >= 0)
+		return status;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return 1;
 	net_here = &net_curl;

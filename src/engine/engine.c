@@ -57,6 +57,16 @@ const struct engine_ops *engine_kind(const char *name)
 	return NULL;
 }
 
+int engine_child(int argc, char **argv)
+{
+	int status = -1;
+
+	for (size_t i = 0; status < 0 && engine_kinds[i]; i++)
+		if (engine_kinds[i]->child)
+			status = engine_kinds[i]->child(argc, argv);
+	return status;
+}
+
 static int find_kind(const struct engine_doc *doc, const struct engine_ops **ret, struct err *e)
 {
 	SCOPED_BUF list = buf_init(BUF_TEXT);

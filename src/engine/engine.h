@@ -74,12 +74,13 @@ struct engine_ops { /* a place that signs */
 	int (*destroy)(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *);
 	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const struct keyref *, struct err *), void *arg,
 		    struct err *);
-	/* The three below may be NULL. A key by a name of the engine's own (label, alias, ARN, path; what follows the colon of
+	/* The four below may be NULL. A key by a name of the engine's own (label, alias, ARN, path; what follows the colon of
 	 * its URI, but PKCS#11 URIs whole), made by anybody; ERR_NOT_FOUND, also where the name belongs to another region or
 	 * vault, or ERR_USAGE when it names several. */
 	int (*find)(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *);
 	int (*state)(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *);
 	int (*annotate)(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *);
+	int (*child)(int argc, char **argv); /* for engine_child; may be NULL */
 };
 
 /* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND. What `put` has
@@ -113,6 +114,9 @@ struct engine {
 	struct arena *arena;   /* lives as long as the engine */
 };
 
+/* For main, before anything else: the exit status when an engine has started this process for work of its own, which is done
+ * now; -1 otherwise. */
+int engine_child(int argc, char **argv);
 extern const struct engine_ops *const engine_kinds[]; /* NULL-terminated: every kind that this program has */
 const struct engine_ops *engine_kind(const char *name); /* by kind or other name, ignoring case; NULL */
 

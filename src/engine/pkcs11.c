@@ -111,7 +111,7 @@ int p11_token_find(struct p11 *p, struct arena *a, struct err *e)
 	size_t n, fit = 0;
 	CK_RV rv;
 
-	if (p11_here->tokens(a, p->module->lib, &v, &n, e) != 0)
+	if (p11_tokens(a, p->module->lib, &v, &n, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (fits(p->config, &v[i]) && fit++ == 0)
@@ -346,8 +346,8 @@ static int find(struct ctx *ctx, struct engine *en, const char *name, struct key
 	struct err ignored = { 0 };
 	struct keys k;
 
-	if (uri ? p11_here->uri(ctx->arena, name, &w, e) != 0
-		: strchr(name, '=') && p11_here->uri(ctx->arena, arena_printf(ctx->arena, "pkcs11:%s", name), &w, &ignored) == 0)
+	if (uri ? p11_uri(ctx->arena, name, &w, e) != 0
+		: strchr(name, '=') && p11_uri(ctx->arena, arena_printf(ctx->arena, "pkcs11:%s", name), &w, &ignored) == 0)
 		uri = true;
 	if (e->code || (uri && check_place(ctx, en->priv, &w, e) != 0) || find_wanted(ctx, en, &w, &k, e) != 0)
 		return -1;
@@ -402,8 +402,9 @@ static int prepare(struct ctx *ctx, struct engine *en, const struct keyref *ref,
 }
 
 const struct engine_ops pkcs11_engine = {
-	.kind = "PKCS11", .provider = "PKCS#11", .security_level = 2, .scheme = "pkcs11", .outside = true, .config = &config_type,
+	.kind = "PKCS11", .provider = "PKCS#11", .security_level = 2, .scheme = "pkcs11", .config = &config_type,
 	.caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .open = p11_open, .close = p11_close, .keytypes = keytypes_of,
 	.generate = p11_generate, .import = p11_import, .prepare = prepare, .sign = p11_sign, .pubkey = pubkey, .destroy = p11_destroy,
-	.each = each, .find = find, .annotate = p11_annotate
+	.each = each, .find = find, .annotate = p11_annotate,
+	.child = p11_child
 };

@@ -7,7 +7,7 @@
 /* Inside of the PKCS#11 engine: modules (pkcs11_module.c), sessions and login (pkcs11_session.c), objects and attributes
  * (pkcs11_object.c), making and removing keys (pkcs11_key.c, pkcs11_import.c), signatures (pkcs11_sign.c). */
 
-/* --- the libraries, which only lamassu-net has --- */
+/* --- libp11 and p11-kit (pkcs11_libp11.c) --- */
 
 struct p11_token {
 	CK_SLOT_ID slot;
@@ -20,16 +20,12 @@ struct p11_wanted { /* what a PKCS#11 URI (RFC 7512) asks for; NULL: anything */
 	bool is_private; /* false: it names something else than a private key */
 };
 
-struct p11_loader {
-	/* Loads and initializes a module. *ret_lib is for the calls below. */
-	int (*load)(struct arena *, const char *path, void **ret_lib, CK_FUNCTION_LIST **ret, struct err *);
-	void (*unload)(void *lib);
-	/* The initialized tokens that are there now. */
-	int (*tokens)(struct arena *, void *lib, struct p11_token **ret, size_t *ret_n, struct err *);
-	int (*uri)(struct arena *, const char *text, struct p11_wanted *ret, struct err *);
-};
-extern const struct p11_loader *p11_here; /* NULL in `lamassu`; set once, by main */
-extern const struct p11_loader p11_libp11; /* pkcs11_libp11.c */
+/* Loads and initializes a module. *ret_lib is for the calls below. */
+int p11_load(struct arena *, const char *path, void **ret_lib, CK_FUNCTION_LIST **ret, struct err *) NODISCARD;
+void p11_unload(void *lib);
+/* The initialized tokens that are there now. */
+int p11_tokens(struct arena *, void *lib, struct p11_token **ret, size_t *ret_n, struct err *) NODISCARD;
+int p11_uri(struct arena *, const char *text, struct p11_wanted *ret, struct err *) NODISCARD;
 
 /* --- modules: one instance of each in a process --- */
 struct p11_module {
@@ -44,8 +40,7 @@ struct p11_module {
 int p11_module_open(struct arena *, const char *path, const char *env, const char *dir, struct p11_module **ret,
 		    struct err *) NODISCARD;
 void p11_module_close(struct p11_module *);
-/* The main function of the child process in which an unknown module is loaded first. */
-int p11_probe_main(const char *path);
+int p11_child(int argc, char **argv); /* of the process in which an unknown module is loaded first */
 
 /* --- an open engine --- */
 struct p11_config {

@@ -1,7 +1,8 @@
-/* PKCS#11 modules and tokens through libp11, and URIs through p11-kit: the only file that needs these libraries, linked into
- * lamassu-net alone. libp11 0.4.12 waits for ever for a session when the token gives none, keeps a copy of the PIN, never logs in
- * again after a loss, and knows no keys but RSA and ECDSA; so it loads the module and finds the tokens, and sessions, login and keys
- * go to the module itself. Slots are kept until the module is unloaded: releasing one closes everybody's sessions with its token. */
+/* PKCS#11 modules and tokens through libp11, and URIs through p11-kit: the only file that knows these libraries. They are loaded when
+ * an engine is opened, so that commands without one start no slower, and need not be there where nobody has a token. libp11 0.4.12
+ * waits for ever for a session when the token gives none, keeps a copy of the PIN, never logs in again after a loss, and knows no
+ * keys but RSA and ECDSA; so it loads the module and finds the tokens, and sessions, login and keys go to the module itself. Slots
+ * are kept until the module is unloaded: releasing one closes everybody's sessions with its token. */
 #undef OPENSSL_NO_DEPRECATED /* libp11.h names types of it; nothing here uses them */
 #include <dlfcn.h>
 #include <libp11.h>
@@ -10,6 +11,53 @@
 
 #include "base/text.h"
 #include "engine/pkcs11.h"
+
+#define P11_CALLS(X)                                                                                                  \
+	X(PKCS11_CTX_new) X(PKCS11_CTX_load) X(PKCS11_CTX_unload) X(PKCS11_CTX_free) X(PKCS11_update_slots)           \
+	X(PKCS11_release_all_slots) X(PKCS11_get_slotid_from_slot) X(ERR_get_CKR_code)
+#define URI_CALLS(X)                                                                                                  \
+	X(p11_kit_uri_new) X(p11_kit_uri_free) X(p11_kit_uri_parse) X(p11_kit_uri_message) X(p11_kit_uri_get_pin_value) \
+	X(p11_kit_uri_any_unrecognized) X(p11_kit_uri_get_token_info) X(p11_kit_uri_get_attribute)                    \
+	X(p11_kit_uri_get_module_path)
+
+/* Each library as a table of its functions, with their types out of its header. */
+#define MEMBER(f) __typeof__(f) *f;
+static struct {
+	P11_CALLS(MEMBER)
+} p11;
+static struct {
+	URI_CALLS(MEMBER)
+} uris;
+
+#define NAME_OF(f) #f "\0"
+static const char p11_names[] = P11_CALLS(NAME_OF), uri_names[] = URI_CALLS(NAME_OF);
+
+/* Fills a table; `names` follow each other, each with its NUL, and an empty one is the last. */
+static int library(const char *soname, const char *names, void *table, struct err *e)
+{
+	void *dl = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
+
+	if (!dl)
+		return err_set(e, ERR_UNSUPPORTED, "PKCS#11 needs the library %s: %s", soname, dlerror());
+	for (char *to = table; *names; names += strlen(names) + 1, to += sizeof(void *)) {
+		void *symbol = dlsym(dl, names);
+
+		if (!symbol)
+			return err_set(e, ERR_UNSUPPORTED, "the library %s is too old: it has no %s", soname, names);
+		memcpy(to, &symbol, sizeof(symbol));
+	}
+	return 0;
+}
+
+static int have_p11(struct err *e)
+{
+	return p11.ERR_get_CKR_code ? 0 : library("libp11.so.3", p11_names, &p11, e);
+}
+
+static int have_uris(struct err *e)
+{
+	return uris.p11_kit_uri_get_module_path ? 0 : library("libp11-kit.so.0", uri_names, &uris, e);
+}
 
 struct lib {
 	PKCS11_CTX *ctx;
@@ -21,7 +69,7 @@ struct lib {
 static int failed(const char *call, struct err *e)
 {
 	unsigned long code = ERR_peek_last_error();
-	CK_RV rv = ERR_GET_LIB(code) == ERR_get_CKR_code() ? (CK_RV)ERR_GET_REASON(code) : CKR_GENERAL_ERROR;
+	CK_RV rv = ERR_GET_LIB(code) == p11.ERR_get_CKR_code() ? (CK_RV)ERR_GET_REASON(code) : CKR_GENERAL_ERROR;
 
 	ERR_clear_error();
 	return p11_err(call, rv, e);
@@ -56,48 +104,48 @@ static int functions(const char *path, CK_FUNCTION_LIST **ret, struct err *e)
 	return complete(*ret) ? 0 : err_set(e, ERR_REMOTE, "module_path: %s lacks functions of PKCS#11 2.20", path);
 }
 
-static int load(struct arena *a, const char *path, void **ret_lib, CK_FUNCTION_LIST **ret, struct err *e)
+int p11_load(struct arena *a, const char *path, void **ret_lib, CK_FUNCTION_LIST **ret, struct err *e)
 {
 	struct lib *lib = arena_new_array(a, 1, struct lib);
 
-	if (functions(path, ret, e) != 0)
+	if (have_p11(e) != 0 || functions(path, ret, e) != 0)
 		return -1;
-	lib->ctx = PKCS11_CTX_new();
+	lib->ctx = p11.PKCS11_CTX_new();
 	if (!lib->ctx)
 		return err_set(e, ERR_IO, "out of memory");
-	if (PKCS11_CTX_load(lib->ctx, path) != 0) {
-		PKCS11_CTX_free(lib->ctx);
+	if (p11.PKCS11_CTX_load(lib->ctx, path) != 0) {
+		p11.PKCS11_CTX_free(lib->ctx);
 		return failed("C_Initialize", e);
 	}
 	*ret_lib = lib;
 	return 0;
 }
 
-static void unload(void *arg)
+void p11_unload(void *arg)
 {
 	struct lib *lib = arg;
 
 	if (lib->slots)
-		PKCS11_release_all_slots(lib->ctx, lib->slots, lib->nslots);
-	PKCS11_CTX_unload(lib->ctx);
-	PKCS11_CTX_free(lib->ctx);
+		p11.PKCS11_release_all_slots(lib->ctx, lib->slots, lib->nslots);
+	p11.PKCS11_CTX_unload(lib->ctx);
+	p11.PKCS11_CTX_free(lib->ctx);
 	ERR_clear_error();
 }
 
-static int tokens(struct arena *a, void *arg, struct p11_token **ret, size_t *ret_n, struct err *e)
+int p11_tokens(struct arena *a, void *arg, struct p11_token **ret, size_t *ret_n, struct err *e)
 {
 	struct lib *lib = arg;
 	struct p11_token *v;
 	size_t n = 0;
 
-	if (PKCS11_update_slots(lib->ctx, &lib->slots, &lib->nslots) != 0)
+	if (p11.PKCS11_update_slots(lib->ctx, &lib->slots, &lib->nslots) != 0)
 		return failed("C_GetSlotList", e);
 	v = arena_new_array(a, lib->nslots + 1, struct p11_token);
 	for (unsigned i = 0; i < lib->nslots; i++) {
 		const PKCS11_TOKEN *t = lib->slots[i].token;
 
 		if (t && t->initialized)
-			v[n++] = (struct p11_token){ .slot = PKCS11_get_slotid_from_slot(&lib->slots[i]),
+			v[n++] = (struct p11_token){ .slot = p11.PKCS11_get_slotid_from_slot(&lib->slots[i]),
 						     .label = arena_strdup(a, t->label ? t->label : ""),
 						     .serial = arena_strdup(a, t->serialnr ? t->serialnr : "") };
 	}
@@ -106,35 +154,39 @@ static int tokens(struct arena *a, void *arg, struct p11_token **ret, size_t *re
 	return 0;
 }
 
-DEFINE_AUTO(P11KitUri, p11_kit_uri_free)
+DEFINE_AUTO(P11KitUri, uris.p11_kit_uri_free)
 
 static const char *field(struct arena *a, const CK_UTF8CHAR *p, size_t n)
 {
 	return p[0] && p[0] != 0xff ? p11_text(a, p, n) : NULL;
 }
 
-static int uri(struct arena *a, const char *text, struct p11_wanted *ret, struct err *e)
+int p11_uri(struct arena *a, const char *text, struct p11_wanted *ret, struct err *e)
 {
-	AUTO(P11KitUri) *u = p11_kit_uri_new();
+	AUTO(P11KitUri) *u = NULL;
 	const CK_TOKEN_INFO *t;
 	const CK_ATTRIBUTE *id, *label, *class;
-	int rc = u ? p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, u) : P11_KIT_URI_UNEXPECTED;
+	int rc;
 
+	if (have_uris(e) != 0)
+		return -1;
+	u = uris.p11_kit_uri_new();
+	rc = u ? uris.p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, u) : P11_KIT_URI_UNEXPECTED;
 	if (rc != P11_KIT_URI_OK)
-		return err_set(e, ERR_USAGE, "\"%s\" is not a PKCS#11 URI (RFC 7512): %s", text, p11_kit_uri_message(rc));
-	if (p11_kit_uri_get_pin_value(u))
+		return err_set(e, ERR_USAGE, "\"%s\" is not a PKCS#11 URI (RFC 7512): %s", text, uris.p11_kit_uri_message(rc));
+	if (uris.p11_kit_uri_get_pin_value(u))
 		return err_set(e, ERR_USAGE, "pin-value is not accepted: a PIN on the command line can be seen by others");
-	if (p11_kit_uri_any_unrecognized(u))
+	if (uris.p11_kit_uri_any_unrecognized(u))
 		return err_set(e, ERR_USAGE, "\"%s\": it has attributes that RFC 7512 does not know", text);
-	t = p11_kit_uri_get_token_info(u);
-	id = p11_kit_uri_get_attribute(u, CKA_ID);
-	label = p11_kit_uri_get_attribute(u, CKA_LABEL);
-	class = p11_kit_uri_get_attribute(u, CKA_CLASS);
+	t = uris.p11_kit_uri_get_token_info(u);
+	id = uris.p11_kit_uri_get_attribute(u, CKA_ID);
+	label = uris.p11_kit_uri_get_attribute(u, CKA_LABEL);
+	class = uris.p11_kit_uri_get_attribute(u, CKA_CLASS);
 	*ret = (struct p11_wanted){
 		.token = field(a, t->label, sizeof(t->label)), .serial = field(a, t->serialNumber, sizeof(t->serialNumber)),
 		.manufacturer = field(a, t->manufacturerID, sizeof(t->manufacturerID)),
 		.model = field(a, t->model, sizeof(t->model)), .is_private = true,
-		.module_path = arena_strdup(a, p11_kit_uri_get_module_path(u)),
+		.module_path = arena_strdup(a, uris.p11_kit_uri_get_module_path(u)),
 		.object = label ? arena_strndup(a, label->pValue, label->ulValueLen) : NULL,
 	};
 	if (id)
@@ -143,5 +195,3 @@ static int uri(struct arena *a, const char *text, struct p11_wanted *ret, struct
 		ret->is_private = *(const CK_OBJECT_CLASS *)class->pValue == CKO_PRIVATE_KEY;
 	return 0;
 }
-
-const struct p11_loader p11_libp11 = { .load = load, .unload = unload, .tokens = tokens, .uri = uri };

@@ -21,16 +21,16 @@
 #include "rec/schema.h"
 
 enum { PROBE_SECS = 20 };
+#define PROBE "lamassu-pkcs11-probe" /* the child's argv[0]: nothing that a user types */
 
 extern char **environ;
 
-const struct p11_loader *p11_here;
 static struct p11_module *modules;
 
 /* --- the child --- */
 
 /* Says on standard output what came of it, as a struct err; one that says nothing has crashed. */
-int p11_probe_main(const char *path)
+int p11_child(int argc, char **argv)
 {
 	const struct rlimit none = { 0, 0 };
 	struct err e = { 0 };
@@ -39,22 +39,26 @@ int p11_probe_main(const char *path)
 	CK_FUNCTION_LIST *f;
 	size_t n;
 	void *lib;
-	int out = dup(STDOUT_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int out, null;
 
+	if (argc != 2 || strcmp(argv[0], PROBE) != 0)
+		return -1;
+	out = dup(STDOUT_FILENO);
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	setrlimit(RLIMIT_CORE, &none);
 	for (int sig = 1; sig < SIGSYS; sig++)
 		signal(sig, SIG_DFL);
 	if (out < 0 || null < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		return 1;
-	if (p11_here->load(a, path, &lib, &f, &e) == 0 && p11_here->tokens(a, lib, &tokens, &n, &e) == 0)
-		p11_here->unload(lib);
+	if (p11_load(a, argv[1], &lib, &f, &e) == 0 && p11_tokens(a, lib, &tokens, &n, &e) == 0)
+		p11_unload(lib);
 	_exit(write(out, &e, sizeof(e)) == (ssize_t)sizeof(e) ? 0 : 1);
 }
 
 static int start(const char *path, int out, pid_t *ret)
 {
-	char name[] = "lamassu-net", probe[] = "pkcs11-probe";
-	char *argv[] = { name, probe, (char *)(uintptr_t)path, NULL };
+	char name[] = PROBE;
+	char *argv[] = { name, (char *)(uintptr_t)path, NULL };
 	posix_spawn_file_actions_t files;
 	int rc = posix_spawn_file_actions_init(&files);
 
@@ -175,8 +179,6 @@ int p11_module_open(struct arena *a, const char *path, const char *env, const ch
 	const char *name = arena_strdup(a, realpath(path, real) ? real : path);
 	struct p11_module *m = modules, made = { .path = name, .env = env ? env : "{}", .users = 1 };
 
-	if (!p11_here)
-		return err_set(e, ERR_UNSUPPORTED, "this program was built without PKCS#11");
 	while (m && strcmp(m->path, name) != 0)
 		m = m->next;
 	if (m && strcmp(m->env, made.env) != 0)
@@ -184,7 +186,7 @@ int p11_module_open(struct arena *a, const char *path, const char *env, const ch
 						"variables, and it can be loaded only once");
 	if (!m) {
 		if (any_each(a, made.env, set_variable, e) != 0 || check_unknown(a, name, made.env, dir, e) != 0 ||
-		    p11_here->load(a, name, &made.lib, &made.f, e) != 0)
+		    p11_load(a, name, &made.lib, &made.f, e) != 0)
 			return -1;
 		m = arena_memdup(a, &made, sizeof(made));
 		m->next = modules;
@@ -205,5 +207,5 @@ void p11_module_close(struct p11_module *m)
 	while (*at != m)
 		at = &(*at)->next;
 	*at = m->next;
-	p11_here->unload(m->lib);
+	p11_unload(m->lib);
 }
