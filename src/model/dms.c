@@ -382,6 +382,8 @@ static const struct field enrollment_settings_fields[] = {
 	     "Check that the device has the private key (RFC 2986). false needs --allow-unverified-csr on est-serve and fails audit.",
 	     .dflt = "true", .flags = F_SHOW0),
 	BOOL(enrollment_settings, enable_replaceable_enrollment, "A device that has a certificate may enrol anew.", .dflt = "false", .flags = F_SHOW0),
+	BOOL(enrollment_settings, csrattrs_template, "Answer csrattrs with the request template of RFC 9908, which few clients know, instead of "
+						     "extensionRequest.", .dflt = "false"),
 	OBJ(enrollment_settings, est_rfc7030_settings, &est_type, "Settings of EST."),
 	OBJ(enrollment_settings, device_provisioning_profile, &device_profile_type, "What new devices start with."),
 	END

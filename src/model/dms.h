@@ -86,6 +86,7 @@ struct enrollment_settings {
 	int device_id_from;    /* enum dms_id_source */
 	bool verify_csr_signature;
 	bool enable_replaceable_enrollment;
+	bool csrattrs_template; /* answer csrattrs with the template of RFC 9908 */
 	struct est_settings est_rfc7030_settings;
 	struct device_profile device_provisioning_profile;
 };

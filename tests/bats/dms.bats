@@ -161,3 +161,68 @@ emitted() {
 	[[ $stderr == *'--allow-no-auth'* ]]
 	fails 2 '--auth' lamassu dms create x --enrollment-ca devices
 }
+
+# subjects_of DMS: subject and issuer of each certificate that cacerts answers, as openssl reads them, sorted.
+subjects_of() {
+	lamassu dms cacerts "$1" | openssl base64 -d | openssl pkcs7 -inform der -print_certs -noout | grep . | paste - - |
+		sed 's/subject=//; s/issuer=//; s/ = /=/g; s/\t/ < /' | sort
+}
+
+@test "E3: cacerts are the authorities named, whole chains, both generations of a root, and nothing compromised" {
+	dms_pki
+	factory
+	[ "$(subjects_of factory)" = "$(printf '%s\n' 'CN=Devices, O=Acme < CN=Root, O=Acme, C=US' 'CN=Root, O=Acme, C=US < CN=Root, O=Acme, C=US')" ] ||
+		{ subjects_of factory; false; }
+	ok lamassu dms set factory settings.ca_distribution_settings.managed_cas='[boot]'
+	[ "$(subjects_of factory | grep -c Boot)" -eq 1 ]
+	ok lamassu dms set factory settings.ca_distribution_settings.full_chain=false
+	[ "$(subjects_of factory | grep -c Root)" -eq 1 ]
+	ok lamassu dms set factory settings.ca_distribution_settings.full_chain=true
+	# a device that trusts only the old root finds a path to what the new one issues
+	ok lamassu ca export root --out ../old.pem
+	ok lamassu ca reissue root --new-key
+	ok lamassu ca export root-g2 --out ../new.pem
+	ok lamassu ca create next --parent root-g2 --subject CN=Next --key-type ecdsa:256 --validity 3y --issuance-profile iot-device
+	ok lamassu ca export next --out ../next.pem
+	ok lamassu dms cacerts factory --format pem --out ../bag.pem
+	[ "$(grep -c BEGIN ../bag.pem)" -eq 6 ]
+	openssl verify -partial_chain -CAfile ../old.pem -untrusted ../bag.pem ../next.pem
+	openssl verify -partial_chain -CAfile ../new.pem -untrusted ../bag.pem ../next.pem
+	# the set is in the order of DER (X.690 11.6)
+	lamassu dms cacerts factory --format der >../bag.der
+	python3 - ../bag.der <<-'P'
+		import sys
+		from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+		got = [c.public_bytes(Encoding.DER) for c in pkcs7.load_der_pkcs7_certificates(open(sys.argv[1], "rb").read())]
+		assert len(got) == 6 and got == sorted(got)
+	P
+	ok lamassu ca compromise boot --yes
+	[ "$(subjects_of factory | grep -c Boot)" -eq 0 ]
+	ok lamassu ca compromise devices --yes
+	[ "$(subjects_of factory)" = '' ]
+	fails 4 'compromised, revoked or expired' lamassu dms cacerts factory
+}
+
+@test "E6: csrattrs follow the profile: key usages, the one kind of key, a template; an empty list asks for nothing" {
+	dms_pki
+	cat >../ec.json <<-'J'
+		{"id": "ec", "key_usage": {"digital_signature": true}, "honor_subject": true, "subject": {"organization": "Acme"},
+		 "crypto_enforcement": {"enabled": true, "allow_ecdsa_keys": true, "allowed_ecdsa_key_sizes": [256]}}
+	J
+	ok lamassu profile create -f ../ec.json
+	factory --profile ec
+	# extensionRequest of the type Extensions, P-256 and ecdsa-with-SHA256: what every EST client that we know reads
+	[ "$(lamassu dms csrattrs factory | tr -d '\n')" = 'MEIwHwYJKoZIhvcNAQkOMRIwEDAOBgNVHQ8BAf8EBAMCB4AwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI=' ]
+	text=$(lamassu dms csrattrs factory --pop | openssl base64 -d | openssl asn1parse -inform der -i)
+	[[ $text == *challengePassword* && $text == *1.2.840.113549.1.9.16.2.58* ]]
+	text=$(lamassu dms csrattrs factory --template --format der | openssl asn1parse -inform der -i)
+	[[ $text == *1.2.840.113549.1.9.16.2.61* && $text == *1.2.840.113549.1.9.16.2.62* && $text == *prime256v1* && $text == *'UTF8STRING        :Acme'* ]]
+	[[ $text != *'Extension Request'* ]]
+	ok lamassu profile set ec crypto_enforcement.allow_rsa_keys=true
+	no bash -c '"$LAMASSU" dms csrattrs factory | openssl base64 -d | openssl asn1parse -inform der | grep prime256v1'
+	ok lamassu profile set ec crypto_enforcement.allow_ecdsa_keys=false crypto_enforcement.allowed_rsa_key_sizes='[4096, 3072]'
+	text=$(lamassu dms csrattrs factory | openssl base64 -d | openssl asn1parse -inform der)
+	[[ $text == *rsaEncryption* && $text == *'INTEGER           :0C00'* && $text == *sha256WithRSAEncryption* ]]
+	ok lamassu profile set ec honor_key_usage=true crypto_enforcement.enabled=false
+	[ "$(lamassu dms csrattrs factory)" = MAA= ]
+}
