@@ -15,7 +15,8 @@ struct engine_ref { /* args of verbs that take only an engine */
 	const char *engine;
 };
 extern const struct operand engine_operand[];
-int engine_print(struct ctx *, const char *id, struct err *) NODISCARD; /* as `kms engine show` does */
+/* As `kms engine show` does, but the engine is not opened: what was committed must not be done again by lamassu-net. */
+int engine_print(struct ctx *, const char *id, struct err *) NODISCARD;
 
 struct key;
 int key_print(struct ctx *, const struct key *, struct err *) NODISCARD; /* as `kms key show` does */

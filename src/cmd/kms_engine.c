@@ -131,7 +131,7 @@ const struct cmd engine_list_cmd = {
 	.name = "list", .brief = "List engines", .needs = NEED_STATE | NEED_LIST, .run = run_list, .type = &view_type
 };
 
-int engine_print(struct ctx *ctx, const char *id, struct err *e)
+static int print(struct ctx *ctx, const char *id, bool ask, struct err *e)
 {
 	struct err why = { 0 };
 	struct engine_doc doc;
@@ -142,16 +142,21 @@ int engine_print(struct ctx *ctx, const char *id, struct err *e)
 	if (state_get(ctx->state, &engine_type, id, &doc, e) != 0 || keys_all(ctx, &keys, &nkeys, e) != 0)
 		return -1;
 	v = view_of(ctx, &doc, keys, nkeys);
-	if (engine_keytypes(ctx, id, &v.supported_key_types, &why) != 0 && why.code != ERR_NOT_FOUND)
+	if (ask && engine_keytypes(ctx, id, &v.supported_key_types, &why) != 0 && why.code != ERR_NOT_FOUND)
 		ctx_warn(ctx, "%s", why.msg);
 	return out_record(ctx, &view_type, &v, e);
+}
+
+int engine_print(struct ctx *ctx, const char *id, struct err *e)
+{
+	return print(ctx, id, false, e);
 }
 
 static int run_show(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct engine_ref *a = args;
 
-	return engine_print(ctx, a->engine, e);
+	return print(ctx, a->engine, true, e);
 }
 
 const struct cmd engine_show_cmd = {

@@ -96,7 +96,7 @@ const struct cmd key_create_cmd = {
 struct import_args {
 	const char *file, *name, *engine;
 	struct labels labels;
-	bool replica;
+	bool replica, recover;
 };
 
 /* "keys/web.pem" -> "web" */
@@ -143,6 +143,17 @@ static bool names_a_key(struct ctx *ctx, const struct import_args *a)
 	return keys_scheme(a->file, &rest) || (ops && ops->find && strcmp(a->file, "-") != 0 && !fs_exists(a->file));
 }
 
+/* Outside of the transaction: a key that is taken back and not recorded then is where it was before it was deleted. */
+static int recover(struct ctx *ctx, const struct import_args *a, struct err *e)
+{
+	const char *name = a->file;
+
+	if (!a->engine)
+		return err_set(e, ERR_USAGE, "--recover needs --engine");
+	keys_scheme(a->file, &name);
+	return engine_recover(ctx, a->engine, name, e);
+}
+
 static int run_import(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct import_args *a = args;
@@ -150,7 +161,9 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 
 	if (a->replica && !a->engine)
 		return err_set(e, ERR_USAGE, "--replica needs --engine");
-	if (names_a_key(ctx, a) ? keys_adopt(ctx, a->file, a->engine, a->name, &k, e) != 0
+	if (a->recover && recover(ctx, a, e) != 0)
+		return -1;
+	if (a->recover || names_a_key(ctx, a) ? keys_adopt(ctx, a->file, a->engine, a->name, &k, e) != 0
 				: import_file(ctx, a, &k, &made, e) != 0)
 		return -1;
 	return finish(ctx, "import", &k, &a->labels, made.id ? &made : NULL, e);
@@ -160,6 +173,7 @@ static const struct opt import_opts[] = {
 	OSTR(import_args, name, 0, "name", "Name of the key, for people. Default: that of the file."),
 	OSTR(import_args, engine, 0, "engine", "Where it goes, or where it is. Default: the default engine; of a URI, the one that has it."),
 	OFLAG(import_args, replica, 0, "The key is here already: a second engine gets it, to sign when the first one fails."),
+	OFLAG(import_args, recover, 0, "The engine has deleted the key and still keeps it: take it back first. Needs --engine."),
 	LABEL_OPTS(import_args),
 	OEND
 };

@@ -68,9 +68,22 @@ static const struct field azure_fields[] = {
 	END
 };
 
+/* An address without a path, or with one where that is allowed; NULL is fine. */
+static int check_address(struct arena *a, const char *field, const char *text, bool path, struct err *e)
+{
+	struct azure_url url = { .path = "" };
+
+	if (text && azure_url_parse(a, text, &url, e) != 0)
+		return err_ctx(e, "%s", field);
+	return path || !url.path[0] || strcmp(url.path, "/") == 0 ? 0 : err_set(e, ERR_INVALID, "%s: \"%s\" has a path", field, text);
+}
+
 static int check_config(struct arena *a, void *rec, struct err *e)
 {
 	struct azure_config *c = rec;
+
+	if (check_address(a, "endpoint", c->endpoint, false, e) != 0 || check_address(a, "authority_host", c->authority_host, true, e) != 0)
+		return -1;
 
 	if (!!c->vault_name + !!c->hsm_name + !!c->endpoint != 1)
 		return err_set(e, ERR_INVALID, "one of vault_name, hsm_name and endpoint must be given");
@@ -112,8 +125,6 @@ static int read_addresses(struct azure *az, struct err *e)
 		authority = from_env && *from_env ? from_env : domains[c->cloud].authority;
 	if (azure_url_parse(az->arena, vault, &az->vault, e) != 0)
 		return err_ctx(e, "endpoint");
-	if (az->vault.path[0] && strcmp(az->vault.path, "/") != 0)
-		return err_set(e, ERR_INVALID, "endpoint: \"%s\" has a path", vault);
 	return azure_url_parse(az->arena, authority, &az->authority, e) == 0 ? 0 : err_ctx(e, "authority_host");
 }
 
@@ -163,12 +174,20 @@ static int azure_open(struct ctx *ctx, struct engine *en, const void *config, st
 	return -1;
 }
 
+/* Without `hsm` keys are Azure's software keys, whatever the vault could do. */
+static int azure_level(const void *config)
+{
+	const struct azure_config *c = config;
+
+	return c->hsm;
+}
+
 static const char *const azure_aka[] = { "AZURE", "AZURE_KEYVAULT", NULL };
 
 const struct engine_ops azure_engine = {
-	.kind = "AZURE_KEY_VAULT", .aka = azure_aka, .provider = "Azure Key Vault", .security_level = 1, .scheme = "azurekv", .outside = true,
+	.kind = "AZURE_KEY_VAULT", .aka = azure_aka, .provider = "Azure Key Vault", .security_level = 1, .level = azure_level, .scheme = "azurekv", .outside = true,
 	.config = &azure_type, .caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .inflight = INFLIGHT, .open = azure_open,
 	.close = azure_close, .keytypes = azure_keytypes, .generate = azure_generate, .import = azure_import, .sign = azure_sign,
-	.pubkey = azure_pubkey, .destroy = azure_destroy, .each = azure_each, .find = azure_find, .state = azure_state,
+	.pubkey = azure_pubkey, .destroy = azure_destroy, .each = azure_each, .find = azure_find, .recover = azure_recover, .state = azure_state,
 	.annotate = azure_annotate
 };

@@ -119,6 +119,7 @@ struct azure_request {
 	struct bytes body; /* JSON; p NULL: none */
 	const char *what;  /* for people: "sign" */
 	bool once;         /* makes something */
+	int *ret_status;   /* of the last answer; may be NULL */
 };
 /* *ret: the answer; NULL where there is no body. ERR_NOT_FOUND, ERR_DENIED, ERR_CONFLICT, ERR_EXISTS, else ERR_REMOTE. */
 int azure_call(struct azure *, struct arena *, const struct azure_request *, json_t **ret, struct err *) NODISCARD;
@@ -138,7 +139,7 @@ int azure_annotate(struct ctx *, struct engine *, const struct keyref *, const s
 /* azure_life.c */
 int azure_destroy(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *) NODISCARD;
 int azure_state(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *) NODISCARD;
-int azure_recover(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *) NODISCARD;
+int azure_recover(struct ctx *, struct engine *, const char *name, struct err *) NODISCARD;
 
 struct azure_kid { /* https://VAULT/keys/NAME/VERSION */
 	const char *name, *version; /* version "" where it is not given */
@@ -148,3 +149,5 @@ int azure_kid_parse(struct arena *, const struct azure *, const char *text, stru
 int azure_get(struct azure *, struct arena *, const struct azure_kid *, json_t **ret, struct err *) NODISCARD;
 /* The bundle's kid, with version, checked. */
 int azure_kid_of(struct arena *, const struct azure *, json_t *bundle, char **ret, struct err *) NODISCARD;
+/* ERR_CONFLICT, until when it can be had back, when a key that is not there was deleted. Returns -1. */
+int azure_say_deleted(struct azure *, struct arena *, const struct azure_kid *, struct err *);

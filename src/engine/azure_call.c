@@ -93,6 +93,8 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	struct err ignored = { 0 };
 	AUTO(json_t) *j = NULL;
 
+	if (x->request->ret_status)
+		*x->request->ret_status = answer->status;
 	if (answer->status >= 200 && answer->status <= 299)
 		return REMOTE_DONE;
 	if (remote_json(answer->body, &j, &ignored) == 0) {

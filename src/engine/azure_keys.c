@@ -74,13 +74,14 @@ static bool can_hold(const struct keytype *t)
 /* No call lists them; that the vault is there and takes our token is asked. A role that may not list keys is a good one. */
 int azure_keytypes(struct engine *en, uint32_t *ret, struct err *e)
 {
-	const struct azure_request r = { .method = "GET", .path = "/keys", .query = "maxresults=1", .what = "list keys" };
+	int status = 0;
+	const struct azure_request r = { .method = "GET", .path = "/keys", .query = "maxresults=1", .what = "list keys", .ret_status = &status };
 	struct azure *az = en->priv;
 	SCOPED_ARENA *a = arena_new();
 	struct err why = { 0 };
 	uint32_t bits = 0;
 
-	if (!az->probed && azure_call(az, a, &r, NULL, &why) != 0 && !(why.code == ERR_DENIED && az->token.text && strstr(why.msg, ": 403"))) {
+	if (!az->probed && azure_call(az, a, &r, NULL, &why) != 0 && status != 403) {
 		*e = why;
 		return -1;
 	}
@@ -300,8 +301,12 @@ int azure_find(struct ctx *ctx, struct engine *en, const char *name, struct keyr
 	AUTO(json_t) *bundle = NULL;
 	struct azure_kid kid;
 
-	if (azure_kid_parse(ctx->arena, en->priv, name, &kid, e) != 0 || azure_get(en->priv, ctx->arena, &kid, &bundle, e) != 0)
+	if (azure_kid_parse(ctx->arena, en->priv, name, &kid, e) != 0) {
+		e->code = ERR_NOT_FOUND; /* nor can it be in this vault */
 		return -1;
+	}
+	if (azure_get(en->priv, ctx->arena, &kid, &bundle, e) != 0)
+		return e->code == ERR_NOT_FOUND ? azure_say_deleted(en->priv, ctx->arena, &kid, e) : -1;
 	return take_bundle(en, bundle, kid.name, ret, NULL, e);
 }
 

@@ -155,7 +155,20 @@ int azure_state(struct ctx *ctx, struct engine *en, const struct keyref *ref, st
 	return 0;
 }
 
-int azure_recover(struct ctx *ctx, struct engine *en, const char *name, struct keyref *ret, struct err *e)
+int azure_say_deleted(struct azure *az, struct arena *a, const struct azure_kid *kid, struct err *e)
+{
+	AUTO(json_t) *deleted = NULL;
+	struct err ignored = { 0 };
+	int64_t until;
+
+	if (get_deleted(az, a, kid, &deleted, &ignored) != 0)
+		return -1;
+	until = time_of(deleted, "scheduledPurgeDate");
+	return err_set(e, ERR_CONFLICT, "the key %s is deleted%s%s: kms key import --recover takes it back", kid->name,
+		       until ? " and kept until " : "", until ? tm_format(a, until) : "");
+}
+
+int azure_recover(struct ctx *ctx, struct engine *en, const char *name, struct err *e)
 {
 	struct azure_request r = { .method = "POST", .what = "recover key" };
 	struct azure *az = en->priv;
@@ -164,7 +177,6 @@ int azure_recover(struct ctx *ctx, struct engine *en, const char *name, struct k
 	if (azure_kid_parse(ctx->arena, az, name, &kid, e) != 0)
 		return -1;
 	r.path = deleted_path(ctx->arena, &kid, "/recover");
-	if (azure_call(az, ctx->arena, &r, NULL, e) != 0 || wait_for(az, ctx->arena, &kid, azure_get, e) != 0)
-		return -1;
-	return azure_find(ctx, en, name, ret, e);
+	kid.version = ""; /* all versions come back */
+	return azure_call(az, ctx->arena, &r, NULL, e) != 0 || wait_for(az, ctx->arena, &kid, azure_get, e) != 0 ? -1 : 0;
 }

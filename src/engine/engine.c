@@ -214,10 +214,19 @@ const struct engine_ops *engine_ops_of(struct ctx *ctx, const char *id)
 	return NULL;
 }
 
+static int level_of_config(const struct engine_ops *ops, const struct engine_doc *doc)
+{
+	SCOPED_ARENA *a = arena_new();
+	struct err ignored = { 0 };
+	void *config;
+
+	return load_config(a, ops, doc, &config, &ignored) == 0 ? ops->level(config) : 0;
+}
+
 int engine_security_level(const struct engine_doc *doc)
 {
 	const struct engine_ops *ops = doc->type ? engine_kind(doc->type) : NULL;
-	int level = ops ? ops->security_level : 0;
+	int level = !ops ? 0 : ops->level ? level_of_config(ops, doc) : ops->security_level;
 
 	return doc->security_level >= 0 && doc->security_level < level ? (int)doc->security_level : level;
 }

@@ -44,6 +44,7 @@ struct engine_ops { /* a place that signs */
 	const char *const *aka; /* other names of the kind, NULL-terminated */
 	const char *provider;   /* for people: "Software", "PKCS#11" */
 	int security_level;     /* 0, 1, 2; the engine's document may only lower it */
+	int (*level)(const void *config); /* with these settings, where they matter; else NULL */
 	const char *scheme;     /* of its keys' URIs: "awskms"; NULL: none. What follows the colon is the engine's own name. */
 	bool outside;           /* its bodies need the libraries of lamassu-net; opening it becomes that program (net_need) */
 	const struct schema *config; /* fields of `config:`; validated, documented */
@@ -78,6 +79,8 @@ struct engine_ops { /* a place that signs */
 	 * its URI, but PKCS#11 URIs whole), made by anybody; ERR_NOT_FOUND, also where the name belongs to another region or
 	 * vault, or ERR_USAGE when it names several. */
 	int (*find)(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *);
+	/* Takes a deleted key back that the engine still keeps; `find` finds it then. */
+	int (*recover)(struct ctx *, struct engine *, const char *name, struct err *);
 	int (*state)(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *);
 	int (*annotate)(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *);
 	int (*child)(int argc, char **argv); /* for engine_child; may be NULL */
@@ -158,6 +161,8 @@ bool engine_annotates(struct ctx *, const struct key *);
 int engine_annotate(struct ctx *, const struct key *, struct err *) NODISCARD;
 /* A record for a key that is in the engine already, made by anybody: `name` as for engine_ops.find. */
 int engine_adopt(struct ctx *, const char *engine_id, const char *name, struct key *ret, struct err *) NODISCARD;
+/* Takes a deleted key back that the engine still keeps; `name` as for engine_adopt. */
+int engine_recover(struct ctx *, const char *engine_id, const char *name, struct err *) NODISCARD;
 /* Every key in the engine that is fit to sign, but those whose handle is in `known`; the record is as engine_adopt would make
  * it. */
 int engine_each(struct ctx *, const char *engine_id, const struct strv *known, int (*cb)(void *, const struct key *, struct err *),

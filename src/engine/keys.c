@@ -175,6 +175,19 @@ int engine_adopt(struct ctx *ctx, const char *engine_id, const char *name, struc
 	return 0;
 }
 
+int engine_recover(struct ctx *ctx, const char *engine_id, const char *name, struct err *e)
+{
+	struct engine *en;
+
+	if (engine_get(ctx, engine_id, &en, e) != 0)
+		return -1;
+	if (!en->ops->recover)
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot take back deleted keys", en->doc->id);
+	if (ctx->dry_run)
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: a dry run cannot take back keys", en->doc->id);
+	return en->ops->recover(ctx, en, name, e) == 0 ? 0 : err_ctx(e, "engine %s", en->doc->id);
+}
+
 struct walk {
 	struct ctx *ctx;
 	struct engine *engine;
