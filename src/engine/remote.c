@@ -47,13 +47,17 @@ static int64_t asked_ms(const struct net_answer *a)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const char *value = net_header(a, rows[i].name);
 		char *end;
+		struct tm date = { 0 };
 		long n;
 
-		if (!value || *value < '0' || *value > '9')
-			continue;
-		n = strtol(value, &end, 10);
-		if (*end == '\0' && n <= 86400)
-			return n * rows[i].unit;
+		if (value && *value >= '0' && *value <= '9') {
+			n = strtol(value, &end, 10);
+			if (*end == '\0' && n <= 86400000)
+				return n * rows[i].unit;
+		}
+		end = value && rows[i].unit == 1000 ? strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &date) : NULL;
+		if (end && *end == '\0') /* RFC 9110 10.2.3 */
+			return (int64_t)(timegm(&date) - time(NULL)) * 1000;
 	}
 	return -1;
 }
@@ -114,6 +118,7 @@ static int attempt(struct net_client *client, struct arena *a, const struct remo
 	c->retry_ms = -1;
 	if (call->build(call->arg, a, refresh, &request, e) != 0)
 		return -1;
+	request.once = call->once;
 	left = c->until - now_ms();
 	if (left <= 0)
 		return err_set(e, ERR_REMOTE, "no time is left for another attempt");

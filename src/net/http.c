@@ -1,6 +1,6 @@
 /* HTTP by libcurl. Guarantees: only http and https, TLS 1.2 at least with verification, no redirects, no credentials of ~/.netrc,
  * limits on time and on what an answer may hold. Connections are kept for the next request, of whatever thread. Neither notes nor
- * messages hold more of an address than scheme and host, nor any header or body. */
+ * messages hold more of an address than scheme and host, nor any header or body; headers, which hold credentials, are wiped. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,10 +10,18 @@
 #include "base/text.h"
 #include "net/net.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, ANSWER_MAX = 1 << 20, HEADERS_MAX = 100, IDLE_MAX = 64 };
+enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, ANSWER_MAX = 1 << 20, HEADERS_MAX = 100, HEADERS_BYTES = 1 << 16,
+	IDLE_MAX = 64 };
 
 typedef struct curl_slist curl_slist;
-DEFINE_AUTO(curl_slist, curl_slist_free_all)
+
+static void wipe_list(curl_slist *list)
+{
+	for (const curl_slist *l = list; l; l = l->next)
+		explicit_bzero(l->data, strlen(l->data));
+	curl_slist_free_all(list);
+}
+DEFINE_AUTO(curl_slist, wipe_list)
 
 struct net_client {
 	struct net_options options;
@@ -29,7 +37,7 @@ struct exchange {
 	struct buf body;
 	size_t max;
 	struct net_header headers[HEADERS_MAX];
-	size_t nheaders;
+	size_t nheaders, header_bytes;
 	bool too_large;
 	char why[CURL_ERROR_SIZE];
 };
@@ -99,6 +107,11 @@ static size_t on_header(char *text, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	char *line, *colon, *value, *end;
 
+	x->header_bytes += len;
+	if (x->header_bytes > HEADERS_BYTES) {
+		x->too_large = true;
+		return 0;
+	}
 	if (len >= 5 && memcmp(text, "HTTP/", 5) == 0)
 		x->nheaders = 0; /* after 100 Continue or a proxy's answer */
 	line = arena_strndup(x->arena, text, len);
@@ -133,8 +146,8 @@ static bool set_up(CURL *h, const struct net_client *c, const struct net_request
 {
 	int64_t connect = c->options.connect_timeout_ms ? c->options.connect_timeout_ms : CONNECT_TIMEOUT_MS;
 
-	return SET(URL, r->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) && SET(PATH_AS_IS, 1L) &&
-	       set_trust(h, c) && SET(CONNECTTIMEOUT_MS, (long)connect) &&
+	return SET(URL, r->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) &&
+	       SET(PATH_AS_IS, 1L) && SET(FRESH_CONNECT, r->once ? 1L : 0L) && set_trust(h, c) && SET(CONNECTTIMEOUT_MS, (long)connect) &&
 	       SET(TIMEOUT_MS, (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS)) && SET(ERRORBUFFER, x->why) &&
 	       SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, x) && SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, x) &&
 	       SET(HTTPHEADER, headers) && (r->body.p || strcmp(r->method, "POST") == 0
@@ -152,8 +165,10 @@ static char *origin(struct arena *a, const char *url)
 	return arena_strndup(a, url, (size_t)(host - url) + strcspn(host, "/?#"));
 }
 
-static enum net_fault fault_of(CURLcode rc)
+static enum net_fault fault_of(CURL *h, CURLcode rc)
 {
+	curl_off_t sending = 0;
+
 	switch (rc) {
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
@@ -167,7 +182,8 @@ static enum net_fault fault_of(CURLcode rc)
 	case CURLE_PARTIAL_FILE:
 	case CURLE_HTTP2:
 	case CURLE_HTTP2_STREAM:
-		return NET_AGAIN;
+		curl_easy_getinfo(h, CURLINFO_PRETRANSFER_TIME_T, &sending);
+		return sending ? NET_AGAIN : NET_NOT_SENT;
 	default:
 		return NET_FINAL;
 	}
@@ -193,12 +209,13 @@ static int perform(struct net_client *c, CURL *h, struct arena *a, const struct 
 	char *where = origin(a, r->url);
 	CURLcode rc = curl_easy_perform(h);
 	long status = 0;
+	char *body;
 
 	if (rc != CURLE_OK) {
 		const char *why = x->too_large ? "the answer is too large" : x->why[0] ? x->why : curl_easy_strerror(rc);
 
 		tell(c, h, a, r, text_escape(a, bytes_of(why)));
-		*ret_fault = fault_of(rc);
+		*ret_fault = x->too_large ? NET_FINAL : fault_of(h, rc);
 		return err_set(e, ERR_REMOTE, "%s: %s", where, text_escape(a, bytes_of(why)));
 	}
 	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
@@ -206,29 +223,43 @@ static int perform(struct net_client *c, CURL *h, struct arena *a, const struct 
 	ret->status = (int)status;
 	ret->headers = arena_memdup(a, x->headers, sizeof(x->headers[0]) * x->nheaders);
 	ret->nheaders = x->nheaders;
-	ret->body = bytes_of(arena_strndup(a, buf_str(&x->body), x->body.n));
-	ret->body.n = x->body.n;
+	body = arena_alloc(a, 1, x->body.n + 1);
+	if (x->body.n)
+		memcpy(body, x->body.p, x->body.n);
+	ret->body = (struct bytes){ (unsigned char *)body, x->body.n };
 	return 0;
+}
+
+/* NULL when there is no memory, or a header would break the request: what it holds may come from a file or a server. */
+static curl_slist *request_headers(struct arena *a, const struct net_request *r)
+{
+	curl_slist *list = curl_slist_append(NULL, "Expect:");
+
+	for (size_t i = 0; list && i < r->nheaders; i++) {
+		const struct net_header *h = &r->headers[i];
+		const char *line = arena_printf(a, "%s%s%s", h->name, h->value[0] ? ": " : ";", h->value);
+		curl_slist *more = line[strcspn(line, "\r\n")] ? NULL : curl_slist_append(list, line);
+
+		if (!more) /* which leaves the list as it was */
+			wipe_list(list);
+		list = more;
+	}
+	return list;
 }
 
 static int client_send(struct net_client *c, struct arena *a, const struct net_request *r, struct net_answer *ret,
 		       enum net_fault *ret_fault, struct err *e)
 {
-	AUTO(curl_slist) *headers = curl_slist_append(NULL, "Expect:");
+	AUTO(curl_slist) *headers = request_headers(a, r);
 	size_t max = c->options.answer_max ? c->options.answer_max : ANSWER_MAX;
 	struct exchange x = { .arena = a, .body = buf_init(max), .max = max };
 	CURL *h = take(c);
 	int rc = -1;
 
 	*ret_fault = NET_FINAL;
-	for (size_t i = 0; headers && i < r->nheaders; i++) {
-		curl_slist *more = curl_slist_append(headers, arena_printf(a, "%s: %s", r->headers[i].name, r->headers[i].value));
-
-		if (!more) /* which leaves the list as it was */
-			curl_slist_free_all(headers);
-		headers = more;
-	}
-	if (!h || !headers || !set_up(h, c, r, headers, &x))
+	if (!headers)
+		err_set(e, ERR_INVALID, "%s: a header of the request is not one line", origin(a, r->url));
+	else if (!h || !set_up(h, c, r, headers, &x))
 		err_set(e, ERR_UNSUPPORTED, "%s: this libcurl cannot send it", origin(a, r->url));
 	else
 		rc = perform(c, h, a, r, &x, ret, ret_fault, e);

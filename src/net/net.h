@@ -31,6 +31,7 @@ struct net_request {
 	struct bytes body; /* p NULL: none */
 	int64_t timeout_ms; /* for all of it; 0: 60000 */
 	const char *what;   /* for --verbose: "kms Sign"; nothing secret */
+	bool once;          /* on a connection of its own: over one that was used before it might be sent twice unseen */
 };
 
 struct net_answer {
