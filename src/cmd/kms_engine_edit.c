@@ -129,7 +129,8 @@ const struct cmd engine_add_cmd = {
 	.needs = NEED_STATE | NEED_WRITE, .run = run_add, .type = &engine_type,
 	.doc = "A secret is given by reference, never as itself: ${NAME} or env:NAME is a variable of the environment, "
 	       "file:PATH the content of a file, fd:N that of an open descriptor, command:ARGV what a program prints. "
-	       "The reference is resolved when the engine is used.",
+	       "The reference is resolved when the engine is used; a program is run only where this machine allows it, by git "
+	       "config lamassu.allowCommands true or LAMASSU_ALLOW_COMMANDS=1.",
 	.example = "lamassu kms engine add vaulted --type software --set dir=/mnt/vaulted/keys"
 };
 

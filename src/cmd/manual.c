@@ -72,7 +72,9 @@ const struct record_page manual_records[] = {
 		.name = "engine",
 		.brief = "key engine of lamassu",
 		.doc = "engines/ID.yaml describes a place where private keys live. Secrets are given by reference only: ${NAME} or "
-		       "env:NAME from the environment, file:PATH, fd:N, or command:ARGV.\n\n"
+		       "env:NAME from the environment, file:PATH, fd:N, or command:ARGV. A program is run, without a shell, only where "
+		       "git config lamassu.allowCommands true or LAMASSU_ALLOW_COMMANDS=1 allows it: whoever writes the document "
+		       "must not choose what runs on the next operator's machine.\n\n"
 		       "The engine of type SOFTWARE keeps each key as PKCS#8, encrypted unless asked otherwise, in a folder that "
 		       "git does not see.",
 		.example = "id: software\ntype: SOFTWARE",

@@ -162,6 +162,8 @@ static const struct env_doc env[] = {
 	{ "LAMASSU_IMPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is imported." },
 	{ "LAMASSU_EXPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is written." },
 	{ "LAMASSU_LOCK_TIMEOUT", "How long to wait for another writer, where --lock-timeout does not say." },
+	{ "LAMASSU_ALLOW_COMMANDS", "With 1, secrets may be what a program prints (command:ARGV in an engine's document); so does git "
+	  "config lamassu.allowCommands true." },
 	{ "LAMASSU_DATADIR", "The folder that holds profiles/, where the installed one is not meant." },
 	{ "LAMASSU_LIBEXECDIR", "The folder of the program that has the network, where the installed one is not meant." },
 	{ "VISUAL", "The editor of `edit`; EDITOR where it is not set." },

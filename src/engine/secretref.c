@@ -1,5 +1,5 @@
 /* References to secrets in documents: ${NAME} and env:NAME (environment), file:PATH, fd:N, command:ARGV (its standard
- * output). Guarantees: a command is run without a shell; nothing is waited for longer than SECRET_SECS or read beyond
+ * output). Guarantees: a command is run where this machine allows it, without a shell; nothing is waited for longer than SECRET_SECS or read beyond
  * SECRET_MAX; no secret, and nothing that a command printed, is in a message. */
 #include <ctype.h>
 #include <errno.h>
@@ -20,6 +20,13 @@
 enum { SECRET_MAX = 1 << 16, SECRET_SECS = 30, ARGV_MAX = 64, COMMAND_MAX = 4096 };
 
 extern char **environ;
+
+static bool commands_allowed; /* set before anything is resolved */
+
+void secret_allow_commands(void)
+{
+	commands_allowed = true;
+}
 
 static int from_env(struct arena *a, const char *name, size_t n, char **ret, struct err *e)
 {
@@ -189,6 +196,9 @@ static int from_command(struct arena *a, const char *text, char **ret, struct er
 {
 	char *argv[ARGV_MAX + 1];
 
+	if (!commands_allowed)
+		return err_set(e, ERR_DENIED, "the document names a program that prints it, and none is run unless this machine "
+			       "allows it: git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1");
 	return split(a, text, argv, e) != 0 ? -1 : secret_command(a, argv, ret, e);
 }
 

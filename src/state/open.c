@@ -435,6 +435,13 @@ int state_resume(struct state *st, bool *ret_moved, struct err *e)
 	return 0;
 }
 
+bool state_git_flag(const struct state *st, const char *key)
+{
+	const char *v = store_config(st->store, key);
+
+	return v && (strcasecmp(v, "true") == 0 || strcasecmp(v, "yes") == 0 || strcasecmp(v, "on") == 0 || strcmp(v, "1") == 0);
+}
+
 const struct config *state_config(const struct state *st)
 {
 	return &st->config;

@@ -49,6 +49,8 @@ void state_close(struct state *); /* NULL is allowed; drops an uncommitted overl
 
 const struct config *state_config(const struct state *);
 const char *state_dir(const struct state *);     /* top of the work tree (or the bare repository) */
+/* Whether git's configuration of this clone, user or system, which no commit can change, says that `key` is true. */
+bool state_git_flag(const struct state *, const char *key);
 const char *state_private(const struct state *); /* .git/lamassu: keys, cache, locks; mode 0700 */
 
 /* Refuses (ERR_DENIED) when env.now is more than ten minutes before the newest ledger commit (clocks of several clones differ) or

@@ -2,6 +2,7 @@
 # Load it after helpers and ca_helpers.
 #
 #	conformance ENGINE
+#	watch_secrets; … ; secrets_kept SECRET…
 #
 # in a repository that has the engine. What the engine can do is asked of itself (`kms engine show`). A test server that lacks
 # something is spared that by words in $conformance_without: digest, pss.
@@ -10,6 +11,39 @@
 conformance() {
 	conformance_engine "$1" && conformance_keys "$1" && conformance_import "$1" && conformance_hierarchy "$1" &&
 		conformance_taken "$1" && conformance_renewal "$1" && conformance_end "$1"
+}
+
+# watch_secrets: from here on, lamassu is verbose, and what it prints and the arguments of the programs that it starts are kept.
+watch_secrets() {
+	local real=${LAMASSU_LIBEXECDIR:-}/lamassu-net dir=$BATS_TEST_TMPDIR/watched
+	[ -x "$real" ] || real=$(dirname "$LAMASSU")/../libexec/lamassu/lamassu-net
+	mkdir -p "$dir"
+	printf '#!/bin/sh\nprintf "%%s\\n" "$@" >>"%s/arguments"\nexec "%s" "$@"\n' "$dir" "$(realpath "$real")" >"$dir/lamassu-net"
+	chmod +x "$dir/lamassu-net"
+	export LAMASSU_LIBEXECDIR=$dir
+	lamassu() {
+		local rc=0
+		"$LAMASSU" -v "$@" >"$BATS_TEST_TMPDIR/watched/stdout" 2>"$BATS_TEST_TMPDIR/watched/stderr" || rc=$?
+		cat "$BATS_TEST_TMPDIR"/watched/std* >>"$BATS_TEST_TMPDIR/watched/printed"
+		cat "$BATS_TEST_TMPDIR/watched/stdout"
+		cat "$BATS_TEST_TMPDIR/watched/stderr" >&2
+		return "$rc"
+	}
+}
+
+# secrets_kept SECRET…: none of them, as it is or in base64, is in what watch_secrets has kept, in the repository, its history and
+# its own files, in the current folder.
+secrets_kept() {
+	local s form where=$BATS_TEST_TMPDIR/watched
+	git cat-file --batch-all-objects --batch >"$where/objects"
+	for s; do
+		[ "${#s}" -ge 4 ] || { echo "too short to look for: $s"; return 1; }
+		for form in "$s" "$(printf %s "$s" | base64 -w0 | tr -d =)"; do
+			grep -raqF -e "$form" "$where/printed" "$where/arguments" "$where/objects" . 2>/dev/null || continue
+			printf 'a secret is in: %s\n' "$(grep -ralF -e "$form" "$where" . 2>/dev/null | tr '\n' ' ')"
+			return 1
+		done
+	done
 }
 
 # step TEXT…: what is being tried; shown when the test fails
