@@ -4,6 +4,17 @@
 #include "cmd/root.h"
 #include "engine/engine.h"
 #include "net/net.h"
+#ifdef WITH_EST
+#include "est/service.h"
+#endif
+#include "serve/listener.h"
+
+#ifdef WITH_EST
+static const struct listen_ops ops = { .run = listen_run, .est = &est_service };
+static const struct listen_ops *const listeners = &ops;
+#else
+static const struct listen_ops *const listeners;
+#endif
 
 int main(int argc, char **argv)
 {
@@ -14,6 +25,7 @@ int main(int argc, char **argv)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return 1;
 	net_here = &net_curl;
+	listen_here = listeners;
 	status = cli_main(&lamassu_cli, argc, argv);
 	curl_global_cleanup();
 	return status;

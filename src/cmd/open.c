@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
+#include "pki/keys.h"
 #include "model/dms.h"
 #include "state/state.h"
 
@@ -28,7 +29,7 @@ static void print_diff(void *arg, const char *text)
 }
 
 /* Durations are whole seconds: 0, and less than one, is not to wait at all. */
-static int64_t lock_timeout_ms(const struct globals *g)
+int64_t cmd_lock_timeout_ms(const struct globals *g)
 {
 	int64_t secs = g->lock_timeout.secs < INT32_MAX ? g->lock_timeout.secs : INT32_MAX;
 
@@ -40,31 +41,8 @@ static int64_t lock_timeout_ms(const struct globals *g)
 void cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret)
 {
 	*ret = (struct state_env){ .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .op = cli_op(ctx),
-		.lock_timeout_ms = lock_timeout_ms(g), .warn = ctx->warn, .note = ctx->note,
+		.lock_timeout_ms = cmd_lock_timeout_ms(g), .warn = ctx->warn, .note = ctx->note,
 		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
-}
-
-static void allow_commands(const struct state *st)
-{
-	const char *env = getenv("LAMASSU_ALLOW_COMMANDS");
-
-	if ((env && strcmp(env, "1") == 0) || state_git_flag(st, "lamassu.allowcommands"))
-		secret_allow_commands();
-}
-
-static int describe_engines(struct ctx *ctx, struct err *e)
-{
-	struct strv ids;
-	struct engine_doc *docs;
-
-	if (state_ids(ctx->state, &engine_type, &ids, e) != 0)
-		return -1;
-	docs = arena_new_array(ctx->arena, ids.n + 1, struct engine_doc);
-	for (size_t i = 0; i < ids.n; i++)
-		if (state_get(ctx->state, &engine_type, ids.v[i], &docs[i], e) != 0)
-			return -1;
-	ctx->engines = engines_new(ctx, docs, ids.n, state_config(ctx->state)->default_engine, state_private(ctx->state));
-	return 0;
 }
 
 int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd, struct err *e)
@@ -83,8 +61,7 @@ int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd,
 	cmd_state_env(ctx, g, &env);
 	if (cmd_find_repo(ctx, g, &dir, e) != 0 || state_open(ctx->arena, dir, flags, &env, &ctx->state, e) != 0)
 		return -1;
-	allow_commands(ctx->state);
-	return describe_engines(ctx, e);
+	return keys_describe_engines(ctx, e);
 }
 
 void cmd_finish(struct ctx *ctx)

@@ -12,7 +12,6 @@
 
 #define OID_EXTENSION_REQUEST "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
 #define OID_MS_EXTENSION_REQUEST "\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e"
-#define OID_CHALLENGE "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07"
 
 static bool oid_is(struct bytes v, const char *oid, size_t n)
 {
@@ -51,8 +50,6 @@ static int parse_attribute(struct arena *a, struct der attr, struct csr *c, bool
 	d = der_of(values);
 	if (!der_next(&d, &tag, NULL, &one))
 		return err_set(e, ERR_INVALID, "malformed attribute value (RFC 2986 4.1)");
-	if (OID_IS(type, OID_CHALLENGE))
-		c->has_challenge = true;
 	if (!OID_IS(type, OID_EXTENSION_REQUEST) && !OID_IS(type, OID_MS_EXTENSION_REQUEST))
 		return 0;
 	if (*seen || !der_done(&d))
@@ -99,7 +96,28 @@ static int parse_info(struct arena *a, struct bytes body, struct csr *c, struct 
 		return 0;
 	if (!der_expect(&d, DER_CTX_CONS, &attributes) || !der_done(&d))
 		return err_set(e, ERR_INVALID, "malformed attributes (RFC 2986 4.1)");
+	c->attributes = attributes;
 	return parse_attributes(a, attributes, c, e);
+}
+
+int csr_attribute(const struct csr *c, const char *oid, struct bytes *ret, struct err *e)
+{
+	struct der all = der_of(c->attributes);
+	struct bytes one, type, values, found = { 0 };
+	char name[128];
+
+	while (der_expect(&all, DER_SEQUENCE, &one)) {
+		struct der attr = der_of(one), in;
+
+		if (!der_expect(&attr, DER_OID, &type) || !der_expect(&attr, DER_SET, &values) || !der_oid(type, name, sizeof(name)) ||
+		    strcmp(name, oid) != 0)
+			continue;
+		in = der_of(values);
+		if (found.n || !der_next(&in, NULL, NULL, &found) || !der_done(&in))
+			return err_set(e, ERR_INVALID, "attribute %s has more than one value", oid);
+	}
+	*ret = found;
+	return 0;
 }
 
 static int parse_der(struct arena *a, struct bytes der, struct csr *ret, struct err *e)

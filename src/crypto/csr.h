@@ -13,7 +13,7 @@ struct csr {
 	struct bytes spki;
 	struct bytes sig_alg, sig;
 	struct exts exts;       /* extensionRequest; empty when absent */
-	bool has_challenge;
+	struct bytes attributes; /* content of [0] */
 };
 
 /* One request from DER or PEM. ERR_INVALID with the reason. Does not verify the signature. */
@@ -22,5 +22,8 @@ int csr_parse(struct arena *, struct bytes text, struct csr *ret, struct err *) 
 int csr_split(struct arena *, struct bytes text, struct bytes **ret_v, size_t *ret_n, struct err *) NODISCARD;
 /* The key, judged: weak or unsupported is ERR_DENIED; then the proof of possession: a wrong one is ERR_DENIED. */
 int csr_verify(const struct csr *, EVP_PKEY **ret_key, struct err *) NODISCARD;
+#define OID_CHALLENGE_PASSWORD "1.2.840.113549.1.9.7"
+/* The value of an attribute by its dotted OID, a whole element; n = 0: absent. ERR_INVALID when there is more than one. */
+int csr_attribute(const struct csr *, const char *oid, struct bytes *ret, struct err *) NODISCARD;
 /* Makes one. */
 int csr_build(struct arena *, struct bytes subject_der, const struct exts *, EVP_PKEY *, const struct sigalg *, struct bytes *ret_der, struct err *) NODISCARD;

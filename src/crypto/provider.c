@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <openssl/provider.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HANDLE "remote-handle"
@@ -226,7 +227,7 @@ static void load(void)
 		return;
 	}
 	lib = l;
-	OPENSSL_atexit(unload);
+	atexit(unload); /* after OpenSSL was initialised, so before it cleans up */
 }
 
 int key_remote(EVP_PKEY *pub, const struct key_backend *backend, EVP_PKEY **ret, struct err *e)

@@ -150,17 +150,10 @@ int authority_clock(struct ctx *ctx, struct err *e)
 	return ctx->now_given ? 0 : state_clock_check(ctx->state, e);
 }
 
-int authority_open_key(struct ctx *ctx, struct authority *a, struct err *e)
+int authority_take_key(struct authority *a, EVP_PKEY *key, struct err *e)
 {
-	AUTO(EVP_PKEY) *pub = NULL, *key = NULL;
-	struct key rec;
+	AUTO(EVP_PKEY) *owned = key, *pub = NULL;
 
-	if (a->key)
-		return 0;
-	if (authority_clock(ctx, e) != 0 || authority_key_record(ctx, a, &rec, e) != 0)
-		return -1;
-	if (engine_key(ctx, &rec, &key, e) != 0)
-		return err_ctx(e, "ca %s", a->rec.id);
 	if (a->cert.der.n > 0) {
 		if (cert_pubkey(&a->cert, &pub, e) != 0)
 			return err_ctx(e, "ca %s", a->rec.id);
@@ -170,9 +163,23 @@ int authority_open_key(struct ctx *ctx, struct authority *a, struct err *e)
 	a->alg = sigalg_default(key);
 	if (a->alg == NULL)
 		return err_set(e, ERR_UNSUPPORTED, "ca %s: no signature algorithm for its key", a->rec.id);
-	a->key = key;
-	key = NULL;
+	a->key = owned;
+	owned = NULL;
 	return 0;
+}
+
+int authority_open_key(struct ctx *ctx, struct authority *a, struct err *e)
+{
+	struct key rec;
+	EVP_PKEY *key;
+
+	if (a->key)
+		return 0;
+	if (authority_clock(ctx, e) != 0 || authority_key_record(ctx, a, &rec, e) != 0)
+		return -1;
+	if (engine_key(ctx, &rec, &key, e) != 0)
+		return err_ctx(e, "ca %s", a->rec.id);
+	return authority_take_key(a, key, e);
 }
 
 int authority_may_issue(const struct authority *a, struct err *e)

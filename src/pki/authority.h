@@ -31,6 +31,8 @@ int authority_load(struct ctx *, const char *ref, struct authority *ret, struct 
 /* Whoever signs asks: ERR_DENIED when the clock went backwards and the operator has not given the time. */
 int authority_clock(struct ctx *, struct err *) NODISCARD;
 int authority_open_key(struct ctx *, struct authority *, struct err *) NODISCARD;
+/* The same with a key that somebody else has opened; takes it over. */
+int authority_take_key(struct authority *, EVP_PKEY *, struct err *) NODISCARD;
 /* ERR_DENIED unless ACTIVE with a key: what every act of issuing asks first (C7). */
 int authority_may_issue(const struct authority *, struct err *) NODISCARD;
 bool authority_is_root(const struct authority *);

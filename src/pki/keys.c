@@ -3,6 +3,7 @@
  * thing outside of it, a private key in its engine, is made before the commit and destroyed after it. */
 #include "pki/keys.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -56,6 +57,31 @@ int keys_all(struct ctx *ctx, struct key **ret, size_t *ret_n, struct err *e)
 			return -1;
 	*ret = v;
 	*ret_n = ids.n;
+	return 0;
+}
+
+/* A document may name a program only where this clone or its user says so. */
+static void allow_commands(const struct state *st)
+{
+	const char *env = getenv("LAMASSU_ALLOW_COMMANDS");
+
+	if ((env && strcmp(env, "1") == 0) || state_git_flag(st, "lamassu.allowcommands"))
+		secret_allow_commands();
+}
+
+int keys_describe_engines(struct ctx *ctx, struct err *e)
+{
+	struct engine_doc *docs;
+	struct strv ids;
+
+	allow_commands(ctx->state);
+	if (state_ids(ctx->state, &engine_type, &ids, e) != 0)
+		return -1;
+	docs = arena_new_array(ctx->arena, ids.n + 1, struct engine_doc);
+	for (size_t i = 0; i < ids.n; i++)
+		if (state_get(ctx->state, &engine_type, ids.v[i], &docs[i], e) != 0)
+			return -1;
+	ctx->engines = engines_new(ctx, docs, ids.n, state_config(ctx->state)->default_engine, state_private(ctx->state));
 	return 0;
 }
 

@@ -3,6 +3,9 @@
 #include "crypto/algs.h"
 #include "model/key.h"
 
+/* Makes ctx->engines from the repository's documents; none is opened before it is asked for. */
+int keys_describe_engines(struct ctx *, struct err *) NODISCARD;
+
 /* Key records on top of repository and engines: finding, naming, binding. One grammar wherever a key is named: id (or a
  * unique prefix of at least 8 digits), alias, name, or URI (pkcs11:…, an engine's scheme such as awskms:…, file:…). A URI that
  * no record matches is asked of the engines that it may mean; a key that has no record yet is ERR_NOT_FOUND, saying how it gets

@@ -228,6 +228,7 @@ static int explain_extensions(struct previewing *p, struct err *e)
 {
 	const struct exts *got = &p->plan.tbs.exts;
 	const struct ext *san = exts_find(got, OID_SAN);
+	struct bytes challenge;
 
 	for (size_t i = 0; i < got->n; i++)
 		if (p->ca || p->prof->sign_as_ca || strcmp(got->v[i].oid, OID_AKI) != 0)
@@ -239,7 +240,9 @@ static int explain_extensions(struct previewing *p, struct err *e)
 		if (why)
 			drop(p, arena_strndup(p->ar, line, strcspn(line, " :")), value_of(p->ar, x), why);
 	}
-	if (p->csr->has_challenge)
+	if (csr_attribute(p->csr, OID_CHALLENGE_PASSWORD, &challenge, e) != 0)
+		return -1;
+	if (challenge.n)
 		drop(p, "challengePassword", "", "an attribute for the authority's eyes, never part of a certificate (RFC 2985 5.4.1)");
 	return san ? san_parse(p->ar, san->value, &p->out.san, e) : 0;
 }

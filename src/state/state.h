@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "model/config.h"
@@ -62,6 +63,17 @@ int state_clock_check(struct state *, struct err *) NODISCARD;
  * be read again). */
 int state_pause(struct state *, struct err *) NODISCARD;
 int state_resume(struct state *, bool *ret_moved, struct err *) NODISCARD;
+
+/* --- listeners --- */
+/* Before each request, on a handle that was opened for reading: what others have committed since is seen, results from now on live in
+ * `results`, an overlay is dropped. When the policy has moved, open a new handle. */
+int state_follow(struct state *, struct arena *results, int64_t now, bool *ret_policy_moved, struct err *) NODISCARD;
+/* The ledger entries of the transaction as bytes for another process, which adds them to its own with state_receive; the overlay is
+ * empty then. */
+int state_ship(struct state *, struct buf *out, struct err *) NODISCARD;
+int state_receive(struct state *, struct bytes shipped, struct err *) NODISCARD;
+void state_drop(struct state *); /* forgets the transaction */
+void state_clock(struct state *, int64_t now); /* what the next commit says */
 
 /* --- policy: records and files of the policy branch's tip, seen through the overlay --- */
 int state_get(struct state *, const struct schema *, const char *id, void *rec, struct err *) NODISCARD; /* ERR_NOT_FOUND names nearest */

@@ -1,0 +1,127 @@
+/* `est-serve`: options into what the listener needs, and its summary. The listener itself is in lamassu-net. */
+#include "cmd/est.h"
+
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "cmd/open.h"
+#include "est/service.h"
+#include "model/config.h"
+#include "net/net.h"
+#include "serve/listener.h"
+
+struct serve_args {
+	struct strv dms, listen, trusted_proxy;
+	const char *tls_cert, *tls_key, *tls_ca, *tls_name, *ready_file, *access_log, *user, *min_tls;
+	int64_t max_enrollments, workers, threads;
+	struct dur timeout, idle_timeout;
+	bool allow_no_auth, allow_unverified_csr, require_channel_binding;
+};
+
+static int read_tls(struct ctx *ctx, const struct serve_args *a, struct listen_options *o, struct err *e)
+{
+	if (!a->tls_cert != !a->tls_key)
+		return err_set(e, ERR_USAGE, "--tls-cert and --tls-key go together");
+	if (!a->tls_cert)
+		return 0;
+	if (a->tls_ca || a->tls_name)
+		return err_set(e, ERR_USAGE, "--tls-cert excludes --tls-ca and --tls-name");
+	return fs_read_input(ctx->arena, a->tls_cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0 ||
+	       fs_read_input(ctx->arena, a->tls_key, FS_LIMIT_CERT, &o->tls_key, e) != 0 ? -1 : 0;
+}
+
+static char *host_of(struct arena *a, const char *listen)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t n = colon ? (size_t)(colon - listen) : strlen(listen);
+
+	return n >= 2 && listen[0] == '[' ? arena_strndup(a, listen + 1, n - 2) : arena_strndup(a, listen, n);
+}
+
+int listen_end(struct ctx *ctx, const struct summary *s, struct err *e)
+{
+	if (out_record(ctx, &summary_type, s, e) != 0)
+		return -1;
+	if (!s->reached)
+		return err_set(e, ERR_PARTIAL, "the time was up after %lld of %lld", (long long)s->counted, (long long)s->target);
+	return 0;
+}
+
+void listen_say(const char *line)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+	struct err ignored = { 0 };
+
+	buf_printf(&text, "lamassu: %s\n", line);
+	if (fs_write_fd(STDERR_FILENO, buf_bytes(&text), &ignored) != 0)
+		return; /* nobody reads it */
+}
+
+int listen_need(struct ctx *ctx, struct err *e)
+{
+	if (net_need(ctx, e) != 0)
+		return -1;
+	return listen_here ? 0 : err_set(e, ERR_UNSUPPORTED, "this program was built without listeners");
+}
+
+static int run_serve(struct ctx *ctx, void *args, struct err *e)
+{
+	static char default_listen[] = "127.0.0.1:8443";
+	struct serve_args *a = args;
+	struct est_options est = { .dms = a->dms, .allow_no_auth = a->allow_no_auth, .allow_unverified_csr = a->allow_unverified_csr,
+				   .trusted_proxies = a->trusted_proxy, .tls_ca = a->tls_ca, .tls_name = a->tls_name, .own_tls = !a->tls_cert,
+				   .require_binding = a->require_channel_binding };
+	struct listen_options o = { .options = &est, .listen = a->listen, .min_version = a->min_tls, .ask_client = true, .workers = a->workers,
+				    .threads = a->threads, .target = a->max_enrollments, .timeout = a->timeout, .idle = a->idle_timeout,
+				    .ready_file = a->ready_file, .access_log = a->access_log, .user = a->user, .commits = "est: enrol" };
+	char *dir, *one[] = { default_listen };
+	struct summary s;
+
+	if (a->max_enrollments < 0)
+		return err_set(e, ERR_USAGE, "--max-enrollments must not be negative");
+	if (cmd_find_repo(ctx, cli_globals(ctx), &dir, e) != 0 || read_tls(ctx, a, &o, e) != 0 || listen_need(ctx, e) != 0)
+		return -1;
+	if (o.listen.n == 0)
+		o.listen = (struct strv){ .v = one, .n = 1 };
+	o.service = listen_here->est;
+	o.dir = dir;
+	o.say = cli_globals(ctx)->quiet ? NULL : listen_say;
+	o.lock_timeout_ms = cmd_lock_timeout_ms(cli_globals(ctx));
+	est.listen_host = host_of(ctx->arena, o.listen.v[0]);
+	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &s, e);
+}
+
+static const struct opt serve_opts[] = {
+	OLIST(serve_args, dms, 0, "dms", "A device manager to serve; repeatable. Default: all."),
+	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1:8443."),
+	OSTR(serve_args, tls_cert, 0, "file", "The listener's TLS certificate and what leads to its root, in PEM."),
+	OSTR(serve_args, tls_key, 0, "file", "Its key, in PEM without passphrase."),
+	OSTR(serve_args, tls_ca, 0, "ca", "The authority that issues the listener's certificate. Default: the first manager's."),
+	OSTR(serve_args, tls_name, 0, "name", "The first name in that certificate. Default: the host's."),
+	OSTR(serve_args, min_tls, 0, "version", "TLS12 or TLS13. Default: TLS12, which most EST clients need."),
+	OINT(serve_args, max_enrollments, 0, "n", "End when so many certificates have been issued."),
+	ODUR(serve_args, timeout, 0, "duration", "End after this time."),
+	ODUR(serve_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),
+	OINT(serve_args, workers, 0, "n", "Processes; 0 is one per core."),
+	OINT(serve_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
+	OSTR(serve_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),
+	OSTR(serve_args, access_log, 0, "file", "A line of JSON for each request; - is standard output."),
+	OSTR(serve_args, user, 0, "user", "Become this user when the addresses are bound."),
+	OFLAG(serve_args, allow_no_auth, 0, "Serve managers that accept everybody."),
+	OFLAG(serve_args, allow_unverified_csr, 0, "Serve managers that do not verify the signature of requests."),
+	OFLAG(serve_args, require_channel_binding, 0, "Refuse requests that are not linked to their TLS connection (RFC 7030 3.5)."),
+	OLIST(serve_args, trusted_proxy, 0, "cidr", "A proxy whose header with the client's certificate is believed; repeatable."),
+	OEND
+};
+
+const struct cmd est_serve_cmd = {
+	.name = "est-serve", .brief = "Enrol devices over EST, for as long as a shift lasts", .opts = serve_opts,
+	.argsize = sizeof(struct serve_args), .run = run_serve, .type = &summary_type,
+	.doc = "Serves EST (RFC 7030) at /.well-known/est/DMS/: cacerts, csrattrs, simpleenroll, simplereenroll, and serverkeygen where a "
+	       "manager enables it. A certificate leaves only after the commit that records it.\n\n"
+	       "It ends when --max-enrollments is reached, when the time is up, or by SIGTERM or SIGINT, finishes what is under way, and "
+	       "prints a summary. The status is 0 when the target was reached, or on any clean end without a target, and 1 when the time "
+	       "was up first. Sockets of systemd (LISTEN_FDS) are used where there are any, and NOTIFY_SOCKET is told.",
+	.example = "lamassu est-serve --dms factory --listen 0.0.0.0:8443 --max-enrollments 500 --timeout 8h"
+};

@@ -1,0 +1,47 @@
+/* Authentication of EST clients: which way, and in what order. Guarantees: nothing but a manager that says so lets a client in without a
+ * credential, and then only if the listener was started with --allow-no-auth. */
+#include "est/auth.h"
+
+#include <string.h>
+
+#include "est/service.h"
+
+static int no_auth(struct asking *q, struct identity *who, struct refusal *why)
+{
+	if (!q->options->allow_no_auth)
+		return refuse(why, 401, "authentication_failure", "no credential");
+	who->via = "no_auth";
+	return 0;
+}
+
+static int not_set(struct asking *q, struct identity *who, struct refusal *why)
+{
+	(void)q, (void)who;
+	return refuse(why, 401, "authentication_failure", "the device manager accepts no credential");
+}
+
+/* By enum dms_auth. */
+static int (*const ways[])(struct asking *, struct identity *, struct refusal *) = {
+	[AUTH_NONE] = not_set, [AUTH_CERT] = auth_cert, [AUTH_OPEN] = no_auth
+};
+
+bool est_auth_known(int type)
+{
+	return type >= 0 && (size_t)type < COUNT(ways) && ways[type];
+}
+
+int est_authenticate(struct asking *q, struct identity *ret, struct refusal *why)
+{
+	struct identity who = { 0 };
+
+	if (!est_auth_known(q->how->type))
+		return not_set(q, &who, why);
+	if (ways[q->how->type](q, &who, why) != 0)
+		return -1;
+	if (who.device && strcmp(who.device, q->device) != 0)
+		return refuse(why, 403, "device_mismatch", "the credential is for another device");
+	if (binding_check(q, why) != 0)
+		return -1;
+	*ret = who;
+	return 0;
+}

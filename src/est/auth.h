@@ -1,0 +1,33 @@
+#pragma once
+#include "pki/enroll.h"
+#include "serve/worker.h"
+
+/* Who is the client? One function for each way of E7–E9; est_authenticate picks by the manager's settings. They may wait (webhook,
+ * JWKS, CRL, OCSP) but never longer than their own limits, and fail closed. */
+struct served;
+struct est_options;
+
+struct asking { /* what all of them look at */
+	struct post *post;
+	const struct est_options *options;
+	struct served *served;
+	const struct dms_authentication *how;
+	enum enroll_kind kind;
+	const struct http_request *http;
+	const struct csr *csr;
+	const char *device;       /* that the CSR is for */
+	const struct bytes *chain; /* the client's certificates: of TLS, or of a trusted proxy's header */
+	size_t nchain;
+};
+
+bool est_auth_known(int type); /* enum dms_auth: can this listener do it? */
+int est_authenticate(struct asking *, struct identity *ret, struct refusal *) NODISCARD;
+
+/* auth_cert.c: path to one of the validation CAs, dates, usage, revocation. */
+int auth_cert(struct asking *, struct identity *, struct refusal *) NODISCARD;
+/* proxy.c: the client's certificates as a TLS-terminating proxy forwarded them; only from --trusted-proxy. *ret_n 0: none. */
+int proxy_chain(struct arena *, const struct est_options *, const struct http_request *, struct bytes **ret, size_t *ret_n,
+		struct refusal *) NODISCARD;
+/* binding.c: linking of identity and proof of possession (RFC 7030 3.5, RFC 9266, RFC 7894). A binding that is there is checked
+ * whatever the policy says. */
+int binding_check(const struct asking *, struct refusal *) NODISCARD;

@@ -1,0 +1,17 @@
+#pragma once
+#include "est/service.h"
+
+/* What enrolment and server-side key generation share. */
+struct enroll_work {
+	struct csr csr;
+	char *device;
+	struct identity who;
+	EVP_PKEY *pub;          /* owned */
+	struct request request;
+	struct enrolled result;
+	bool keygen;
+};
+/* Reads the request and establishes who asks. */
+int enroll_begin(struct est_call *, enum enroll_kind, struct enroll_work *, struct refusal *) NODISCARD;
+/* Claims, judges, signs, commits; `request` must be filled in. */
+int enroll_finish(struct est_call *, enum enroll_kind, struct enroll_work *, struct refusal *) NODISCARD;

@@ -1,0 +1,171 @@
+/* Before the listener serves. Guarantees: a manager that could serve nobody, or would let in anybody unasked, stops it here, by name; keys
+ * are opened once, so that passphrases are asked for while somebody is there to type them; the certificate of the listener itself is
+ * recorded like any other. */
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "crypto/key.h"
+#include "crypto/name.h"
+#include "est/auth.h"
+#include "est/service.h"
+#include "pki/templates.h"
+#include "state/state.h"
+
+enum { TLS_CERT_SECS = 7 * 86400 };
+
+static int check_auth(const struct est_options *o, const struct dms *d, const char *where, const struct dms_authentication *a, struct err *e)
+{
+	if (a->type == AUTH_OPEN && !o->allow_no_auth)
+		return err_set(e, ERR_DENIED, "dms %s: %s accepts everybody; --allow-no-auth permits it", d->id, where);
+	if (!est_auth_known(a->type))
+		return err_set(e, ERR_UNSUPPORTED, "dms %s: %s by %s cannot be served yet", d->id, where, dms_auth_names[a->type]);
+	return 0;
+}
+
+static int check(struct ctx *ctx, const struct est_options *o, const char *id, struct served *s, struct prepared *p, struct err *e)
+{
+	const struct dms_settings *set = &s->dms.settings;
+
+	if (est_load(ctx, o, id, s, e) != 0)
+		return -1;
+	if (check_auth(o, &s->dms, "enrolment", &set->enrollment_settings.est_rfc7030_settings.authentication, e) != 0 ||
+	    check_auth(o, &s->dms, "renewal", &set->reenrollment_settings.authentication, e) != 0)
+		return -1;
+	if (set->enrollment_settings.est_rfc7030_settings.authentication.type == AUTH_OPEN)
+		ctx_warn(ctx, "dms %s: whoever reaches this listener gets a certificate", id);
+	if (!set->enrollment_settings.verify_csr_signature && !o->allow_unverified_csr)
+		return err_set(e, ERR_DENIED, "dms %s: verify_csr_signature is false; --allow-unverified-csr permits it", id);
+	if (authority_may_issue(&s->ca, e) != 0 || authority_open_key(ctx, &s->ca, e) != 0)
+		return err_ctx(e, "dms %s", id);
+	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
+	p->about.v[p->about.n++] = arena_printf(ctx->arena, "dms %s enrols at ca %s with profile %s", id, s->ca.rec.id, s->profile.id);
+	return 0;
+}
+
+/* --- the listener's own certificate --- */
+
+static void add_name(struct arena *a, struct strv *v, const char *prefix, const char *name)
+{
+	char *text = arena_printf(a, "%s%s", prefix, name);
+
+	for (size_t i = 0; i < v->n; i++)
+		if (strcmp(v->v[i], text) == 0)
+			return;
+	v->v = arena_grow(a, v->v, v->n, sizeof(*v->v));
+	v->v[v->n++] = text;
+	v->set = true;
+}
+
+static bool is_address(const char *s)
+{
+	return strchr(s, ':') || s[strspn(s, "0123456789.")] == '\0';
+}
+
+static bool is_any(const char *s)
+{
+	return !*s || strcmp(s, "0.0.0.0") == 0 || strcmp(s, "::") == 0 || strcmp(s, "*") == 0;
+}
+
+static struct strv names_of(struct arena *a, const struct est_options *o)
+{
+	struct strv v = { 0 };
+	char host[256] = "";
+
+	if (o->tls_name)
+		add_name(a, &v, is_address(o->tls_name) ? "IP:" : "DNS:", o->tls_name);
+	if (gethostname(host, sizeof(host) - 1) == 0 && *host && host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] == '\0')
+		add_name(a, &v, "DNS:", host);
+	add_name(a, &v, "DNS:", "localhost");
+	add_name(a, &v, "IP:", "127.0.0.1");
+	add_name(a, &v, "IP:", "::1");
+	if (o->listen_host && !is_any(o->listen_host))
+		add_name(a, &v, is_address(o->listen_host) ? "IP:" : "DNS:", o->listen_host);
+	return v;
+}
+
+static int server_profile(struct arena *a, struct profile *ret, struct err *e)
+{
+	struct bytes text;
+
+	if (template_text(a, "tls-server", &text, e) != 0 || rec_load(a, &profile_type, "tls-server.yaml", text, ret, e) != 0)
+		return -1;
+	ret->crypto_enforcement.enabled = false; /* the key is ours */
+	return 0;
+}
+
+static int put_chain(struct ctx *ctx, const struct authority *ca, struct bytes leaf, struct bytes *ret, struct err *e)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+	struct bytes *chain, pem = cert_pem(ctx->arena, leaf);
+	size_t n;
+
+	if (authority_chain(ctx->arena, ca, &chain, &n, e) != 0)
+		return -1;
+	buf_put(&text, pem.p, pem.n);
+	for (size_t i = 0; i < n; i++) {
+		pem = cert_pem(ctx->arena, chain[i]);
+		buf_put(&text, pem.p, pem.n);
+	}
+	*ret = bytes_of(arena_strdup(ctx->arena, buf_str(&text)));
+	return 0;
+}
+
+static int make_tls(struct ctx *ctx, const struct est_options *o, struct authority *ca, struct prepared *p, struct err *e)
+{
+	AUTO(EVP_PKEY) *key = NULL;
+	struct wishes wishes = NO_WISHES;
+	struct request req = { 0 };
+	struct profile profile;
+	struct issued is;
+
+	wishes.san = names_of(ctx->arena, o);
+	wishes.subject = arena_printf(ctx->arena, "CN=%s", strchr(wishes.san.v[0], ':') + 1);
+	wishes.validity = arena_printf(ctx->arena, "%ds", TLS_CERT_SECS);
+	wishes.allow_outlive = true; /* of an authority that ends within the week */
+	if (server_profile(ctx->arena, &profile, e) != 0 || key_generate(keytype_find("ECDSA", 256), &key, e) != 0 ||
+	    key_spki(ctx->arena, key, &req.spki, e) != 0 || name_parse(ctx->arena, wishes.subject, &req.subject, e) != 0 ||
+	    authority_may_issue(ca, e) != 0 || authority_open_key(ctx, ca, e) != 0)
+		return -1;
+	req.pub = key;
+	if (issue_one(ctx, ca, &profile, &req, &wishes, &is, e) != 0 || put_chain(ctx, ca, is.der, &p->tls_cert, e) != 0 ||
+	    key_plain_pem(ctx->arena, key, &p->tls_key, e) != 0 || state_commit(ctx->state, "est: certificate of the listener", e) != 0)
+		return -1;
+	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
+	p->about.v[p->about.n++] = arena_printf(ctx->arena, "TLS certificate of ca %s for %s, SHA-256 %s", ca->rec.id, wishes.san.v[0],
+						is.rec.fingerprint);
+	return 0;
+}
+
+static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *first, struct prepared *p, struct err *e)
+{
+	SCOPED_AUTHORITY other = { 0 };
+
+	if (!o->tls_ca)
+		return make_tls(ctx, o, &first->ca, p, e) != 0 ? err_ctx(e, "the listener's TLS certificate") : 0;
+	if (authority_load(ctx, o->tls_ca, &other, e) != 0 || make_tls(ctx, o, &other, p, e) != 0)
+		return err_ctx(e, "the listener's TLS certificate");
+	return 0;
+}
+
+int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, struct err *e)
+{
+	const struct est_options *o = options;
+	struct prepared p = { 0 };
+	struct served *v;
+	struct strv ids;
+
+	if (est_ids(ctx, o, &ids, e) != 0)
+		return -1;
+	if (ids.n == 0)
+		return err_set(e, ERR_NOT_FOUND, "there is no device manager to serve: make one with lamassu dms create");
+	v = arena_new_array(ctx->arena, ids.n, struct served);
+	for (size_t i = 0; i < ids.n; i++)
+		if (check(ctx, o, ids.v[i], &v[i], &p, e) != 0)
+			return -1;
+	if (o->own_tls && own_tls(ctx, o, &v[0], &p, e) != 0)
+		return -1;
+	*ret = p;
+	return 0;
+}

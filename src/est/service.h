@@ -1,0 +1,63 @@
+#pragma once
+#include "pki/enroll.h"
+#include "serve/worker.h"
+
+/* EST (RFC 7030, RFC 8951, RFC 9908) as a service of serve/. */
+struct est_options {
+	struct strv dms;            /* ids; empty: all */
+	bool allow_no_auth, allow_unverified_csr;
+	struct strv trusted_proxies; /* addresses or CIDR */
+	const char *tls_ca, *tls_name; /* where the server's certificate comes from when none is given */
+	const char *listen_host;    /* first address of --listen: a name of that certificate */
+	bool own_tls;               /* a certificate must be issued */
+	bool require_binding;       /* --require-channel-binding */
+};
+
+struct served { /* a device manager, and all that its requests need; lives as long as the policy */
+	struct dms dms;
+	struct authority ca;
+	struct profile profile;
+	struct authority *validation; /* CAs of client certificates for enrolment */
+	size_t nvalidation;
+	struct authority *renewal;    /* the enrolment authority and additional_validation_cas */
+	size_t nrenewal;
+	struct bytes cacerts;         /* PKCS#7, DER */
+	struct bytes csrattrs;        /* DER; n = 0: none */
+};
+
+struct est_memory {
+	struct served *v;
+	size_t n;
+	struct served *unlabelled; /* for /.well-known/est/OP; NULL: there is none */
+};
+
+extern const struct service est_service;
+
+/* prepare.c: everything that can be wrong with the managers, and the server's own certificate. */
+int est_prepare(struct ctx *, const void *options, struct prepared *ret, struct err *) NODISCARD;
+/* learn.c */
+int est_learn(struct post *, const void *options, struct err *) NODISCARD;
+void est_forget(struct post *);
+/* Fills what a manager's requests need from its record, on any context with a state; the key is not opened. */
+int est_load(struct ctx *, const struct est_options *, const char *dms, struct served *ret, struct err *) NODISCARD;
+/* The ids that are served: the options', or all. */
+int est_ids(struct ctx *, const struct est_options *, struct strv *ret, struct err *) NODISCARD;
+/* Before a request is granted: the authority may issue as of now, and its key is open. */
+int est_ready(struct post *, struct served *, struct refusal *) NODISCARD;
+/* routes.c */
+void est_handle(struct post *, const void *options, const struct http_request *, struct http_response *);
+
+/* What an operation works with. */
+struct est_call {
+	struct post *post;
+	const struct est_options *options;
+	struct served *served;
+	const struct http_request *in;
+	struct http_response *out;
+};
+void est_get_cacerts(struct est_call *);
+void est_get_csrattrs(struct est_call *);
+void est_enroll(struct est_call *);   /* simpleenroll */
+void est_reenroll(struct est_call *); /* simplereenroll */
+void est_keygen(struct est_call *);   /* serverkeygen */
+void est_refuse(struct est_call *, const struct refusal *);

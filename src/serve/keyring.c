@@ -1,0 +1,78 @@
+/* Keys that the threads of a worker share. Guarantees: a key is opened by one thread at a time and then used by all; what an open key
+ * needs (its engine) stays until the process ends; a key whose record has gone is not handed out from then on. */
+#include "serve/keyring.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "model/key.h"
+#include "pki/keys.h"
+#include "state/state.h"
+
+struct opened {
+	const char *id;
+	EVP_PKEY *key;
+	struct opened *next;
+};
+
+struct keyring {
+	pthread_mutex_t lock;
+	struct ctx ctx;      /* its arena is never released: engines and keys are in it */
+	const char *dir;
+	struct opened *first;
+};
+
+struct keyring *keyring_new(const struct ctx *like, const char *dir)
+{
+	struct arena *a = arena_new();
+	struct keyring *k = arena_new_array(a, 1, struct keyring);
+
+	*k = (struct keyring){ .ctx = *like, .dir = dir };
+	k->ctx.arena = a;
+	k->ctx.state = NULL;
+	k->ctx.engines = NULL;
+	pthread_mutex_init(&k->lock, NULL);
+	return k;
+}
+
+/* The policy may have moved since the last key was opened: its engines are described anew, and those that are open stay. */
+static int open_anew(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *e)
+{
+	struct ctx *ctx = &k->ctx;
+	const struct state_env env = { .now = ctx->now };
+	struct key rec;
+	int r;
+
+	if (state_open(ctx->arena, k->dir, 0, &env, &ctx->state, e) != 0)
+		return -1;
+	r = keys_describe_engines(ctx, e) != 0 || state_get(ctx->state, &key_type, id, &rec, e) != 0 || engine_key(ctx, &rec, ret, e) != 0;
+	state_close(ctx->state);
+	ctx->state = NULL;
+	return r ? -1 : 0;
+}
+
+int keyring_open(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *e)
+{
+	struct opened *o;
+	int r = 0;
+
+	pthread_mutex_lock(&k->lock);
+	for (o = k->first; o && strcmp(o->id, id) != 0; o = o->next)
+		;
+	if (!o) {
+		o = arena_new_array(k->ctx.arena, 1, struct opened);
+		o->id = arena_strdup(k->ctx.arena, id);
+		r = open_anew(k, id, &o->key, e);
+		if (r == 0) {
+			o->next = k->first;
+			k->first = o;
+		}
+	}
+	if (r == 0) {
+		EVP_PKEY_up_ref(o->key);
+		*ret = o->key;
+	}
+	pthread_mutex_unlock(&k->lock);
+	return r;
+}

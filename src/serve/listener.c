@@ -1,0 +1,432 @@
+/* The parent of a listener. Guarantees: sockets are bound before privileges are dropped and before anything is promised; workers that
+ * die are replaced; the end, however it comes, waits for what is under way and commits what was handed over; it holds no private key
+ * but that of TLS. */
+#include "serve/listener.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "serve/committer.h"
+#include "serve/prepare.h"
+#include "serve/sockets.h"
+#include "serve/tls.h"
+#include "serve/worker.h"
+
+enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, RESPAWNS_MAX = 100, TICK_MS = 250, EVENTS_MAX = 4 };
+
+struct lane { /* to one thread of a worker */
+	struct listener *listener;
+	struct bufferevent *bev;
+	int fd;
+	size_t index, worker;
+};
+
+struct listener {
+	struct ctx *ctx;
+	const struct listen_options *o;
+	struct sockets sockets;
+	struct event_base *base;
+	struct worker_setup setup;
+	struct committer *committer;
+	struct event *commit, *others[EVENTS_MAX];
+	size_t nothers;
+	struct tally *tally;
+	struct lane *lanes;  /* threads of worker 0, of worker 1, … */
+	pid_t *workers;
+	size_t nworkers, nthreads, alive, respawns;
+	int64_t last_request_ms, began_ms, drain_until_ms;
+	bool draining, forced;
+	struct err failed;
+};
+
+/* --- links --- */
+
+static void answer(void *arg, size_t link, enum link_kind kind, struct bytes text)
+{
+	struct listener *l = arg;
+	struct bufferevent *bev = l->lanes[link].bev;
+	unsigned char head[LINK_HEAD];
+
+	if (!bev)
+		return;
+	link_head(head, kind, text.n);
+	bufferevent_write(bev, head, sizeof(head));
+	bufferevent_write(bev, text.p, text.n);
+}
+
+static void drain(struct listener *l)
+{
+	if (l->draining)
+		return;
+	l->draining = true;
+	l->drain_until_ms = tm_mono_ms() + DRAIN_SECS * 1000;
+	sockets_notify("STOPPING=1");
+	for (size_t i = 0; i < l->nworkers; i++)
+		if (l->workers[i] > 0)
+			kill(l->workers[i], SIGTERM);
+}
+
+/* Runs after every frame that is there has been read: one commit for all of them. */
+static void on_commit(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd, (void)what;
+	if (committer_pending(l->committer))
+		committer_run(l->committer);
+	if (l->o->target && committer_done(l->committer) >= l->o->target)
+		drain(l);
+}
+
+static void take_frame(struct listener *l, size_t link, enum link_kind kind, struct bytes text)
+{
+	if (kind == LINK_DONE) {
+		tally_add(l->tally, text);
+		l->last_request_ms = tm_mono_ms();
+		return;
+	}
+	committer_take(l->committer, link, kind, text);
+	if (committer_pending(l->committer))
+		event_active(l->commit, EV_TIMEOUT, 0);
+}
+
+static void on_frames(struct bufferevent *bev, void *arg)
+{
+	struct lane *lane = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	unsigned char head[LINK_HEAD];
+	enum link_kind kind;
+	size_t n;
+
+	while (evbuffer_copyout(in, head, LINK_HEAD) == LINK_HEAD) {
+		unsigned char *text;
+
+		if (!link_parse(head, &kind, &n)) {
+			kill(lane->listener->workers[lane->worker], SIGKILL);
+			return;
+		}
+		if (evbuffer_get_length(in) < LINK_HEAD + n)
+			return;
+		evbuffer_drain(in, LINK_HEAD);
+		text = evbuffer_pullup(in, (ev_ssize_t)n);
+		take_frame(lane->listener, lane->index, kind, (struct bytes){ text, n });
+		evbuffer_drain(in, n);
+	}
+}
+
+static void on_gone(struct bufferevent *bev, short what, void *arg)
+{
+	struct lane *lane = arg;
+
+	(void)what;
+	on_frames(bev, lane);
+	bufferevent_free(bev);
+	lane->bev = NULL;
+	committer_gone(lane->listener->committer, lane->index);
+	if (committer_pending(lane->listener->committer))
+		event_active(lane->listener->commit, EV_TIMEOUT, 0);
+}
+
+/* --- workers --- */
+
+static _Noreturn void become_worker(struct listener *l, const int *links)
+{
+	struct worker_setup setup = l->setup;
+
+	for (size_t i = 0; i < l->nworkers * l->nthreads; i++)
+		if (l->lanes[i].bev)
+			close(bufferevent_getfd(l->lanes[i].bev));
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	setup.links = links;
+	setup.nlinks = l->nthreads;
+	worker_run(&setup);
+}
+
+static int add_lane(struct listener *l, size_t worker, size_t thread, int fd, struct err *e)
+{
+	struct lane *lane = &l->lanes[worker * l->nthreads + thread];
+
+	evutil_make_socket_nonblocking(fd);
+	*lane = (struct lane){ .listener = l, .index = worker * l->nthreads + thread, .worker = worker,
+			       .bev = bufferevent_socket_new(l->base, fd, BEV_OPT_CLOSE_ON_FREE) };
+	if (!lane->bev)
+		return err_set(e, ERR_IO, "out of memory");
+	bufferevent_setcb(lane->bev, on_frames, NULL, on_gone, lane);
+	bufferevent_enable(lane->bev, EV_READ | EV_WRITE);
+	return 0;
+}
+
+static int spawn(struct listener *l, size_t worker, struct err *e)
+{
+	int ours[THREADS_MAX], theirs[THREADS_MAX], pair[2];
+	pid_t pid;
+
+	for (size_t i = 0; i < l->nthreads; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+			return err_sys(e, "socket pair");
+		ours[i] = pair[0];
+		theirs[i] = pair[1];
+	}
+	pid = fork();
+	if (pid == 0) {
+		for (size_t i = 0; i < l->nthreads; i++)
+			close(ours[i]);
+		become_worker(l, theirs);
+	}
+	for (size_t i = 0; i < l->nthreads; i++)
+		close(theirs[i]);
+	if (pid < 0)
+		return err_sys(e, "fork");
+	l->workers[worker] = pid;
+	l->alive++;
+	for (size_t i = 0; i < l->nthreads; i++)
+		if (add_lane(l, worker, i, ours[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+static void on_child(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	int status;
+	pid_t pid;
+
+	(void)fd, (void)what;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		size_t i = 0;
+
+		while (i < l->nworkers && l->workers[i] != pid)
+			i++;
+		if (i == l->nworkers)
+			continue;
+		l->workers[i] = 0;
+		l->alive--;
+		if (l->draining)
+			continue;
+		if (l->respawns++ < RESPAWNS_MAX && WIFSIGNALED(status) && spawn(l, i, &l->failed) == 0) {
+			ctx_warn(l->ctx, "a worker was ended by signal %d and has been replaced", WTERMSIG(status));
+			continue;
+		}
+		if (!l->failed.code)
+			err_set(&l->failed, ERR_IO, "a worker ended with status %d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		drain(l);
+	}
+	if (l->draining && l->alive == 0)
+		event_base_loopbreak(l->base);
+}
+
+/* --- signals and time --- */
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd, (void)what;
+	if (l->draining)
+		l->forced = true; /* the second one: at once */
+	drain(l);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	int64_t now = tm_mono_ms();
+
+	(void)fd, (void)what;
+	if (l->o->timeout.text && now - l->began_ms >= l->o->timeout.secs * 1000)
+		drain(l);
+	if (l->o->idle.text && now - l->last_request_ms >= l->o->idle.secs * 1000)
+		drain(l);
+	if (l->draining && (l->forced || now >= l->drain_until_ms))
+		for (size_t i = 0; i < l->nworkers; i++)
+			if (l->workers[i] > 0)
+				kill(l->workers[i], SIGKILL);
+	if (l->ctx->progress)
+		l->ctx->progress(l->ctx->progress_arg,
+				 arena_printf(l->ctx->arena, "%s, %lld refused", l->o->service->counted, (long long)tally_refused(l->tally)),
+				 (uint64_t)tally_counted(l->tally), (uint64_t)l->o->target);
+}
+
+/* --- setting up --- */
+
+static int become_user(const char *name, struct err *e)
+{
+	const struct passwd *pw = getpwnam(name);
+
+	if (!pw)
+		return err_set(e, ERR_USAGE, "--user %s: there is no such user", name);
+	if (setgid(pw->pw_gid) != 0 || initgroups(name, pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+		return err_sys(e, name);
+	return 0;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+			return; /* fewer connections, then */
+	}
+}
+
+static int open_log(const char *path, int *ret, struct err *e)
+{
+	*ret = -1;
+	if (!path)
+		return 0;
+	*ret = strcmp(path, "-") == 0 ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	return *ret < 0 ? err_sys(e, path) : 0;
+}
+
+static int set_up_tls(struct listener *l, const struct prepared *p, struct err *e)
+{
+	const struct listen_options *o = l->o;
+	const struct tls_settings s = { .cert = o->tls_cert.n ? o->tls_cert : p->tls_cert, .key = o->tls_key.n ? o->tls_key : p->tls_key,
+					.min_version = o->min_version, .ciphers = o->ciphers, .ask_client = o->ask_client };
+	SSL_CTX *c;
+
+	if (o->plain)
+		return 0;
+	if (tls_context(&s, &c, e) != 0)
+		return -1;
+	l->setup.tls = c;
+	return 0;
+}
+
+static int add_event(struct listener *l, evutil_socket_t fd, short what, event_callback_fn fn, const struct timeval *t, struct err *e)
+{
+	struct event *ev = event_new(l->base, fd, what, fn, l);
+
+	if (!ev || event_add(ev, t) != 0)
+		return err_set(e, ERR_IO, "events cannot be set up");
+	l->others[l->nothers++] = ev;
+	return 0;
+}
+
+static int set_up_events(struct listener *l, struct err *e)
+{
+	const struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+
+	l->base = event_base_new();
+	if (!l->base || event_base_priority_init(l->base, 2) != 0)
+		return err_set(e, ERR_IO, "events cannot be set up");
+	l->commit = event_new(l->base, -1, 0, on_commit, l);
+	if (!l->commit || event_priority_set(l->commit, 1) != 0)
+		return err_set(e, ERR_IO, "events cannot be set up");
+	if (add_event(l, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal, NULL, e) != 0 ||
+	    add_event(l, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal, NULL, e) != 0 ||
+	    add_event(l, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child, NULL, e) != 0)
+		return -1;
+	return add_event(l, -1, EV_PERSIST, on_tick, &tick, e);
+}
+
+static int set_up(struct listener *l, struct err *e)
+{
+	const struct listen_options *o = l->o;
+	struct arena *a = l->ctx->arena;
+	struct known_secret *secrets;
+	struct prepared p = { 0 };
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (o->workers < 0 || o->workers > WORKERS_MAX || o->threads < 0 || o->threads > THREADS_MAX)
+		return err_set(e, ERR_USAGE, "at most %d workers with %d threads each", WORKERS_MAX, THREADS_MAX);
+	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
+	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
+	raise_limits();
+	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && become_user(o->user, e) != 0) ||
+	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || set_up_tls(l, &p, e) != 0 ||
+	    open_log(o->access_log, &l->setup.access_log, e) != 0)
+		return -1;
+	l->setup.secrets = secrets;
+	l->setup.service = o->service;
+	l->setup.options = o->options;
+	l->setup.dir = o->dir;
+	l->setup.ctx = l->ctx;
+	l->setup.sockets = l->sockets.fds;
+	l->setup.nsockets = l->sockets.n;
+	l->lanes = arena_new_array(a, l->nworkers * l->nthreads, struct lane);
+	l->workers = arena_new_array(a, l->nworkers, pid_t);
+	l->tally = tally_new(a, o->service->name);
+	l->committer = committer_new(a, &(struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .what = o->commits, .target = o->target,
+				     .lock_timeout_ms = o->lock_timeout_ms, .answer = answer, .arg = l }, l->nworkers * l->nthreads);
+	if (set_up_events(l, e) != 0)
+		return -1;
+	for (size_t i = 0; i < l->nworkers; i++)
+		if (spawn(l, i, e) != 0)
+			return -1;
+	for (size_t i = 0; i < p.about.n && o->say; i++)
+		o->say(p.about.v[i]);
+	return 0;
+}
+
+static int say_ready(struct listener *l, struct err *e)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+
+	for (size_t i = 0; i < l->sockets.n; i++)
+		buf_printf(&text, "%s\n", l->sockets.names.v[i]);
+	if (l->o->ready_file && fs_put(l->o->ready_file, buf_bytes(&text), 0644, e) != 0)
+		return -1;
+	sockets_notify("READY=1");
+	for (size_t i = 0; i < l->sockets.n && l->o->say; i++)
+		l->o->say(arena_printf(l->ctx->arena, "listening on %s", l->sockets.names.v[i]));
+	return 0;
+}
+
+static void tear_down(struct listener *l)
+{
+	for (size_t i = 0; i < l->nworkers * l->nthreads; i++)
+		if (l->lanes[i].bev)
+			bufferevent_free(l->lanes[i].bev);
+	for (size_t i = 0; i < l->nothers; i++)
+		event_free(l->others[i]);
+	if (l->commit)
+		event_free(l->commit);
+	if (l->base)
+		event_base_free(l->base);
+	if (l->committer)
+		committer_free(l->committer);
+	sockets_close(&l->sockets);
+	SSL_CTX_free(l->setup.tls);
+}
+
+int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *ret, struct err *e)
+{
+	struct listener l = { .ctx = ctx, .o = o, .began_ms = tm_mono_ms(), .last_request_ms = tm_mono_ms() };
+	int r = set_up(&l, e);
+
+	if (r == 0)
+		r = say_ready(&l, e);
+	if (r != 0)
+		drain(&l);
+	if (l.alive > 0)
+		event_base_dispatch(l.base);
+	if (r == 0) {
+		if (committer_pending(l.committer))
+			committer_run(l.committer);
+		tally_summary(l.tally, ctx->arena, ret);
+		ret->target = o->target;
+		ret->reached = !o->target || committer_done(l.committer) >= o->target;
+	}
+	if (r == 0 && l.failed.code) {
+		*e = l.failed;
+		r = -1;
+	}
+	tear_down(&l);
+	return r;
+}

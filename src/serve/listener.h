@@ -1,0 +1,37 @@
+#pragma once
+#include "base/ctx.h"
+#include "base/tm.h"
+#include "serve/report.h"
+
+struct service;
+
+/* A listener from the first socket to the summary: est-serve and va-serve. */
+struct listen_options {
+	const struct service *service;
+	const void *options;      /* of the service */
+	const char *dir;          /* the repository */
+	struct strv listen;       /* "ADDRESS:PORT", "[::1]:8443"; port 0: any */
+	struct bytes tls_cert, tls_key; /* PEM; empty: what service->prepare gives */
+	const char *min_version;
+	struct strv ciphers;
+	bool plain, ask_client;   /* plain: HTTP without TLS */
+	int64_t workers, threads; /* 0: one a core, 8 a worker */
+	int64_t target;           /* 0: none */
+	struct dur timeout, idle; /* text NULL: none */
+	const char *ready_file;   /* written, with one bound address a line, when it accepts */
+	const char *access_log;   /* "-": standard output; NULL: none */
+	const char *user;         /* becomes that user once the sockets are bound; NULL: stays */
+	int64_t lock_timeout_ms;
+	void (*say)(const char *line); /* what the operator must know once it listens; NULL: nobody asks */
+	const char *commits;      /* how the subject of its commits begins */
+};
+/* Runs until the target is reached, the time is up, or a signal says so. ERR_CANCELLED never: an end by signal is a clean end. The
+ * caller prints the summary and decides on the exit status from it. */
+int listen_run(struct ctx *, const struct listen_options *, struct summary *ret, struct err *) NODISCARD;
+
+/* What only lamassu-net has; NULL in `lamassu`, which must become that first (net_need). Set once, by main. */
+struct listen_ops {
+	int (*run)(struct ctx *, const struct listen_options *, struct summary *ret, struct err *);
+	const struct service *est, *va;
+};
+extern const struct listen_ops *listen_here;

@@ -1,0 +1,162 @@
+/* Preparing a listener in a child. Guarantees: engines that it opens (tokens, whose modules must not be forked) end with it; secrets
+ * pass through a socket pair of this process and nowhere else. */
+#include "serve/prepare.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "pki/keys.h"
+#include "serve/link.h"
+#include "state/state.h"
+
+enum { SECRETS_MAX = 32 };
+
+struct recorder {
+	int (*ask)(struct ctx *, const struct secret_ask *, char **ret, struct err *);
+	struct known_secret v[SECRETS_MAX];
+	size_t n;
+};
+
+static int record(struct ctx *ctx, const struct secret_ask *q, char **ret, struct err *e)
+{
+	struct recorder *r = ctx->secret_arg;
+
+	if (r->ask(ctx, q, ret, e) != 0)
+		return -1;
+	if (r->n < SECRETS_MAX)
+		r->v[r->n++] = (struct known_secret){ arena_strdup(ctx->arena, q->what), *ret };
+	return 0;
+}
+
+/* --- the child's answer: runs of bytes, each after its length --- */
+
+static void put(struct buf *out, struct bytes b)
+{
+	uint32_t n = (uint32_t)b.n;
+
+	buf_put(out, &n, sizeof(n));
+	buf_put(out, b.p, b.n);
+}
+
+static struct bytes take(struct arena *a, struct bytes *from)
+{
+	struct bytes b = { 0 };
+	uint32_t n;
+
+	if (from->n < sizeof(n))
+		return b;
+	memcpy(&n, from->p, sizeof(n));
+	if (n > from->n - sizeof(n))
+		return b;
+	b = bytes_of(arena_strndup(a, (const char *)from->p + sizeof(n), n));
+	from->p += sizeof(n) + n;
+	from->n -= sizeof(n) + n;
+	return b;
+}
+
+static int look(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct err *e)
+{
+	const struct state_env env = { .now = ctx->now, .op = o->service->name, .lock_timeout_ms = o->lock_timeout_ms,
+				       .actor = getenv("LAMASSU_OPERATOR"), .warn = ctx->warn, .warn_arg = ctx->warn_arg };
+	int r;
+
+	if (state_open(ctx->arena, o->dir, STATE_WRITE, &env, &ctx->state, e) != 0)
+		return -1;
+	r = keys_describe_engines(ctx, e) != 0 || o->service->prepare(ctx, o->options, ret, e) != 0;
+	state_close(ctx->state);
+	return r ? -1 : 0;
+}
+
+static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int fd)
+{
+	struct recorder r = { .ask = ctx->secret };
+	SCOPED_BUF text = buf_init(LINK_MAX);
+	struct prepared p = { 0 };
+	struct err e = { 0 };
+	enum link_kind kind = LINK_YES;
+
+	ctx->secret = record;
+	ctx->secret_arg = &r;
+	if (look(ctx, o, &p, &e) != 0) {
+		kind = LINK_ERROR;
+		buf_printf(&text, "%d %s", (int)e.code, e.msg);
+	} else {
+		put(&text, p.tls_cert);
+		put(&text, p.tls_key);
+		buf_printf(&text, "%c%c", (int)p.about.n, (int)r.n);
+		for (size_t i = 0; i < p.about.n; i++)
+			put(&text, bytes_of(p.about.v[i]));
+		for (size_t i = 0; i < r.n; i++) {
+			put(&text, bytes_of(r.v[i].what));
+			put(&text, bytes_of(r.v[i].text));
+		}
+	}
+	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);
+}
+
+/* The parent's side. */
+static int read_answer(struct arena *a, int fd, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n, struct err *e)
+{
+	SCOPED_BUF text = buf_init(LINK_MAX);
+	struct known_secret *secrets;
+	enum link_kind kind;
+	struct bytes left;
+	size_t nabout, nsecrets;
+	char *end;
+	long code;
+
+	if (link_receive(fd, &kind, &text, e) != 0)
+		return -1;
+	if (kind == LINK_ERROR) {
+		code = strtol(buf_str(&text), &end, 10);
+		return err_set(e, code > 0 && code <= ERR_CANCELLED ? (enum err_code)code : ERR_IO, "%s", *end ? end + 1 : "");
+	}
+	left = buf_bytes(&text);
+	ret->tls_cert = take(a, &left);
+	ret->tls_key = take(a, &left);
+	if (left.n < 2)
+		return err_set(e, ERR_IO, "the preparing process has ended early");
+	nabout = left.p[0];
+	nsecrets = left.p[1];
+	left = (struct bytes){ left.p + 2, left.n - 2 };
+	ret->about.v = arena_new_array(a, nabout + 1, char *);
+	for (; ret->about.n < nabout; ret->about.n++)
+		ret->about.v[ret->about.n] = arena_strdup(a, (const char *)take(a, &left).p);
+	secrets = arena_new_array(a, nsecrets + 1, struct known_secret);
+	for (size_t i = 0; i < nsecrets; i++) {
+		secrets[i].what = (const char *)take(a, &left).p;
+		secrets[i].text = (const char *)take(a, &left).p;
+	}
+	*ret_secrets = secrets;
+	*ret_n = nsecrets;
+	return 0;
+}
+
+int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n,
+		  struct err *e)
+{
+	int fds[2], r, status;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+		return err_sys(e, "socket pair");
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		child(ctx, o, fds[1]);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return err_sys(e, "fork");
+	}
+	r = read_answer(ctx->arena, fds[0], ret, ret_secrets, ret_n, e);
+	close(fds[0]);
+	if (waitpid(pid, &status, 0) == pid && r != 0 && WIFSIGNALED(status))
+		return err_set(e, ERR_IO, "preparing to serve: ended by signal %d", WTERMSIG(status));
+	return r;
+}

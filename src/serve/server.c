@@ -1,0 +1,386 @@
+/* Connections of a worker, by libevent's evhttp. Guarantees: every connection has an absolute deadline at every moment (handshake,
+ * request), so none that trickles bytes lives for ever; connections in their handshake have a limit of their own and the oldest of them
+ * gives way; an answer always has a length and never is HTML; a client that has gone costs nothing. One thread. */
+#include "serve/server.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "serve/tls.h"
+
+const struct server_limits server_limits = { .handshakes = 256, .connections = 4096, .requests = 100, .exchanges = 512,
+					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10 };
+
+enum { HEADERS_MAX_BYTES = 8 << 10, IDLE_SECS = 60, BACKLOG = 1024 };
+
+enum phase { HANDSHAKE, WAITING, BUSY };
+
+struct conn { /* lives as long as its bufferevent */
+	struct conn *prev, *next; /* in the list of its phase, oldest first; BUSY ones are in none */
+	struct server *server;
+	struct bufferevent *bev;
+	struct event *deadline;
+	enum phase phase;
+	unsigned requests;
+};
+
+struct list {
+	struct conn *first, *last;
+	size_t n;
+};
+
+struct server {
+	struct event_base *base;
+	struct evhttp *http;
+	struct evhttp_bound_socket *socket;
+	SSL_CTX *tls;
+	struct server_limits limits;
+	void (*on_request)(void *, struct exchange *);
+	void *arg;
+	struct list lists[2]; /* HANDSHAKE, WAITING */
+	size_t connections, busy;
+	bool draining;
+};
+
+static int conn_index = -1; /* of SSL's ex_data */
+
+/* --- lists --- */
+
+static void list_remove(struct list *l, struct conn *c)
+{
+	*(c->prev ? &c->prev->next : &l->first) = c->next;
+	*(c->next ? &c->next->prev : &l->last) = c->prev;
+	c->prev = c->next = NULL;
+	l->n--;
+}
+
+static void list_append(struct list *l, struct conn *c)
+{
+	c->prev = l->last;
+	*(l->last ? &l->last->next : &l->first) = c;
+	l->last = c;
+	l->n++;
+}
+
+static void set_phase(struct conn *c, enum phase phase, int secs)
+{
+	const struct timeval t = { .tv_sec = secs };
+
+	if (c->phase != BUSY)
+		list_remove(&c->server->lists[c->phase], c);
+	c->phase = phase;
+	if (phase != BUSY) {
+		list_append(&c->server->lists[phase], c);
+		event_add(c->deadline, &t);
+	} else {
+		event_del(c->deadline);
+	}
+}
+
+/* evhttp notices that the other side has gone and frees what belongs to the connection. */
+static void hang_up(struct conn *c)
+{
+	evutil_socket_t fd = bufferevent_getfd(c->bev);
+
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	hang_up(arg);
+}
+
+/* --- connections --- */
+
+static void conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	struct conn *c = ptr;
+
+	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	if (!c)
+		return;
+	if (c->phase != BUSY)
+		list_remove(&c->server->lists[c->phase], c);
+	event_free(c->deadline);
+	c->server->connections--;
+	OPENSSL_free(c);
+}
+
+static void on_tls_info(const SSL *ssl, int where, int ret)
+{
+	struct conn *c;
+
+	(void)ret;
+	if (!(where & SSL_CB_HANDSHAKE_DONE))
+		return;
+	c = SSL_get_ex_data(ssl, conn_index);
+	if (c && c->phase == HANDSHAKE)
+		set_phase(c, WAITING, c->server->limits.request_secs);
+}
+
+static void make_room(struct server *s)
+{
+	if (s->lists[HANDSHAKE].n >= s->limits.handshakes)
+		hang_up(s->lists[HANDSHAKE].first);
+	if (s->connections >= s->limits.connections && s->lists[WAITING].first)
+		hang_up(s->lists[WAITING].first);
+}
+
+static struct bufferevent *new_connection(struct event_base *base, void *arg)
+{
+	struct server *s = arg;
+	SSL *ssl = SSL_new(s->tls);
+	struct conn *c = OPENSSL_zalloc(sizeof(*c));
+
+	if (!ssl || !c)
+		out_of_memory();
+	make_room(s);
+	*c = (struct conn){ .server = s, .phase = BUSY, .deadline = evtimer_new(base, on_deadline, c) };
+	s->connections++;
+	SSL_set_ex_data(ssl, conn_index, c);
+	c->bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	if (!c->bev || !c->deadline)
+		out_of_memory();
+	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
+	set_phase(c, HANDSHAKE, s->limits.handshake_secs);
+	return c->bev;
+}
+
+/* NULL without TLS, whose connections have evhttp's inactivity limit only. */
+static struct conn *conn_of(struct evhttp_request *req, SSL **ret_ssl)
+{
+	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+	struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
+
+	*ret_ssl = bev ? bufferevent_openssl_get_ssl(bev) : NULL;
+	return *ret_ssl ? SSL_get_ex_data(*ret_ssl, conn_index) : NULL;
+}
+
+/* --- requests --- */
+
+static const char *method_name(enum evhttp_cmd_type m)
+{
+	switch (m) {
+	case EVHTTP_REQ_GET:
+		return "GET";
+	case EVHTTP_REQ_HEAD:
+		return "HEAD";
+	case EVHTTP_REQ_POST:
+		return "POST";
+	case EVHTTP_REQ_PUT:
+		return "PUT";
+	case EVHTTP_REQ_DELETE:
+		return "DELETE";
+	case EVHTTP_REQ_OPTIONS:
+		return "OPTIONS";
+	default:
+		return "OTHER";
+	}
+}
+
+static void take_headers(struct exchange *x, struct evhttp_request *req)
+{
+	const struct evkeyvalq *all = evhttp_request_get_input_headers(req);
+	struct net_header *v;
+	struct evkeyval *kv;
+	size_t n = 0;
+
+	TAILQ_FOREACH(kv, all, next)
+		n++;
+	v = arena_new_array(x->arena, n + 1, struct net_header);
+	n = 0;
+	TAILQ_FOREACH(kv, all, next) {
+		char *name = arena_strdup(x->arena, kv->key);
+
+		for (char *p = name; *p; p++)
+			if (*p >= 'A' && *p <= 'Z')
+				*p = (char)(*p - 'A' + 'a');
+		v[n++] = (struct net_header){ name, arena_strdup(x->arena, kv->value) };
+	}
+	x->in.headers = v;
+	x->in.nheaders = n;
+}
+
+static void take_body(struct exchange *x, struct evhttp_request *req)
+{
+	struct evbuffer *b = evhttp_request_get_input_buffer(req);
+	size_t n = evbuffer_get_length(b);
+	unsigned char *p = arena_alloc(x->arena, 1, n + 1);
+
+	if (evbuffer_copyout(b, p, n) != (ev_ssize_t)n)
+		n = 0;
+	x->in.body = (struct bytes){ p, n };
+}
+
+static struct exchange *take_request(struct server *s, struct evhttp_request *req, SSL *ssl)
+{
+	struct arena *a = arena_new();
+	struct exchange *x = arena_new_array(a, 1, struct exchange);
+	const char *uri = evhttp_request_get_uri(req), *query = strchr(uri, '?');
+	char *address = NULL;
+	struct timespec t;
+	ev_uint16_t port;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	*x = (struct exchange){ .arena = a, .server = s, .began_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 };
+	x->in.arena = a;
+	x->in.method = method_name(evhttp_request_get_command(req));
+	x->in.path = arena_strndup(a, uri, query ? (size_t)(query - uri) : strlen(uri));
+	x->in.query = query ? arena_strdup(a, query + 1) : NULL;
+	evhttp_connection_get_peer(evhttp_request_get_connection(req), &address, &port);
+	x->in.address = arena_strdup(a, address ? address : "");
+	if (ssl)
+		x->in.tls = tls_peer_of(a, ssl);
+	take_headers(x, req);
+	take_body(x, req);
+	return x;
+}
+
+static void on_http(struct evhttp_request *req, void *arg)
+{
+	struct server *s = arg;
+	SSL *ssl;
+	struct conn *c = conn_of(req, &ssl);
+	struct exchange *x;
+
+	if (c) {
+		c->requests++;
+		set_phase(c, BUSY, 0);
+	}
+	x = take_request(s, req, ssl);
+	x->req = req;
+	s->busy++;
+	if (s->busy <= s->limits.exchanges) {
+		s->on_request(s->arg, x);
+		return;
+	}
+	http_text(x->arena, &x->out, 503, "overloaded", "too many requests at once");
+	http_add_header(&x->out, "Retry-After", "1");
+	server_answer(x);
+}
+
+static bool closes(const struct server *s, const struct conn *c)
+{
+	return s->draining || (c && c->requests >= s->limits.requests);
+}
+
+static void reply(struct server *s, struct evhttp_request *req, struct exchange *x, const struct conn *c)
+{
+	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+	struct evbuffer *body = evbuffer_new();
+	char length[24];
+
+	if (!body)
+		out_of_memory();
+	if (x->out.type)
+		evhttp_add_header(out, "Content-Type", x->out.type);
+	for (size_t i = 0; i < x->out.nheaders; i++)
+		evhttp_add_header(out, x->out.headers[i].name, x->out.headers[i].value);
+	if (closes(s, c))
+		evhttp_add_header(out, "Connection", "close");
+	if (x->out.status != 204) { /* never chunked: most EST clients cannot read that (est.md, D2) */
+		snprintf(length, sizeof(length), "%zu", x->out.body.n);
+		evhttp_add_header(out, "Content-Length", length);
+	}
+	if (strcmp(x->in.method, "HEAD") != 0)
+		evbuffer_add(body, x->out.body.p, x->out.body.n);
+	evhttp_send_reply(req, x->out.status, NULL, body);
+	evbuffer_free(body);
+}
+
+void server_answer(struct exchange *x)
+{
+	struct server *s = x->server;
+	struct evhttp_request *req = x->req;
+	SSL *ssl;
+	struct conn *c = conn_of(req, &ssl);
+
+	s->busy--;
+	if (c)
+		set_phase(c, WAITING, IDLE_SECS);
+	reply(s, req, x, c); /* frees a request whose client has gone */
+	arena_free(x->arena);
+}
+
+/* --- the server --- */
+
+/* A socket that the parent has bound; accepted descriptors are ours alone. */
+static int listen_on(struct server *s, int fd, struct err *e)
+{
+	struct evconnlistener *l = evconnlistener_new(s->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, BACKLOG, fd);
+
+	s->socket = l ? evhttp_bind_listener(s->http, l) : NULL;
+	return s->socket ? 0 : err_sys(e, "listen");
+}
+
+struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const struct server_limits *limits,
+			  void (*on_request)(void *, struct exchange *), void *arg, struct err *e)
+{
+	struct server *s = OPENSSL_zalloc(sizeof(*s));
+
+	if (!s)
+		out_of_memory();
+	*s = (struct server){ .base = base, .tls = tls, .limits = *limits, .on_request = on_request, .arg = arg };
+	s->http = evhttp_new(base);
+	if (!s->http)
+		out_of_memory();
+	evhttp_set_timeout(s->http, limits->request_secs);
+	evhttp_set_max_headers_size(s->http, HEADERS_MAX_BYTES);
+	evhttp_set_max_body_size(s->http, (ev_ssize_t)limits->body);
+	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+				   EVHTTP_REQ_OPTIONS);
+	evhttp_set_default_content_type(s->http, NULL);
+	evhttp_set_gencb(s->http, on_http, s);
+	if (tls) {
+		if (conn_index < 0)
+			conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, conn_free);
+		SSL_CTX_set_info_callback(tls, on_tls_info);
+		evhttp_set_bevcb(s->http, new_connection, s);
+	}
+	if (listen_on(s, fd, e) != 0) {
+		server_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void server_drain(struct server *s)
+{
+	if (s->draining)
+		return;
+	s->draining = true;
+	evhttp_del_accept_socket(s->http, s->socket); /* closes this process's descriptor only */
+	s->socket = NULL;
+	for (int phase = HANDSHAKE; phase <= WAITING; phase++)
+		for (struct conn *c = s->lists[phase].first; c; c = c->next)
+			if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) /* an answer may be on its way */
+				hang_up(c);
+}
+
+size_t server_busy(const struct server *s)
+{
+	return s->busy;
+}
+
+size_t server_open(const struct server *s)
+{
+	return s->connections;
+}
+
+void server_free(struct server *s)
+{
+	evhttp_free(s->http);
+	OPENSSL_free(s);
+}

@@ -1,0 +1,38 @@
+#pragma once
+#include <event2/event.h>
+#include <openssl/ssl.h>
+
+#include "serve/exchange.h"
+
+/* The event side of a worker: connections, TLS, HTTP framing and every limit on them. One thread. */
+struct server;
+
+struct server_limits {
+	unsigned handshakes;   /* connections in their handshake; the oldest goes when there is one more */
+	unsigned connections;  /* all of them; the one that has been idle for longest goes */
+	unsigned requests;     /* on one connection */
+	unsigned exchanges;    /* handed to the service and not yet answered; beyond: 503 */
+	int handshake_secs;    /* from connection to the end of its handshake, whatever trickles in */
+	int request_secs;      /* from there, or from the previous answer, to the end of a request */
+	size_t body;           /* bytes */
+};
+extern const struct server_limits server_limits;
+
+/* A request that is complete, until server_answer. */
+struct exchange {
+	struct arena *arena; /* its own */
+	struct http_request in;
+	struct http_response out;
+	int64_t began_us;    /* monotonic: when it was complete */
+	struct exchange *next;
+	void *server, *req;  /* the server's */
+};
+
+/* Listens on a socket that is bound already. `tls` NULL: plain HTTP. on_request owns the exchange until server_answer. */
+struct server *server_new(struct event_base *, int fd, SSL_CTX *tls, const struct server_limits *,
+			  void (*on_request)(void *arg, struct exchange *), void *arg, struct err *);
+void server_answer(struct exchange *); /* sends `out`, or drops it when the client has gone; frees the exchange */
+void server_drain(struct server *);    /* accepts nobody more; every connection closes with its next answer */
+size_t server_busy(const struct server *); /* exchanges that are not answered */
+size_t server_open(const struct server *); /* connections, with TLS */
+void server_free(struct server *);

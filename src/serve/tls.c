@@ -1,0 +1,232 @@
+/* TLS for listeners. Guarantees: what a client presents is only recorded here, with the proof that it has the key; whether the
+ * certificate is trusted is judged where the policy is known (est.md, item 6), so that a stale one does not hinder a request that
+ * needs none. */
+#include "serve/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "crypto/ossl.h"
+
+static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK";
+enum { EXPORTER_LEN = 32, UNIQUE_MAX = 64, SESSION_SECS = 3600 };
+
+static int accept_any(X509_STORE_CTX *ctx, void *arg)
+{
+	(void)ctx, (void)arg;
+	return 1;
+}
+
+static int use_certificate(SSL_CTX *c, struct bytes pem, struct err *e)
+{
+	AUTO(BIO) *in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	AUTO(X509) *leaf = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+
+	if (!leaf || SSL_CTX_use_certificate(c, leaf) != 1)
+		return err_ossl(e, "TLS certificate");
+	for (;;) {
+		X509 *more = PEM_read_bio_X509(in, NULL, NULL, NULL);
+
+		if (!more)
+			break;
+		if (SSL_CTX_add0_chain_cert(c, more) != 1) {
+			X509_free(more);
+			return err_ossl(e, "TLS certificate chain");
+		}
+	}
+	ERR_clear_error(); /* "no start line" ends the list */
+	return 0;
+}
+
+static int use_key(SSL_CTX *c, struct bytes pem, struct err *e)
+{
+	AUTO(BIO) *in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	AUTO(EVP_PKEY) *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
+
+	if (!key || SSL_CTX_use_PrivateKey(c, key) != 1)
+		return err_ossl(e, "TLS key");
+	return SSL_CTX_check_private_key(c) == 1 ? 0 : err_set(e, ERR_CHECK, "the TLS key does not belong to the TLS certificate");
+}
+
+static int min_version_of(const char *name, int *ret, struct err *e)
+{
+	static const struct {
+		const char *name;
+		int version;
+	} rows[] = { { "TLS12", TLS1_2_VERSION }, { "TLS1.2", TLS1_2_VERSION }, { "TLSv1.2", TLS1_2_VERSION },
+		     { "TLS13", TLS1_3_VERSION }, { "TLS1.3", TLS1_3_VERSION }, { "TLSv1.3", TLS1_3_VERSION } };
+
+	*ret = TLS1_2_VERSION;
+	if (!name || !*name)
+		return 0;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (strcasecmp(rows[i].name, name) != 0)
+			continue;
+		*ret = rows[i].version;
+		return 0;
+	}
+	return err_set(e, ERR_INVALID, "min_version \"%s\" is none of TLS12, TLS13", name);
+}
+
+/* "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" or OpenSSL's own name. */
+static const SSL_CIPHER *find_cipher(SSL *all, const char *name)
+{
+	STACK_OF(SSL_CIPHER) *v = SSL_get_ciphers(all);
+
+	for (int i = 0; i < sk_SSL_CIPHER_num(v); i++) {
+		const SSL_CIPHER *c = sk_SSL_CIPHER_value(v, i);
+		const char *standard = SSL_CIPHER_standard_name(c);
+
+		if (strcasecmp(SSL_CIPHER_get_name(c), name) == 0 || (standard && strcasecmp(standard, name) == 0))
+			return c;
+	}
+	return NULL;
+}
+
+DEFINE_AUTO(SSL, SSL_free)
+
+static int use_ciphers(SSL_CTX *c, const struct strv *names, struct err *e)
+{
+	SCOPED_BUF old = buf_init(BUF_TEXT), new = buf_init(BUF_TEXT);
+	AUTO(SSL) *all = NULL;
+
+	if (SSL_CTX_set_cipher_list(c, default_ciphers) != 1)
+		return err_ossl(e, "cipher suites");
+	all = SSL_new(c);
+	if (!all)
+		return err_ossl(e, "cipher suites");
+	for (size_t i = 0; i < names->n; i++) {
+		const SSL_CIPHER *found = find_cipher(all, names->v[i]);
+		struct buf *to;
+
+		if (!found)
+			return err_set(e, ERR_INVALID, "cipher suite \"%s\" is unknown or not safe enough", names->v[i]);
+		to = strcmp(SSL_CIPHER_get_version(found), "TLSv1.3") == 0 ? &new : &old;
+		buf_printf(to, "%s%s", to->n ? ":" : "", SSL_CIPHER_get_name(found));
+	}
+	if (old.n && SSL_CTX_set_cipher_list(c, buf_str(&old)) != 1)
+		return err_ossl(e, "cipher suites");
+	if (new.n && SSL_CTX_set_ciphersuites(c, buf_str(&new)) != 1)
+		return err_ossl(e, "cipher suites");
+	return 0;
+}
+
+static int offer_names(SSL_CTX *c, const struct tls_settings *s, struct err *e)
+{
+	for (size_t i = 0; i < s->nclient_cas; i++) {
+		const unsigned char *p = s->client_cas[i].p;
+		AUTO(X509) *x = d2i_X509(NULL, &p, (long)s->client_cas[i].n);
+
+		if (!x || SSL_CTX_add_client_CA(c, x) != 1)
+			return err_ossl(e, "certificate of a client authority");
+	}
+	return 0;
+}
+
+static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct strv *ciphers, struct err *e)
+{
+	int min;
+
+	if (min_version_of(min_version, &min, e) != 0 || use_ciphers(c, ciphers, e) != 0)
+		return -1;
+	if (SSL_CTX_set_min_proto_version(c, min) != 1 || SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") != 1)
+		return err_ossl(e, "TLS");
+	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_max_early_data(c, 0);
+	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+	return 0;
+}
+
+int tls_check_names(const char *min_version, const struct strv *ciphers, struct err *e)
+{
+	AUTO(SSL_CTX) *c = SSL_CTX_new(TLS_server_method());
+
+	return c ? restrict_protocol(c, min_version, ciphers, e) : err_ossl(e, "TLS");
+}
+
+int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
+{
+	static const unsigned char context[] = "lamassu";
+	AUTO(SSL_CTX) *c = SSL_CTX_new(TLS_server_method());
+
+	if (!c)
+		return err_ossl(e, "TLS");
+	if (restrict_protocol(c, s->min_version, &s->ciphers, e) != 0 || use_certificate(c, s->cert, e) != 0 ||
+	    use_key(c, s->key, e) != 0 || offer_names(c, s, e) != 0)
+		return -1;
+	if (SSL_CTX_set_session_id_context(c, context, sizeof(context) - 1) != 1)
+		return err_ossl(e, "TLS");
+	SSL_CTX_set_timeout(c, SESSION_SECS);
+	SSL_CTX_set_cert_verify_callback(c, accept_any, NULL);
+	if (s->ask_client)
+		SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, NULL);
+	*ret = c;
+	c = NULL;
+	return 0;
+}
+
+/* --- who is there --- */
+
+static struct bytes der_of_cert(struct arena *a, X509 *x)
+{
+	unsigned char *p = NULL;
+	int n = i2d_X509(x, &p);
+	struct bytes b = { 0 };
+
+	if (n > 0)
+		b = (struct bytes){ arena_memdup(a, p, (size_t)n), (size_t)n };
+	OPENSSL_free(p);
+	return b;
+}
+
+static void take_chain(struct arena *a, SSL *ssl, struct tls_peer *p)
+{
+	X509 *leaf = SSL_get0_peer_certificate(ssl);
+	STACK_OF(X509) *sent = SSL_get_peer_cert_chain(ssl); /* on a server: without the leaf */
+	struct bytes *v;
+
+	if (!leaf)
+		return;
+	v = arena_new_array(a, PEER_CHAIN_MAX, struct bytes);
+	v[p->nchain++] = der_of_cert(a, leaf);
+	for (int i = 0; sent && i < sk_X509_num(sent) && p->nchain < PEER_CHAIN_MAX; i++)
+		v[p->nchain++] = der_of_cert(a, sk_X509_value(sent, i));
+	p->chain = v;
+}
+
+/* RFC 5929 3.1: the first Finished message, which is the server's when a session was resumed. */
+static struct bytes unique_of(struct arena *a, SSL *ssl)
+{
+	unsigned char out[UNIQUE_MAX];
+	size_t n = SSL_session_reused(ssl) ? SSL_get_finished(ssl, out, sizeof(out)) : SSL_get_peer_finished(ssl, out, sizeof(out));
+
+	return (struct bytes){ arena_memdup(a, out, n), n };
+}
+
+static struct bytes exporter_of(struct arena *a, SSL *ssl)
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	unsigned char out[EXPORTER_LEN];
+
+	if (SSL_export_keying_material(ssl, out, sizeof(out), label, sizeof(label) - 1, (const unsigned char *)"", 0, 1) != 1)
+		return (struct bytes){ 0 };
+	return (struct bytes){ arena_memdup(a, out, sizeof(out)), sizeof(out) };
+}
+
+struct tls_peer *tls_peer_of(struct arena *a, SSL *ssl)
+{
+	struct tls_peer *p = arena_new_array(a, 1, struct tls_peer);
+
+	p->version = arena_strdup(a, SSL_get_version(ssl));
+	p->cipher = arena_strdup(a, SSL_get_cipher_name(ssl));
+	take_chain(a, ssl, p);
+	if (SSL_version(ssl) == TLS1_2_VERSION)
+		p->unique = unique_of(a, ssl);
+	if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1) /* RFC 9266 2: TLS 1.2 needs RFC 7627 */
+		p->exporter = exporter_of(a, ssl);
+	return p;
+}

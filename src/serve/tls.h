@@ -1,0 +1,20 @@
+#pragma once
+#include <openssl/ssl.h>
+
+#include "serve/exchange.h"
+
+/* TLS of the listeners: 1.2 and 1.3 with AEAD and forward secrecy only, no renegotiation, no compression, no early data. */
+struct tls_settings {
+	struct bytes cert;        /* PEM: the server's certificate and what leads to its root */
+	struct bytes key;         /* PEM, PKCS#8 */
+	const char *min_version;  /* "TLS12" (default), "TLS13" */
+	struct strv ciphers;      /* IANA or OpenSSL names; empty: the default */
+	bool ask_client;          /* asks for a certificate; it need not be given */
+	const struct bytes *client_cas; /* DER: whose names are offered to the client */
+	size_t nclient_cas;
+};
+int tls_context(const struct tls_settings *, SSL_CTX **ret, struct err *) NODISCARD;
+/* Checks names only, without a certificate: for documents. */
+int tls_check_names(const char *min_version, const struct strv *ciphers, struct err *) NODISCARD;
+struct tls_peer *tls_peer_of(struct arena *, SSL *);
+DEFINE_AUTO(SSL_CTX, SSL_CTX_free)

@@ -1,0 +1,67 @@
+#pragma once
+#include "base/ctx.h"
+#include "crypto/ossl.h"
+#include "serve/exchange.h"
+#include "serve/server.h"
+
+/* A worker: one process with an event thread (server.c) and a few handler threads, each at a post of its own. Requests are handled
+ * in straight lines that may wait: for the parent's commit, for a webhook, for an engine. */
+struct worker;
+
+struct post { /* where a handler thread works */
+	struct ctx ctx;          /* arena: of the request; state: follows the repository; engines: those of the worker must be used */
+	struct arena *lasting;   /* lives until the policy moves */
+	void *memory;            /* what the service has learnt from the policy; in `lasting` */
+	struct worker *worker;
+	int link;                /* to the parent; -1: none */
+	bool claimed;
+};
+
+struct prepared { /* what workers need and only the first look can make */
+	struct bytes tls_cert, tls_key; /* PEM; empty: plain HTTP */
+	struct strv about;              /* lines for the operator, printed once it listens */
+};
+
+/* What a listener serves: EST, or a validation authority. */
+struct service {
+	const char *name; /* "est-serve" */
+	/* Before any worker: everything that can be wrong is found here. Runs in a process of its own, so it may open engines; `ctx`
+	 * has a state open for writing. */
+	int (*prepare)(struct ctx *, const void *options, struct prepared *ret, struct err *);
+	/* In a handler thread, at first and whenever the policy has moved: fills post->memory. */
+	int (*learn)(struct post *, const void *options, struct err *);
+	void (*forget)(struct post *); /* before memory is released: handles of others in it; may be NULL */
+	void (*handle)(struct post *, const void *options, const struct http_request *, struct http_response *);
+	const char *counted; /* "enrolled": what the target counts, for people */
+};
+
+struct known_secret { /* what was asked for before the workers were started */
+	const char *what, *text;
+};
+
+struct worker_setup {
+	const struct service *service;
+	const void *options;        /* of the service */
+	const char *dir;            /* the repository */
+	const struct ctx *ctx;      /* of the command: warn, now_given … */
+	SSL_CTX *tls;               /* NULL: plain HTTP */
+	const int *sockets;         /* that are listened on */
+	size_t nsockets;
+	const int *links;           /* one for each handler thread */
+	size_t nlinks;
+	const struct known_secret *secrets;
+	size_t nsecrets;
+	int access_log;             /* -1: none */
+};
+/* Serves until SIGTERM, then finishes what has begun, and ends the process. */
+_Noreturn void worker_run(const struct worker_setup *);
+
+/* The private key of a key record, opened once a worker and shared by its threads; the caller owns a reference. */
+int worker_key(struct post *, const char *key_id, EVP_PKEY **ret, struct err *) NODISCARD;
+
+/* Exclusive work on these keys ("device/d-1"), one claim a post at a time; waits for others. `counts`: it may be one of those that
+ * the target counts. ERR_CONFLICT when the target is reached. What the state shows after it is what others have committed. */
+int post_claim(struct post *, const char *const *keys, size_t n, bool counts, struct err *) NODISCARD;
+/* Commits the transaction of post->ctx.state, together with those of other threads; returns when it is durable. Ends the claim. */
+int post_commit(struct post *, struct err *) NODISCARD;
+void post_release(struct post *); /* gives the claim up, if there is one */

@@ -1,0 +1,99 @@
+/* The repository for processes that go on: handles that follow what others commit, and transactions that one process fills and
+ * another commits. Guarantees: a handle that follows takes no lock; what is shipped holds ledger entries only, and the receiver checks
+ * their names as if it had made them itself. */
+#include <string.h>
+
+#include "state/git_index.h"
+#include "state/internal.h"
+
+int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret_policy_moved, struct err *e)
+{
+	struct tip policy = st->policy;
+	struct index *ix;
+
+	if (state_index(st, &ix, e)) /* which lives as long as the handle, so before the arena changes */
+		return -1;
+	gitindex_close(st->seen);
+	st->seen = NULL;
+	st->seen_tried = true; /* a listener tells nobody of uncommitted edits */
+	state_clear(st);
+	st->arena = results;
+	st->env.now = now;
+	if (state_tip(st, &st->ledger, e) || store_ref(st->store, policy.ref, &policy.exists, &policy.commit, e))
+		return -1;
+	*ret_policy_moved = !policy.exists || !oid_equal(&policy.commit, &st->policy.commit);
+	return 0;
+}
+
+/* --- handing over: for each entry the lengths of path and text, 32 bits each, and both --- */
+
+static void put_run(struct buf *out, struct bytes b)
+{
+	uint32_t n = (uint32_t)b.n;
+
+	buf_put(out, &n, sizeof(n));
+	buf_put(out, b.p, b.n);
+}
+
+int state_ship(struct state *st, struct buf *out, struct err *e)
+{
+	if (st->nchanges)
+		return err_set(e, ERR_UNSUPPORTED, "a listener does not change the policy");
+	for (size_t i = 0; i < st->nentries; i++) {
+		put_run(out, bytes_of(st->entries[i].path));
+		put_run(out, st->entries[i].text);
+	}
+	state_clear(st);
+	if (out->over)
+		return err_set(e, ERR_INVALID, "too much for one transaction");
+	return state_new_op(st, e);
+}
+
+static bool take_run(struct bytes *from, struct bytes *ret)
+{
+	uint32_t n;
+
+	if (from->n < sizeof(n))
+		return false;
+	memcpy(&n, from->p, sizeof(n));
+	if (n > from->n - sizeof(n))
+		return false;
+	*ret = (struct bytes){ from->p + sizeof(n), n };
+	from->p += sizeof(n) + n;
+	from->n -= sizeof(n) + n;
+	return true;
+}
+
+static int take_entry(struct state *st, struct bytes path, struct bytes text, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	char *kind = arena_strndup(a, (const char *)path.p, path.n), *slash = strchr(kind, '/');
+
+	if (!slash || strlen(kind) != path.n)
+		return err_set(e, ERR_INVALID, "the name of a shipped entry is damaged");
+	*slash = '\0';
+	return state_add_entry(st, kind, slash + 1, text, e);
+}
+
+int state_receive(struct state *st, struct bytes shipped, struct err *e)
+{
+	struct bytes path, text;
+
+	while (shipped.n > 0) {
+		if (!take_run(&shipped, &path) || !take_run(&shipped, &text))
+			return err_set(e, ERR_INVALID, "a shipped transaction is cut off");
+		if (take_entry(st, path, text, e))
+			return -1;
+	}
+	return 0;
+}
+
+void state_drop(struct state *st)
+{
+	state_clear(st);
+}
+
+void state_clock(struct state *st, int64_t now)
+{
+	st->env.now = now;
+}
