@@ -16,7 +16,7 @@ static bool is_alnum(char c)
 
 static bool is_this_machine(const char *host)
 {
-	return strcmp(host, "localhost") == 0 || text_has_prefix(host, "127.");
+	return strcmp(host, "localhost") == 0 || (text_has_prefix(host, "127.") && strspn(host, "0123456789.") == strlen(host));
 }
 
 /* "host[:port]" */

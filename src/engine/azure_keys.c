@@ -3,6 +3,7 @@
  * kid of another vault is followed; raw signatures have exactly the length of their curve and become DER. */
 #include <openssl/rand.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "engine/azure.h"
@@ -24,7 +25,7 @@ int azure_kid_parse(struct arena *a, const struct azure *az, const char *text, s
 	size_t n = strlen(az->vault.origin);
 	char *name, *slash;
 
-	if (text_has_prefix(text, "http:") || text_has_prefix(text, "https:")) {
+	if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0) {
 		if (strncasecmp(text, az->vault.origin, n) != 0 || !text_has_prefix(text + n, "/keys/"))
 			return err_set(e, ERR_INVALID, "\"%.300s\" is not a key of the vault %s", text_escape(a, bytes_of(text)), az->vault.origin);
 		text += n + strlen("/keys/");

@@ -31,7 +31,7 @@ static enum azure_credential choose(const struct azure *az, const char *certific
 	const struct azure_config *c = az->config;
 
 	if (c->credential != AZURE_AUTO)
-		return c->credential;
+		return (enum azure_credential)c->credential;
 	if (az->secret)
 		return AZURE_SECRET;
 	if (certificate)

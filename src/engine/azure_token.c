@@ -2,6 +2,7 @@
  * that is still good; it is renewed before it ends; credentials that were refused are not tried again; tokens are wiped when
  * they are replaced. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "base/tm.h"
