@@ -16,7 +16,7 @@ struct engine_view {
 	char *lock;
 	struct strv capabilities, supported_key_types;
 	struct dur retention;
-	char *config, *metadata;
+	char *config, *reported, *metadata;
 };
 
 static const struct field view_fields[] = {
@@ -32,6 +32,7 @@ static const struct field view_fields[] = {
 	STRV(engine_view, supported_key_types, "Types of key that it can make, as it says itself."),
 	DUR(engine_view, retention, "How long a key waits between the request to delete it and its deletion."),
 	ANY(engine_view, config, "Settings of the kind; secrets are not shown."),
+	ANY(engine_view, reported, "What the engine says of itself now."),
 	ANY(engine_view, metadata, "Free key-value data."),
 	END
 };
@@ -142,7 +143,8 @@ static int print(struct ctx *ctx, const char *id, bool ask, struct err *e)
 	if (state_get(ctx->state, &engine_type, id, &doc, e) != 0 || keys_all(ctx, &keys, &nkeys, e) != 0)
 		return -1;
 	v = view_of(ctx, &doc, keys, nkeys);
-	if (ask && engine_keytypes(ctx, id, &v.supported_key_types, &why) != 0 && why.code != ERR_NOT_FOUND)
+	if (ask && (engine_keytypes(ctx, id, &v.supported_key_types, &why) != 0 || engine_report(ctx, id, &v.reported, &why) != 0) &&
+	    why.code != ERR_NOT_FOUND)
 		ctx_warn(ctx, "%s", why.msg);
 	return out_record(ctx, &view_type, &v, e);
 }

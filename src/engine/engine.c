@@ -246,6 +246,16 @@ int engine_doc_check(struct arena *a, struct engine_doc *doc, struct err *e)
 	return 0;
 }
 
+int engine_report(struct ctx *ctx, const char *id, char **ret, struct err *e)
+{
+	struct engine *en;
+
+	if (engine_get(ctx, id, &en, e) != 0)
+		return -1;
+	*ret = NULL;
+	return en->ops->report && en->ops->report(ctx, en, ret, e) != 0 ? err_ctx(e, "engine %s", en->doc->id) : 0;
+}
+
 int engine_keytypes(struct ctx *ctx, const char *id, struct strv *ret, struct err *e)
 {
 	struct engine *en;

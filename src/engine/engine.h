@@ -83,6 +83,8 @@ struct engine_ops { /* a place that signs */
 	int (*recover)(struct ctx *, struct engine *, const char *name, struct err *);
 	int (*state)(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *);
 	int (*annotate)(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *);
+	/* What the engine says of itself now, for people: a JSON object. */
+	int (*report)(struct ctx *, struct engine *, char **ret, struct err *);
 	int (*child)(int argc, char **argv); /* for engine_child; may be NULL */
 };
 
@@ -138,6 +140,8 @@ const struct engine_ops *engine_ops_of(struct ctx *, const char *id);
 int engine_security_level(const struct engine_doc *); /* kind's, or lower where the document says so */
 /* Checks a document against its kind: config fields, references instead of secrets, security level. */
 int engine_doc_check(struct arena *, struct engine_doc *, struct err *) NODISCARD;
+/* What the engine says of itself, JSON; NULL where its kind says nothing. */
+int engine_report(struct ctx *, const char *id, char **ret, struct err *) NODISCARD;
 /* Key types that the engine can make or hold now, as it says itself: "ecdsa:256" … */
 int engine_keytypes(struct ctx *, const char *id, struct strv *ret, struct err *) NODISCARD;
 

@@ -73,6 +73,10 @@ int vault_raw(struct vault *, struct arena *, const char *token, const struct va
 int vault_login(struct vault *, struct arena *, struct vault_credentials *, struct vault_lease *ret, struct err *) NODISCARD;
 int vault_renew(struct vault *, struct arena *, struct vault_lease *, struct err *) NODISCARD;
 
+/* vault_seal.c: engine_ops.report; and unsealing, where the config has shares. */
+int vault_report(struct ctx *, struct vault *, const struct vault_config *, char **ret, struct err *) NODISCARD;
+int vault_unseal(struct vault *, struct arena *, const struct vault_config *, struct err *) NODISCARD;
+
 extern const struct engine_ops vault_kv_engine, vault_transit_engine;
 
 #define VAULT_SECRET(m, d) STR(vault_config, m, d, .flags = F_SECRET)

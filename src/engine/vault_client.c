@@ -293,6 +293,10 @@ int vault_open(struct ctx *ctx, struct engine *en, const struct vault_config *co
 	    net_here->open(ctx, &v->place.net, &v->client, e) != 0)
 		return -1;
 	pthread_mutex_init(&v->lock, NULL);
+	if (!ctx->dry_run && vault_unseal(v, en->arena, config, e) != 0) {
+		vault_close(v);
+		return -1;
+	}
 	*ret = v;
 	return 0;
 }

@@ -278,13 +278,73 @@ static int kv_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const c
 	return 0;
 }
 
+enum { NOTE_MAX = 512 }; /* bytes of a value */
+
+static char *note_list(struct arena *a, const struct strv *l)
+{
+	SCOPED_BUF b = buf_init(NOTE_MAX);
+
+	for (size_t i = 0; i < l->n; i++)
+		buf_printf(&b, "%s%s", i ? ", " : "", l->v[i]);
+	return arena_strdup(a, buf_str(&b));
+}
+
+static void set_note(json_t *custom, const char *key, const char *value)
+{
+	if (value && value[0] && strlen(value) <= NOTE_MAX)
+		json_object_set_new(custom, key, json_string(value));
+	else
+		json_object_del(custom, key);
+}
+
+/* What people call the key, where they look at secrets; what others have noted there stays. From now on every writer must check and
+ * set. */
+static int kv_annotate(struct ctx *ctx, struct engine *en, const char *name, const struct key_notes *notes, struct err *e)
+{
+	struct kv *kv = en->priv;
+	struct vault_request r = { .method = "GET", .what = "kv read metadata" };
+	AUTO(json_t) *old = NULL;
+	AUTO(json_t) *body = NULL;
+	AUTO(json_t) *j = NULL;
+	json_t *custom;
+	int status;
+
+	if (kv_path(ctx->arena, kv, "metadata", name, &r.path, e) != 0 ||
+	    vault_call(kv->vault, ctx->arena, &r, &status, &old, e) != 0)
+		return -1;
+	custom = remote_member(old, "data.custom_metadata");
+	custom = json_is_object(custom) ? json_copy(custom) : json_object();
+	set_note(custom, "name", notes->name);
+	set_note(custom, "aliases", note_list(ctx->arena, &notes->aliases));
+	set_note(custom, "tags", note_list(ctx->arena, &notes->tags));
+	body = json_pack("{s:o, s:b}", "custom_metadata", custom, "cas_required", 1);
+	r = (struct vault_request){ .method = "POST", .path = r.path, .what = "kv write metadata", .body = body };
+	return vault_call(kv->vault, ctx->arena, &r, &status, &j, e);
+}
+
+static int kv_report(struct ctx *ctx, struct engine *en, char **ret, struct err *e)
+{
+	const struct kv *kv = en->priv;
+
+	return vault_report(ctx, kv->vault, kv->config, ret, e);
+}
+
+static int kv_level(const void *config)
+{
+	const struct vault_config *c = config;
+
+	return c->auto_unseal_enabled;
+}
+
 static const struct store_ops kv_store = {
-	.shared = true, .open = kv_open, .close = kv_close, .get = kv_get, .put = kv_put, .del = kv_del, .each = kv_each
+	.shared = true, .open = kv_open, .close = kv_close, .get = kv_get, .put = kv_put, .del = kv_del, .each = kv_each,
+	.annotate = kv_annotate
 };
 
 static const char *const kv_aka[] = { "HASHICORP_VAULT", "VAULT_KV_V2", "VAULT", "OPENBAO", NULL };
 
 const struct engine_ops vault_kv_engine = {
-	.kind = "HASHICORP_VAULT_KV_V2", .aka = kv_aka, .provider = "HashiCorp Vault KV v2", .security_level = 0,
-	.scheme = "vault", .outside = true, .config = &kv_type, .store = &kv_store, SEALED_OPS, .find = sealed_find
+	.kind = "HASHICORP_VAULT_KV_V2", .aka = kv_aka, .provider = "HashiCorp Vault KV v2", .security_level = 1, .level = kv_level,
+	.scheme = "vault", .outside = true, .config = &kv_type, .store = &kv_store, SEALED_OPS, .find = sealed_find,
+	.annotate = sealed_annotate, .report = kv_report
 };

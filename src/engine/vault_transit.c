@@ -31,7 +31,7 @@ static const struct { const char *md, *name; } hashes[] = {
 
 struct transit {
 	struct vault *vault;
-	const char *mount;
+	const struct vault_config *config;
 };
 
 static int transit_open(struct ctx *ctx, struct engine *en, const void *config, struct err *e)
@@ -39,7 +39,7 @@ static int transit_open(struct ctx *ctx, struct engine *en, const void *config, 
 	const struct vault_config *c = config;
 	struct transit *t = arena_new_array(en->arena, 1, struct transit);
 
-	t->mount = c->mount_path;
+	t->config = c;
 	en->priv = t;
 	return vault_open(ctx, en, c, &t->vault, e);
 }
@@ -102,7 +102,7 @@ static int call(const struct transit *t, struct arena *a, struct vault_request *
 {
 	int status;
 
-	r->path = vault_path(a, t->mount, kind, name, tail);
+	r->path = vault_path(a, t->config->mount_path, kind, name, tail);
 	return vault_call(t->vault, a, r, &status, ret, e);
 }
 
@@ -382,6 +382,27 @@ static int transit_state(struct ctx *ctx, struct engine *en, const struct keyref
 	return 0;
 }
 
+/* Logs in, and sees that the key can sign, before a batch begins. */
+static int transit_prepare(struct ctx *ctx, struct engine *en, const struct keyref *ref, struct err *e)
+{
+	struct key_state state;
+
+	if (transit_state(ctx, en, ref, &state, e) != 0)
+		return -1;
+	if (state.standing == KEY_GONE)
+		return err_set(e, ERR_NOT_FOUND, "the engine has no key %s", ref->handle);
+	if (state.standing != KEY_USABLE)
+		return err_set(e, ERR_DENIED, "the key %s is disabled at the server, deleted for now or below min_encryption_version", ref->handle);
+	return 0;
+}
+
+static int transit_report(struct ctx *ctx, struct engine *en, char **ret, struct err *e)
+{
+	const struct transit *t = en->priv;
+
+	return vault_report(ctx, t->vault, t->config, ret, e);
+}
+
 static const char *const transit_aka[] = { "VAULT_TRANSIT", "TRANSIT", NULL };
 
 const struct engine_ops vault_transit_engine = {
@@ -389,5 +410,5 @@ const struct engine_ops vault_transit_engine = {
 	.scheme = "transit", .outside = true, .config = &transit_type, .caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST,
 	.inflight = 32, .open = transit_open, .close = transit_close, .keytypes = transit_keytypes, .generate = transit_generate,
 	.import = transit_import, .sign = transit_sign, .pubkey = transit_pubkey, .destroy = transit_destroy, .each = transit_each,
-	.find = transit_find, .state = transit_state
+	.find = transit_find, .state = transit_state, .prepare = transit_prepare, .report = transit_report
 };

@@ -120,6 +120,33 @@ new_authority() { # new_authority ENGINE [ID]
 	fails 6 'https://' lamassu kms key create k2 --engine vault --key-type ed25519
 }
 
+@test "K3: login by Kubernetes service account, whose token is read anew for each login" {
+	token_of() { # token_of UID: what such a token looks like; Kubernetes is asked whether it is genuine
+		python3 -c 'import jwt, sys; print(jwt.encode({"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:pki:lamassu",
+			"kubernetes.io/serviceaccount/namespace": "pki", "kubernetes.io/serviceaccount/service-account.name": "lamassu",
+			"kubernetes.io/serviceaccount/service-account.uid": sys.argv[1]}, open("k8s.key").read(), algorithm="ES256"))' "$1"
+	}
+	port=$(openbao_port)
+	openssl ecparam -name prime256v1 -genkey -noout -out k8s.key
+	token_of 4711 >jwt
+	python3 "$BATS_TEST_DIRNAME/../servers/tokenreview.py" "$port" "$(<jwt)" 3>&- &
+	reviewer=$!
+	bao auth enable kubernetes >/dev/null
+	bao write auth/kubernetes/config kubernetes_host="http://127.0.0.1:$port" disable_local_ca_jwt=true kubernetes_ca_cert=@"$BAO_CACERT" token_reviewer_jwt="$(<jwt)" >/dev/null
+	echo 'path "secret/*" { capabilities = ["create", "read", "update", "delete", "list"] }' | bao policy write pods - >/dev/null
+	bao write auth/kubernetes/role/pki bound_service_account_names=lamassu bound_service_account_namespaces=pki policies=pods ttl=1h >/dev/null
+	new_pki
+	new_engine vault auth=kubernetes role=pki jwt="file:$PWD/../jwt"
+	ok lamassu -v kms key create k --engine vault --key-type ed25519
+	[[ $stderr == *'log in: 200'* ]]
+	(cd .. && token_of 1 >jwt)
+	fails 5 'login by Kubernetes' lamassu kms key create k2 --engine vault --key-type ed25519
+	[[ $stderr != *"$(<../jwt)"* ]]
+	rm ../jwt
+	fails 3 'jwt' lamassu kms key create k2 --engine vault --key-type ed25519
+	kill "$reviewer"
+}
+
 @test "K3: namespaces, and Vault's own variables where the document says nothing" {
 	bao namespace create "team" >/dev/null
 	bao secrets enable -namespace=team -path=keys -version=2 kv >/dev/null
@@ -180,9 +207,9 @@ new_authority() { # new_authority ENGINE [ID]
 	fails 5 'the token has expired, or its policy' lamassu kms key create k2 --engine given --key-type ed25519
 	[[ $stderr != *"$EXPIRED"* ]]
 	# one that can be renewed is
-	RENEWABLE=$(bao token create -period=3s -field=token)
+	RENEWABLE=$(bao token create -period=9s -field=token)
 	export RENEWABLE
-	new_engine kept token='${RENEWABLE}' passphrase='command:sh -c "sleep 2.2; echo battery-staple"'
+	new_engine kept token='${RENEWABLE}' passphrase='command:sh -c "sleep 6.2; echo battery-staple"'
 	ok lamassu -v kms key create k3 --engine kept --key-type ed25519
 	[[ $stderr == *'renew token: 200'* ]]
 }
@@ -330,6 +357,7 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(16); time
 	new_engine vault
 	ok lamassu kms key create k --engine vault --key-type ecdsa:256 -o id
 	id=$output at=secret/data/test-$BATS_TEST_NUMBER
+	bao kv metadata patch -mount=secret -cas-required=false "test-$BATS_TEST_NUMBER/$id" >/dev/null
 	echo text >../text
 	bao read -format=json "$at/$id" | jq -r .data.data.key | base64 -d >../k.pem
 	grep -q 'BEGIN ENCRYPTED PRIVATE KEY' ../k.pem
@@ -379,4 +407,75 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(16); time
 		git -c user.name=x -c user.email=x@example.org commit -qam "change handle"
 		fails 2 'is not the name of a key' lamassu kms key sign k2 --in ../text
 	done
+}
+
+@test "K2 K4: the seal as the server reports it; a sealed server is named, or unsealed with shares where that was asked for" {
+	openbao_start_file "$PWD/server"
+	share=$(<server/share)
+	new_pki
+	new_engine vault
+	ok lamassu kms engine show vault -o json
+	[ "$(jq -c '[.security_level, .reported.sealed, .reported.standby, .reported.seal, .reported.auto_unseal_enabled]' <<<"$output")" = \
+		'["SL0",false,false,"shamir",false]' ]
+	ok lamassu kms engine set vault auto_unseal_enabled=true
+	ok lamassu kms engine show vault -o json
+	[ "$(jq -r .security_level <<<"$output")" = SL1 ]
+	[[ $stderr == *'does not unseal itself'* ]]
+	bao operator seal >/dev/null
+	ok lamassu kms engine show vault -o json
+	[ "$(jq .reported.sealed <<<"$output")" = true ]
+	fails 6 'the server is sealed' lamassu kms key create k --engine vault --key-type ed25519
+	printf '%s\n' "$share" >../share
+	printf '{"id": "opened", "type": "HASHICORP_VAULT_KV_V2", "address": "%s", "ca_file": "%s", "token": "${BAO_TOKEN}", "auto_unseal_keys": ["file:%s"]}' \
+		"$BAO_ADDR" "$BAO_CACERT" "$PWD/../share" >opened.json
+	ok lamassu kms engine add -f opened.json
+	ok lamassu -v kms key create k --engine opened --key-type ed25519
+	[[ $stderr == *'unseal: 200'* && $stderr != *"$share"* ]]
+	openbao_stop
+}
+
+@test "K2: a server that unseals itself" {
+	mkdir server
+	head -c 32 /dev/urandom >server/key
+	openbao_start_file "$PWD/server" "seal \"static\" { current_key_id = \"a\"
+current_key = \"file://$PWD/server/key\" }"
+	new_pki
+	new_engine vault auto_unseal_enabled=true
+	ok lamassu kms key create k --engine vault --key-type ed25519 -o json
+	[ "$(jq -r .security_level <<<"$output")" = SL1 ]
+	ok lamassu kms engine show vault -o json
+	[ "$(jq -c '[.reported.seal, .reported.auto_unseal_enabled]' <<<"$output")" = '["static",true]' ]
+	[[ $stderr != *'does not unseal itself'* ]]
+	openbao_stop
+}
+
+@test "K5 K7: names are shown in the server; keys that others put there are found and adopted" {
+	new_pki
+	new_engine vault
+	ok lamassu kms key create k --engine vault --key-type ecdsa:256 --tag blue -o id
+	at=test-$BATS_TEST_NUMBER/$output
+	bao kv metadata patch -mount=secret -custom-metadata=owner=me "$at" >/dev/null
+	ok lamassu kms key alias k now
+	ok lamassu kms key tag k green
+	bao kv metadata get -format=json -mount=secret "$at" >../meta
+	[ "$(jq -c '[.data.custom_metadata.name, .data.custom_metadata.aliases, .data.custom_metadata.tags, .data.custom_metadata.owner]' ../meta)" = \
+		'["k","now","blue, green","me"]' ]
+	no bao kv put -mount=secret "$at" key=overwritten >/dev/null 2>&1
+	openssl genpkey -algorithm ed25519 -out ../theirs.pem
+	openssl pkey -in ../theirs.pem -pubout -out ../theirs.pub
+	bao kv put -mount=secret "test-$BATS_TEST_NUMBER/theirs" key="$(base64 -w0 ../theirs.pem)" >/dev/null
+	bao kv put -mount=secret "test-$BATS_TEST_NUMBER/password" password=geheim >/dev/null
+	ok lamassu kms key list --all -o json
+	[ "$(jq -r '[.list[].name] | sort | join(" ")' <<<"$output")" = 'k theirs' ]
+	ok lamassu kms key import vault:theirs -o id
+	[ "$output" = "$(key_id ../theirs.pub)" ]
+	bao write -f transit/keys/ours type=ecdsa-p384 >/dev/null
+	bao write -f transit/keys/cipher type=aes256-gcm96 >/dev/null
+	new_transit transit
+	ok lamassu kms key import transit:ours -o json
+	[ "$(jq -r .handle <<<"$output")" = ours:1 ]
+	fails 1 'signs nothing' lamassu kms key import transit:cipher
+	fails 3 'not found' lamassu kms key import transit:nobody
+	ok lamassu kms key show ours -o json
+	[ "$(jq -r .state <<<"$output")" = usable ]
 }

@@ -2,7 +2,8 @@
 #
 #	openbao_start DIR         in memory, with TLS; root token "root"; KV v2 at secret/. Sets and exports BAO_ADDR,
 #	                          BAO_CACERT, BAO_TOKEN, BAO_PID
-#	openbao_start_file DIR    the same server on files, unsealed by one share: DIR/share; openbao_start_file again after
+#	openbao_start_file DIR [CONFIG]
+#	                          the same server on files, unsealed by one share: DIR/share; openbao_start_file again after
 #	                          openbao_stop is a restart
 #	openbao_stop [PID]
 
@@ -39,6 +40,7 @@ openbao_start_file() {
 			-addext subjectAltName=IP:127.0.0.1 2>/dev/null
 		printf 'storage "raft" { path = "%s/data"\nnode_id = "a" }\nlistener "tcp" { address = "127.0.0.1:%s"\ntls_cert_file = "%s/tls.pem"\ntls_key_file = "%s/tls.key" }\napi_addr = "https://127.0.0.1:%s"\ncluster_addr = "https://127.0.0.1:%s"\n' \
 			"$1" "$port" "$1" "$1" "$port" "$(openbao_port)" >"$1/bao.hcl"
+		printf '%s\n' "${2:-}" >>"$1/bao.hcl"
 		mkdir -p "$1/data"
 		echo "$port" >"$1/port"
 	}
@@ -47,12 +49,13 @@ openbao_start_file() {
 	export BAO_PID=$! BAO_ADDR=https://127.0.0.1:$port BAO_CACERT=$1/tls.pem
 	openbao_wait "$1" || return 1
 	if [ -n "$new" ]; then
-		bao operator init -key-shares=1 -key-threshold=1 -format=json >"$1/init.json" || return 1
+		i=$(if [ -n "${2:-}" ]; then echo recovery; else echo key; fi)
+		bao operator init "-$i-shares=1" "-$i-threshold=1" -format=json >"$1/init.json" || return 1
 		jq -r '.unseal_keys_b64[0]' "$1/init.json" >"$1/share"
 	fi
 	BAO_TOKEN=$(jq -r .root_token "$1/init.json")
 	export BAO_TOKEN
-	bao operator unseal "$(<"$1/share")" >/dev/null || return 1
+	[ -n "${2:-}" ] || bao operator unseal "$(<"$1/share")" >/dev/null || return 1
 	for ((i = 0; i < 150; i++)); do curl -s --cacert "$BAO_CACERT" "$BAO_ADDR/v1/sys/health" | grep -q '"standby":false' && break; sleep 0.1; done
 	[ -z "$new" ] || bao secrets enable -path=secret -version=2 kv >/dev/null
 }
