@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2030,SC2031,SC2016 # output, stderr: set by ok and fails of helpers.bash; references, not values
+# Several engines at once, in SoftHSM and OpenBao: keys that other tools made, keys that move, and engines that go away.
+load helpers
+load ca_helpers
+load engine_helpers
+load ../servers/softhsm
+load ../servers/openbao
+
+# SoftHSM loses 37 octets with each Ed25519 signature, and has no frame pointers.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}fast_unwind_on_malloc=0"
+
+# A repository with engines hsm and spare, two tokens of one SoftHSM.
+two_tokens() {
+	softhsm_start "$BATS_TEST_TMPDIR" one && softhsm_token two && export HSM_PIN=1234 && new_pki || return 1
+	ok lamassu kms engine add hsm --type pkcs11 --set "module_path=$softhsm" --set token=one --set 'pin=${HSM_PIN}' &&
+		ok lamassu kms engine add spare --type pkcs11 --set "module_path=$softhsm" --set token=two --set 'pin=${HSM_PIN}'
+}
+teardown() { [ -z "${BAO_PID:-}" ] || openbao_stop; }
+key_field() { lamassu kms key show "$1" -o json | jq -r "$2"; }
+# foreign TOKEN LABEL ID: a key that OpenSC makes; its public half is ../LABEL.pub
+foreign() {
+	p11_tool "$1" --keypairgen --key-type EC:prime256v1 --label "$2" --id "$3" >/dev/null
+	p11_tool "$1" --read-object --type pubkey --id "$3" -o ../key.der && openssl pkey -pubin -inform DER -in ../key.der -out "../$2.pub"
+}
+
+@test "K5 K7 C1 C2: keys that another tool made in a token are named by URI, and get their record in the same commit" {
+	two_tokens
+	foreign one theirs 0a0b
+	foreign one old 0c
+	foreign one label 0d
+	id=$(key_id ../theirs.pub)
+	ok lamassu kms key list --all -o json
+	[ "$(jq -c '[.list[] | [.name, .engine_id, .handle, .recorded]] | sort' <<<"$output")" = \
+		'[["label","hsm","0d",false],["old","hsm","0c",false],["theirs","hsm","0a0b",false]]' ]
+	# reading says how; nothing is written
+	head=$(git rev-parse HEAD)
+	fails 3 "lamassu kms key import 'pkcs11:object=theirs'" lamassu kms key show 'pkcs11:object=theirs'
+	echo x >../msg
+	fails 3 'kms key import' lamassu kms key sign 'pkcs11:object=theirs' --in ../msg
+	fails 3 'hsm, spare' lamassu kms key show 'pkcs11:object=nothing'
+	fails 3 'not found' lamassu ca create root --key 'pkcs11:object=nothing' --subject CN=R
+	[ "$(git rev-parse HEAD)" = "$head" ]
+	ok lamassu ca create root --key 'pkcs11:token=one;object=theirs' --subject CN=Root --validity 10y --issuance-profile tls-client
+	[ "$(git rev-list --count "$head..HEAD")" -eq 1 ]
+	[ "$(key_field "$id" '[.engine_id, .handle, .bound[0].resource_id] | join(" ")')" = 'hsm 0a0b root' ]
+	export_ca root
+	cmp <(openssl x509 -in ../root.pem -noout -pubkey) ../theirs.pub
+	csr a
+	sign root a
+	accepted ../a.pem ../root.pem
+	[ "$(lamassu kms key show 'pkcs11:object=theirs' -o id)" = "$id" ]
+	# an authority whose certificate came from elsewhere
+	openssl x509 -req -in ../a.csr -CA ../root.pem -CAkey ../a.key -force_pubkey ../old.pub -days 300 -out ../old.pem 2>/dev/null || true
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../up.key -out ../up.pem -subj /CN=Up -days 900 2>/dev/null
+	openssl x509 -req -in ../a.csr -CA ../up.pem -CAkey ../up.key -force_pubkey ../old.pub -days 300 -out ../old.pem \
+		-extfile <(printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n') 2>/dev/null
+	ok lamassu ca import old --cert ../old.pem --key 'pkcs11:id=%0c;type=private' --issuance-profile tls-client
+	sign old a
+	accepted ../a.pem ../old.pem ../up.pem
+	# alone
+	ok lamassu kms key alias 'pkcs11:object=label' third
+	[ "$(key_field third '[.name, .handle] | join(" ")')" = 'label 0d' ]
+	fails 4 'here already' lamassu kms key import 'pkcs11:object=label'
+	[ -z "$(lamassu kms key list --all --filter recorded=false -o id)" ]
+	# two tokens that have the name are not chosen between
+	foreign one twin 0e
+	foreign two twin 0f
+	fails 2 'engines hsm and spare both have it' lamassu kms key import 'pkcs11:object=twin'
+	ok lamassu kms key import 'pkcs11:object=twin' --engine spare
+	[ "$(key_field twin .engine_id)" = spare ]
+	ok lamassu kms key import 'pkcs11:token=one;object=twin' --name twin-one
+	[ "$(key_field twin-one .engine_id)" = hsm ]
+	# a record goes without its key, and with it
+	ok lamassu kms key delete twin-one --keep --yes
+	p11_tool one -O --type privkey | grep -q twin
+	ok lamassu kms key delete twin --yes
+	no grep -q twin < <(p11_tool two -O --type privkey)
+	sound
+}
+
+@test "K13 K4: a software key moves into a token and cannot come out; an engine with bound keys is not removed" {
+	two_tokens
+	ok lamassu ca create root --subject CN=Root --validity 10y --issuance-profile tls-client
+	export_ca root
+	id=$(ca_field root .key_id)
+	ok lamassu kms key move "$id" --to hsm
+	[ "$(ca_field root '[.engine_id, .security_level] | join(" ")')" = 'hsm SL2' ]
+	[ -z "$(find .git/lamassu/keys -name '*.pem')" ]
+	csr a
+	sign root a
+	accepted ../a.pem ../root.pem
+	head=$(git rev-parse HEAD)
+	fails 1 'cannot leave it' lamassu kms key move "$id" --to spare
+	[ "$(git rev-parse HEAD)" = "$head" ]
+	HSM_PIN=9999 fails 5 'PIN' lamassu ca sign root --csr ../a.csr
+	fails 4 'holds 1 keys' lamassu kms engine remove hsm
+	# where it is meant to be, when it is not: nothing is changed
+	ok lamassu kms key create soft --key-type ecdsa:256
+	HSM_PIN=9999 fails 5 'PIN' lamassu kms key move soft --to spare
+	[ "$(key_field soft .engine_id)" = software ]
+	[ -z "$(p11_tool two -O --type privkey)" ]
+	sound
+}
+
+@test "K13: a replica signs when the service goes away, before and in the middle of a batch" {
+	openbao_start "$BATS_TEST_TMPDIR/bao"
+	bao secrets enable transit >/dev/null
+	bao audit enable file file_path="$BATS_TEST_TMPDIR/audit" >/dev/null
+	two_tokens
+	ok lamassu kms engine add bao --type HASHICORP_VAULT_TRANSIT --set address="$BAO_ADDR" --set ca_file="$BAO_CACERT" --set 'token=${BAO_TOKEN}'
+	openssl ecparam -name prime256v1 -genkey -noout -out ../root.key
+	ok lamassu kms key import ../root.key --name root-key --engine bao
+	ok lamassu kms key import ../root.key --engine hsm --replica
+	ok lamassu ca create root --key root-key --subject CN=Root --validity 10y --issuance-profile tls-client
+	[ "$(ca_field root .engine_id)" = bao ]
+	fails 4 'holds 1 keys' lamassu kms engine remove hsm
+	export_ca root
+	csr a
+	ok lamassu ca sign root --csr ../a.csr --out ../a.pem
+	[[ $stderr != *hsm* ]]
+	mkdir ../req
+	for ((i = 0; i < 1500; i++)); do printf '../a.csr ../req/%s.csr\n' "$i"; done | xargs -n 2 ln
+	signed() { grep -c 'transit/sign' "$BATS_TEST_TMPDIR/audit"; }
+	{ # the server is killed while it signs
+		until [ "$(signed)" -gt 60 ]; do sleep 0.01; done
+		kill -9 "$BAO_PID"
+	} 3>&- &
+	ok lamassu ca sign root --csr ../req --out ../out
+	wait $!
+	wait "$BAO_PID" || true
+	[ "$(grep -c 'engine hsm signs from here on' <<<"$stderr")" -eq 1 ]
+	[ "$(find ../out -name '*.pem' | wc -l)" -eq 1500 ]
+	[ "$(cat ../out/*.pem | openssl storeutl -noout -certs /dev/stdin | tail -n 1)" = 'Total found: 1500' ]
+	for f in ../out/*.pem; do echo "$f"; done | xargs openssl verify -trusted ../root.pem | grep -c OK | grep -qx 1500
+	# and for one signature, now that it is gone
+	ok lamassu ca sign root --csr ../a.csr --out ../b.pem
+	[[ $stderr == *'engine hsm signs'* ]]
+	accepted ../b.pem ../root.pem
+	ok lamassu kms key show root-key -o json
+	[ "$(jq -r .engine_id <<<"$output")" = bao ]
+	# without it nothing signs, and nothing is issued
+	unset HSM_PIN
+	before=$(issued)
+	fails 6 'engine bao' lamassu ca sign root --csr ../a.csr
+	[ "$(issued)" -eq "$before" ]
+	# promoted, it needs the other one no longer
+	export HSM_PIN=1234
+	ok lamassu kms key move root-key --to hsm --keep
+	[ "$(ca_field root .engine_id)" = hsm ]
+	ok lamassu ca sign root --csr ../a.csr --out ../c.pem
+	[[ $stderr == *'cannot stand in'* ]]
+	sound
+}
