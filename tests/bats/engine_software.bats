@@ -34,4 +34,5 @@ load engine_helpers
 	git config --unset lamassu.allowCommands
 	LAMASSU_ALLOW_COMMANDS=1 ok lamassu ca create y --subject CN=y --validity 1y
 	secrets_kept horse-battery-1 wrong-passphrase-3 in-clear-4
+	no secrets_kept 'CN=x' # what was printed is found
 }

@@ -16,7 +16,37 @@ two_tokens() {
 	ok lamassu kms engine add hsm --type pkcs11 --set "module_path=$softhsm" --set token=one --set 'pin=${HSM_PIN}' &&
 		ok lamassu kms engine add spare --type pkcs11 --set "module_path=$softhsm" --set token=two --set 'pin=${HSM_PIN}'
 }
-teardown() { [ -z "${BAO_PID:-}" ] || openbao_stop; }
+teardown() {
+	[ -z "${BAO_PID:-}" ] || openbao_stop
+	[ -z "${cut:-}" ] || kill "$cut" 2>/dev/null || true
+}
+# cut_after N: a server before $BAO_ADDR that goes away for good when it has passed on N octets of requests; its address is $cut_at
+cut_after() {
+	python3 - "$1" "${BAO_ADDR##*:}" >../cut.port 3>&- <<-'P' &
+		import asyncio, os, sys
+		left = int(sys.argv[1])
+		async def pump(r, w, counted):
+		    global left
+		    while data := await r.read(65536):
+		        if counted:
+		            left -= len(data)
+		            if left < 0: os._exit(0)
+		        w.write(data)
+		        await w.drain()
+		    w.close()
+		async def serve(r, w):
+		    r2, w2 = await asyncio.open_connection('127.0.0.1', int(sys.argv[2]))
+		    await asyncio.gather(pump(r, w2, True), pump(r2, w, False))
+		async def main():
+		    s = await asyncio.start_server(serve, '127.0.0.1', 0)
+		    print(s.sockets[0].getsockname()[1], flush=True)
+		    await s.serve_forever()
+		asyncio.run(main())
+	P
+	cut=$!
+	until [ -s ../cut.port ]; do sleep 0.05; done
+	cut_at=https://127.0.0.1:$(<../cut.port)
+}
 key_field() { lamassu kms key show "$1" -o json | jq -r "$2"; }
 # foreign TOKEN LABEL ID: a key that OpenSC makes; its public half is ../LABEL.pub
 foreign() {
@@ -106,7 +136,6 @@ foreign() {
 @test "K13: a replica signs when the service goes away, before and in the middle of a batch" {
 	openbao_start "$BATS_TEST_TMPDIR/bao"
 	bao secrets enable transit >/dev/null
-	bao audit enable file file_path="$BATS_TEST_TMPDIR/audit" >/dev/null
 	two_tokens
 	ok lamassu kms engine add bao --type HASHICORP_VAULT_TRANSIT --set address="$BAO_ADDR" --set ca_file="$BAO_CACERT" --set 'token=${BAO_TOKEN}'
 	openssl ecparam -name prime256v1 -genkey -noout -out ../root.key
@@ -120,19 +149,15 @@ foreign() {
 	ok lamassu ca sign root --csr ../a.csr --out ../a.pem
 	[[ $stderr != *hsm* ]]
 	mkdir ../req
-	for ((i = 0; i < 1500; i++)); do printf '../a.csr ../req/%s.csr\n' "$i"; done | xargs -n 2 ln
-	signed() { grep -c 'transit/sign' "$BATS_TEST_TMPDIR/audit"; }
-	{ # the server is killed while it signs
-		until [ "$(signed)" -gt 60 ]; do sleep 0.01; done
-		kill -9 "$BAO_PID"
-	} 3>&- &
+	for ((i = 0; i < 500; i++)); do printf '../a.csr ../req/%s.csr\n' "$i"; done | xargs -n 2 ln
+	cut_after 100000
+	ok lamassu kms engine set bao address="$cut_at"
 	ok lamassu ca sign root --csr ../req --out ../out
-	wait $!
-	wait "$BAO_PID" || true
+	wait "$cut" # it was cut off in the middle
 	[ "$(grep -c 'engine hsm signs from here on' <<<"$stderr")" -eq 1 ]
-	[ "$(find ../out -name '*.pem' | wc -l)" -eq 1500 ]
-	[ "$(cat ../out/*.pem | openssl storeutl -noout -certs /dev/stdin | tail -n 1)" = 'Total found: 1500' ]
-	for f in ../out/*.pem; do echo "$f"; done | xargs openssl verify -trusted ../root.pem | grep -c OK | grep -qx 1500
+	[ "$(find ../out -name '*.pem' | wc -l)" -eq 500 ]
+	[ "$(cat ../out/*.pem | openssl storeutl -noout -certs /dev/stdin | tail -n 1)" = 'Total found: 500' ]
+	for f in ../out/*.pem; do echo "$f"; done | xargs openssl verify -trusted ../root.pem | grep -c OK | grep -qx 500
 	# and for one signature, now that it is gone
 	ok lamassu ca sign root --csr ../a.csr --out ../b.pem
 	[[ $stderr == *'engine hsm signs'* ]]
@@ -149,6 +174,6 @@ foreign() {
 	ok lamassu kms key move root-key --to hsm --keep
 	[ "$(ca_field root .engine_id)" = hsm ]
 	ok lamassu ca sign root --csr ../a.csr --out ../c.pem
-	[[ $stderr == *'cannot stand in'* ]]
+	[[ $stderr != *bao* ]]
 	sound
 }
