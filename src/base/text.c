@@ -47,20 +47,43 @@ int hex_decode(struct arena *a, const char *s, struct bytes *ret)
 	return 0;
 }
 
-char *b64_encode(struct arena *a, struct bytes b)
+/* Three octets at a time, as four characters. */
+static char *b64_put(char *to, const unsigned char *p, size_t n)
 {
-	char *s = arena_alloc(a, b.n / 3 + 2, 4), *to = s;
-
-	for (size_t i = 0; i < b.n; i += 3) {
-		size_t left = b.n - i;
-		uint32_t v = (uint32_t)b.p[i] << 16 | (left > 1 ? (uint32_t)b.p[i + 1] << 8 : 0) | (left > 2 ? b.p[i + 2] : 0u);
+	for (; n >= 3; p += 3, n -= 3) {
+		uint32_t v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
 
 		*to++ = b64_digits[v >> 18];
 		*to++ = b64_digits[v >> 12 & 63];
-		*to++ = left > 1 ? b64_digits[v >> 6 & 63] : '=';
-		*to++ = left > 2 ? b64_digits[v & 63] : '=';
+		*to++ = b64_digits[v >> 6 & 63];
+		*to++ = b64_digits[v & 63];
 	}
+	if (n) {
+		uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0);
+
+		*to++ = b64_digits[v >> 18];
+		*to++ = b64_digits[v >> 12 & 63];
+		*to++ = n > 1 ? b64_digits[v >> 6 & 63] : '=';
+		*to++ = '=';
+	}
+	return to;
+}
+
+char *b64_encode(struct arena *a, struct bytes b)
+{
+	char *s = arena_alloc(a, b.n / 3 + 2, 4);
+
+	b64_put(s, b.p, b.n);
 	return s;
+}
+
+char *b64_lines(char *to, struct bytes b, size_t columns)
+{
+	for (size_t i = 0; i < b.n; i += columns / 4 * 3) {
+		to = b64_put(to, b.p + i, b.n - i < columns / 4 * 3 ? b.n - i : columns / 4 * 3);
+		*to++ = '\n';
+	}
+	return to;
 }
 
 static int b64_value(unsigned char c)

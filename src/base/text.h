@@ -9,6 +9,8 @@
 char *hex_encode(struct arena *, struct bytes);                              /* lower case */
 int hex_decode(struct arena *, const char *, struct bytes *ret) NODISCARD;   /* -1 on odd length or a foreign character */
 char *b64_encode(struct arena *, struct bytes);                              /* RFC 4648 4, one line, padded */
+/* The same at `to`, in lines of so many columns (a multiple of 4), each with its end; returns where it stopped, without a NUL. */
+char *b64_lines(char *to, struct bytes, size_t columns);
 int b64_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; /* ignores CR, LF, space, tab; strict otherwise */
 char *b64url_encode(struct arena *, struct bytes);                           /* RFC 4648 5, not padded: JOSE */
 int b64url_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; /* padding may be there or not; strict otherwise */

@@ -193,6 +193,8 @@ static int into_one(struct making *m, struct err *e)
 {
 	SCOPED_BUF all = buf_init(BUF_BIG);
 
+	if (m->n == 1)
+		return out_bytes(m->ctx, m->args->out, encode(m, &m->made[0]), false, true, e);
 	for (size_t i = 0; i < m->n; i++) {
 		struct bytes b = encode(m, &m->made[i]);
 		if (is_delta(&m->made[i]) == m->args->delta)

@@ -1,4 +1,4 @@
-/* Builds CRLs (RFC 5280 5): entries are encoded as they come and stay as they came, so a million of them cost a million short
+/* Builds CRLs (RFC 5280 5): entries are encoded as they come and stay where they are, so a million of them cost a million short
  * writes, one copy and one hash. Says nothing about who is revoked, and never leaves an entry under the wrong issuer. */
 #include "crypto/crl.h"
 
@@ -8,14 +8,24 @@
 #include "crypto/der.h"
 #include "crypto/signed.h"
 
-enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, HEAD_ROOM = 256, EXT_ROOM = 160 };
+enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, HEAD_ROOM = 256, EXT_ROOM = 160, BLOCK = 256 << 10 };
+
+/* Entries one after the other. */
+struct block {
+	struct block *before;
+	size_t n;
+	unsigned char data[BLOCK];
+};
 
 struct crl_builder {
 	struct arena *arena;
 	struct crl_head head;
-	struct buf entries;
-	size_t count;
+	struct block *last;
+	size_t size, count;  /* of all entries */
 	struct bytes issuer; /* to whom the next entry belongs if it says nothing: RFC 5280 5.3.3 */
+	int64_t time;        /* of the entry before, and as it was written: many are revoked at once */
+	struct bytes time_der;
+	unsigned char time_room[20], room[ENTRY_ROOM + ISSUER_MAX]; /* of one entry */
 };
 
 static struct bytes copy(struct arena *a, struct bytes b)
@@ -29,7 +39,6 @@ struct crl_builder *crl_new(const struct crl_head *head)
 	struct crl_builder *b = arena_alloc(a, 1, sizeof(*b));
 
 	b->arena = a;
-	b->entries = buf_init(BUF_BIG);
 	b->head = (struct crl_head){ .this_update = head->this_update, .next_update = head->next_update };
 	b->head.issuer = b->issuer = copy(a, head->issuer);
 	for (size_t i = 0; i < head->exts.n; i++)
@@ -40,10 +49,8 @@ struct crl_builder *crl_new(const struct crl_head *head)
 
 void crl_free(struct crl_builder *b)
 {
-	if (!b)
-		return;
-	buf_release(&b->entries);
-	arena_free(b->arena);
+	if (b)
+		arena_free(b->arena);
 }
 
 size_t crl_count(const struct crl_builder *b)
@@ -61,7 +68,19 @@ static void entry_ext(struct derw *w, size_t mark, unsigned char arc, bool criti
 	derw_head(w, DER_SEQUENCE, mark);
 }
 
-static void write_entry(struct derw *w, const struct crl_entry *x, struct bytes new_issuer)
+static void write_time(struct crl_builder *b, struct derw *w, int64_t time)
+{
+	if (!b->time_der.n || b->time != time) {
+		struct derw t = derw_init(b->time_room, sizeof(b->time_room));
+
+		derw_time(&t, time);
+		b->time_der = derw_bytes(&t);
+		b->time = time;
+	}
+	derw_raw(w, b->time_der.p, b->time_der.n);
+}
+
+static void write_entry(struct crl_builder *b, struct derw *w, const struct crl_entry *x, struct bytes new_issuer)
 {
 	size_t mark;
 
@@ -84,15 +103,28 @@ static void write_entry(struct derw *w, const struct crl_entry *x, struct bytes 
 	}
 	if (derw_mark(w))
 		derw_head(w, DER_SEQUENCE, 0);
-	derw_time(w, x->time);
+	write_time(b, w, x->time);
 	derw_int_bytes(w, x->serial.p, x->serial.n);
 	derw_head(w, DER_SEQUENCE, 0);
+}
+
+static void keep(struct crl_builder *b, struct bytes entry)
+{
+	if (!b->last || BLOCK - b->last->n < entry.n) {
+		struct block *fresh = arena_alloc(b->arena, 1, sizeof(*fresh));
+
+		fresh->before = b->last;
+		b->last = fresh;
+	}
+	memcpy(b->last->data + b->last->n, entry.p, entry.n);
+	b->last->n += entry.n;
+	b->size += entry.n;
+	b->count++;
 }
 
 int crl_add(struct crl_builder *b, const struct crl_entry *x, struct err *e)
 {
 	struct bytes issuer = x->certificate_issuer.n ? x->certificate_issuer : b->head.issuer, changed = { 0 };
-	unsigned char room[ENTRY_ROOM + ISSUER_MAX];
 	struct derw w;
 
 	if (x->serial.n == 0 || x->serial.n > SERIAL_MAX)
@@ -105,19 +137,18 @@ int crl_add(struct crl_builder *b, const struct crl_entry *x, struct err *e)
 		changed = issuer;
 		b->issuer = x->certificate_issuer.n ? copy(b->arena, issuer) : b->head.issuer;
 	}
-	w = derw_init(room, changed.n ? sizeof(room) : ENTRY_ROOM);
-	write_entry(&w, x, changed);
-	buf_put(&b->entries, w.p, derw_mark(&w));
-	if (w.over || b->entries.over)
+	w = derw_init(b->room, sizeof(b->room));
+	write_entry(b, &w, x, changed);
+	if (w.over || b->size > BUF_BIG)
 		return err_set(e, ERR_INVALID, "the CRL is too large");
-	b->count++;
+	keep(b, derw_bytes(&w));
 	return 0;
 }
 
 int crl_sign(struct arena *a, struct crl_builder *b, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
 {
 	const struct crl_head *h = &b->head;
-	size_t room = HEAD_ROOM + alg->der.n + h->issuer.n + b->entries.n, mark;
+	size_t room = HEAD_ROOM + alg->der.n + h->issuer.n + b->size, mark;
 	struct derw w;
 
 	for (size_t i = 0; i < h->exts.n; i++)
@@ -129,7 +160,8 @@ int crl_sign(struct arena *a, struct crl_builder *b, EVP_PKEY *key, const struct
 	}
 	if (b->count) { /* RFC 5280 5.1.2.6: absent, not empty */
 		mark = derw_mark(&w);
-		derw_raw(&w, b->entries.p, b->entries.n);
+		for (const struct block *x = b->last; x; x = x->before)
+			derw_raw(&w, x->data, x->n);
 		derw_head(&w, DER_SEQUENCE, mark);
 	}
 	if (h->next_update)

@@ -37,9 +37,9 @@ static const char *const statements[ST_N] = {
 	[ST_DEVICE_SLOT] = "SELECT lower(hex(serial_number)), ca, not_after, status FROM cert "
 			   "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) ORDER BY not_before DESC, serial_number DESC",
 	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device IS NOT NULL",
-	[ST_REVOKED_EACH] = "SELECT serial, state, reason, time, invalidity, not_after, changed, \"partition\" FROM revoked "
+	[ST_REVOKED_EACH] = "SELECT serial, reason, time, invalidity, \"partition\" FROM revoked "
 			    "WHERE ca = ?1 AND state > 0 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
-	[ST_REVOKED_ONE] = "SELECT serial, state, reason, time, invalidity, not_after, changed, \"partition\" FROM revoked "
+	[ST_REVOKED_ONE] = "SELECT serial, reason, time, invalidity, \"partition\", state FROM revoked "
 			   "WHERE ca = ?1 AND serial = ?3 AND (not_after = 0 OR not_after >= ?2)",
 	[ST_COUNT_BY] = "SELECT ca, profile, status, count(*), total(not_after < ?1) FROM cert INDEXED BY cert_ca "
 			"GROUP BY ca, profile, status",
@@ -140,7 +140,8 @@ static int connect_to(struct index *ix, const char *file, struct err *e)
 	finalize_all(ix);
 	sqlite3_close(ix->db);
 	ix->db = NULL;
-	if (sqlite3_open_v2(file, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+	/* One thread at a time uses the connection. */
+	if (sqlite3_open_v2(file, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return index_fail(ix, e);
 	sqlite3_extended_result_codes(ix->db, 1);
 	sqlite3_busy_timeout(ix->db, BUSY_MS);

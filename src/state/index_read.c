@@ -69,7 +69,8 @@ int index_get(struct index *ix, struct arena *a, int64_t id, int64_t now, struct
 
 /* --- revocations --- */
 
-static void read_revoked(sqlite3_stmt *s, struct revoked_row *ret)
+/* one: of a serial number that was asked for, which may be revoked no longer. */
+static void read_revoked(sqlite3_stmt *s, bool one, struct revoked_row *ret)
 {
 	struct revoked_row r = { .serial_n = (size_t)sqlite3_column_bytes(s, 0) };
 
@@ -77,13 +78,11 @@ static void read_revoked(sqlite3_stmt *s, struct revoked_row *ret)
 		r.serial_n = sizeof(r.serial);
 	if (r.serial_n)
 		memcpy(r.serial, sqlite3_column_blob(s, 0), r.serial_n);
-	r.removed = sqlite3_column_int(s, 1) == CERT_ACTIVE;
-	r.reason = sqlite3_column_int(s, 2);
-	r.time = sqlite3_column_int64(s, 3);
-	r.invalidity = sqlite3_column_int64(s, 4);
-	r.not_after = sqlite3_column_int64(s, 5);
-	r.changed = sqlite3_column_int64(s, 6);
-	r.partition = sqlite3_column_int(s, 7);
+	r.reason = sqlite3_column_int(s, 1);
+	r.time = sqlite3_column_int64(s, 2);
+	r.invalidity = sqlite3_column_int64(s, 3);
+	r.partition = sqlite3_column_int(s, 4);
+	r.removed = one && sqlite3_column_int(s, 5) == CERT_ACTIVE;
 	*ret = r;
 }
 
@@ -107,7 +106,7 @@ static int run_revoked(struct index *ix, const struct revoked_call *c, struct er
 	if (c->serial)
 		index_bind_hex(s, 3, c->serial);
 	while ((r = index_step(ix, s, e)) > 0) {
-		read_revoked(s, &row);
+		read_revoked(s, c->serial != NULL, &row);
 		if (c->cb(c->arg, &row, e) != 0) {
 			sqlite3_reset(s);
 			return -1;

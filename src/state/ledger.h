@@ -41,8 +41,6 @@ struct revoked_row {
 	int64_t time;      /* revocationDate */
 	int64_t invalidity; /* 0: none */
 	int reason;        /* RFC 5280 5.3.1 code; CRL_REASON_HOLD while held */
-	int64_t not_after;
-	int64_t changed;   /* when the entry that decides was recorded */
 	int partition;     /* -1: none */
 	bool removed;      /* released from hold since then (delta CRLs: removeFromCRL) */
 };
