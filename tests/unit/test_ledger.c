@@ -185,7 +185,7 @@ static char *listed(struct index *ix, const char *filters, const char *sort, boo
 		if (filter_parse(A, f, &q.filters[q.nfilters++], &e) != 0)
 			return arena_strdup(A, e.msg);
 	}
-	if (index_query(ix, A, &q, NOW, &ids, &n, more, &e) != 0)
+	if (index_query(ix, A, &(struct query_target){ 0 }, &q, NOW, &ids, &n, more, &e) != 0)
 		return arena_strdup(A, e.msg);
 	for (size_t i = 0; i < n; i++) {
 		struct certrec c;
