@@ -6,11 +6,12 @@
 #include "net/net.h"
 #ifdef WITH_EST
 #include "est/service.h"
+#include "va/service.h"
 #endif
 #include "serve/listener.h"
 
 #ifdef WITH_EST
-static const struct listen_ops ops = { .run = listen_run, .est = &est_service };
+static const struct listen_ops ops = { .run = listen_run, .est = &est_service, .va = &va_service };
 static const struct listen_ops *const listeners = &ops;
 #else
 static const struct listen_ops *const listeners;

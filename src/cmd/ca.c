@@ -32,7 +32,7 @@ int metadata_from_list(struct ctx *ctx, const struct strv *list, char **ret_json
 
 static const struct cmd *const verbs[] = {
 	&ca_create_cmd, &ca_import_cmd, &ca_request_cmd, &ca_install_cmd, &ca_list_cmd, &ca_show_cmd, &ca_tree_cmd, &ca_lint_cmd, &ca_set_cmd,
-	&ca_metadata_cmd, &ca_sign_cmd, &ca_reissue_cmd, &ca_revoke_cmd, &ca_enable_cmd, &ca_disable_cmd, &ca_delete_cmd, &ca_crl_cmd,
+	&ca_metadata_cmd, &ca_sign_cmd, &ca_reissue_cmd, &ca_revoke_cmd, &ca_enable_cmd, &ca_disable_cmd, &ca_delete_cmd, &ca_crl_cmd, &ca_ocsp_cmd,
 	&ca_export_cmd, &ca_certs_cmd, &ca_stats_cmd, &ca_compromise_cmd, NULL
 };
 

@@ -8,7 +8,7 @@ extern const struct cmd ca_create_cmd, ca_import_cmd, ca_request_cmd, ca_install
 extern const struct cmd ca_list_cmd, ca_show_cmd, ca_tree_cmd, ca_lint_cmd, ca_certs_cmd, ca_stats_cmd, ca_export_cmd;      /* ca_show.c */
 extern const struct cmd ca_revoke_cmd, ca_enable_cmd, ca_disable_cmd, ca_delete_cmd, ca_compromise_cmd, ca_set_cmd, ca_metadata_cmd; /* ca_life.c */
 extern const struct cmd ca_sign_cmd; /* ca_sign.c */
-extern const struct cmd ca_crl_cmd;  /* ca_crl.c */
+extern const struct cmd ca_crl_cmd, ca_ocsp_cmd;  /* ca_crl.c */
 
 struct ca_ref { /* args of verbs that take only an authority */
 	const char *ca;

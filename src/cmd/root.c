@@ -14,6 +14,7 @@
 #include "cmd/profile.h"
 #include "cmd/refs.h"
 #include "cmd/repo.h"
+#include "cmd/va.h"
 
 struct help_args {
 	struct strv words;
@@ -143,7 +144,7 @@ static const struct cmd cmd_man = {
 };
 
 static const struct cmd *const nouns[] = {
-	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &dms_cmd, &est_serve_cmd, &repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
+	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &dms_cmd, &est_serve_cmd, &va_serve_cmd, &repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
 };
 
 static const struct cmd root = {

@@ -353,6 +353,7 @@ static int set_up(struct listener *l, struct err *e)
 	    open_log(o->access_log, &l->setup.access_log, e) != 0)
 		return -1;
 	l->setup.secrets = secrets;
+	l->setup.own = p.own;
 	l->setup.service = o->service;
 	l->setup.options = o->options;
 	l->setup.dir = o->dir;

@@ -52,7 +52,7 @@ static struct bytes take(struct arena *a, struct bytes *from)
 	memcpy(&n, from->p, sizeof(n));
 	if (n > from->n - sizeof(n))
 		return b;
-	b = bytes_of(arena_strndup(a, (const char *)from->p + sizeof(n), n));
+	b = (struct bytes){ memcpy(arena_alloc(a, 1, (size_t)n + 1), from->p + sizeof(n), n), n }; /* followed by a NUL */
 	from->p += sizeof(n) + n;
 	from->n -= sizeof(n) + n;
 	return b;
@@ -87,6 +87,7 @@ static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int
 	} else {
 		put(&text, p.tls_cert);
 		put(&text, p.tls_key);
+		put(&text, p.own);
 		buf_printf(&text, "%c%c", (int)p.about.n, (int)r.n);
 		for (size_t i = 0; i < p.about.n; i++)
 			put(&text, bytes_of(p.about.v[i]));
@@ -118,6 +119,7 @@ static int read_answer(struct arena *a, int fd, struct prepared *ret, struct kno
 	left = buf_bytes(&text);
 	ret->tls_cert = take(a, &left);
 	ret->tls_key = take(a, &left);
+	ret->own = take(a, &left);
 	if (left.n < 2)
 		return err_set(e, ERR_IO, "the preparing process has ended early");
 	nabout = left.p[0];

@@ -97,6 +97,11 @@ int worker_key(struct post *p, const char *key_id, EVP_PKEY **ret, struct err *e
 	return keyring_open(p->worker->keys, key_id, ret, e);
 }
 
+struct bytes worker_own(const struct post *p)
+{
+	return p->worker->setup->own;
+}
+
 /* One line at once, from any thread. */
 static void say(void *arg, const char *msg)
 {

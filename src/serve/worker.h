@@ -19,6 +19,7 @@ struct post { /* where a handler thread works */
 
 struct prepared { /* what workers need and only the first look can make */
 	struct bytes tls_cert, tls_key; /* PEM; empty: plain HTTP */
+	struct bytes own;               /* the service's, for worker_own: keys that it made */
 	struct strv about;              /* lines for the operator, printed once it listens */
 };
 
@@ -52,12 +53,15 @@ struct worker_setup {
 	const struct known_secret *secrets;
 	size_t nsecrets;
 	int access_log;             /* -1: none */
+	struct bytes own;           /* of struct prepared */
 };
 /* Serves until SIGTERM, then finishes what has begun, and ends the process. */
 _Noreturn void worker_run(const struct worker_setup *);
 
 /* The private key of a key record, opened once a worker and shared by its threads; the caller owns a reference. */
 int worker_key(struct post *, const char *key_id, EVP_PKEY **ret, struct err *) NODISCARD;
+
+struct bytes worker_own(const struct post *); /* what service->prepare left */
 
 /* Exclusive work on these keys ("device/d-1"), one claim a post at a time; waits for others. `counts`: it may be one of those that
  * the target counts. ERR_CONFLICT when the target is reached. What the state shows after it is what others have committed. */

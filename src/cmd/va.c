@@ -1,0 +1,85 @@
+/* `va-serve`: options into what the listener needs, and its summary. */
+#include "cmd/va.h"
+
+#include "base/fs.h"
+#include "cmd/est.h"
+#include "cmd/open.h"
+#include "serve/listener.h"
+#include "va/service.h"
+
+enum { VALIDITY = 3600, VALIDITY_MAX = 30 * 86400 };
+
+struct va_args {
+	struct strv ca, listen;
+	const char *tls_cert, *tls_key, *ready_file, *access_log, *user, *min_tls;
+	int64_t max_requests, workers, threads;
+	struct dur timeout, idle_timeout, ocsp_validity;
+	bool no_delegate, no_crl;
+};
+
+static int read_tls(struct ctx *ctx, const struct va_args *a, struct listen_options *o, struct err *e)
+{
+	if (!a->tls_cert != !a->tls_key)
+		return err_set(e, ERR_USAGE, "--tls-cert and --tls-key go together");
+	o->plain = !a->tls_cert;
+	if (o->plain)
+		return 0;
+	return fs_read_input(ctx->arena, a->tls_cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0 ||
+	       fs_read_input(ctx->arena, a->tls_key, FS_LIMIT_CERT, &o->tls_key, e) != 0 ? -1 : 0;
+}
+
+static int run_serve(struct ctx *ctx, void *args, struct err *e)
+{
+	static char default_listen[] = "127.0.0.1:8080";
+	struct va_args *a = args;
+	struct va_options va = { .cas = a->ca, .validity = a->ocsp_validity.text ? a->ocsp_validity.secs : VALIDITY,
+				 .no_delegate = a->no_delegate, .no_crl = a->no_crl };
+	struct listen_options o = { .options = &va, .listen = a->listen, .min_version = a->min_tls, .workers = a->workers, .threads = a->threads,
+				    .target = a->max_requests, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
+				    .access_log = a->access_log, .user = a->user, .commits = "va: CRL" };
+	char *dir, *one[] = { default_listen };
+	struct summary s;
+
+	if (va.validity < 60 || va.validity > VALIDITY_MAX)
+		return err_set(e, ERR_USAGE, "--ocsp-validity must be between 1m and 30d");
+	if (cmd_find_repo(ctx, cli_globals(ctx), &dir, e) != 0 || read_tls(ctx, a, &o, e) != 0 || listen_need(ctx, e) != 0)
+		return -1;
+	if (o.listen.n == 0)
+		o.listen = (struct strv){ .v = one, .n = 1 };
+	o.service = listen_here->va;
+	o.dir = dir;
+	o.say = cli_globals(ctx)->quiet ? NULL : listen_say;
+	o.lock_timeout_ms = cmd_lock_timeout_ms(cli_globals(ctx));
+	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &s, e);
+}
+
+static const struct opt serve_opts[] = {
+	OLIST(va_args, ca, 0, "ca", "An authority to answer for; repeatable. Default: all."),
+	OLIST(va_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1:8080."),
+	ODUR(va_args, ocsp_validity, 0, "duration", "For how long an OCSP answer holds. Default: 1h."),
+	OFLAG(va_args, no_delegate, 0, "Sign OCSP answers with the authorities' own keys."),
+	OFLAG(va_args, no_crl, 0, "Make no CRLs: serve those that there are."),
+	OSTR(va_args, tls_cert, 0, "file", "Serve HTTPS with this certificate. Default: HTTP, as relying parties expect (RFC 5280 8)."),
+	OSTR(va_args, tls_key, 0, "file", "Its key, in PEM without passphrase."),
+	OSTR(va_args, min_tls, 0, "version", "TLS12 or TLS13. Default: TLS12."),
+	OINT(va_args, max_requests, 0, "n", "End when so many requests have been answered."),
+	ODUR(va_args, timeout, 0, "duration", "End after this time."),
+	ODUR(va_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),
+	OINT(va_args, workers, 0, "n", "Processes; 0 is one per core."),
+	OINT(va_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
+	OSTR(va_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),
+	OSTR(va_args, access_log, 0, "file", "A line of JSON for each request; - is standard output."),
+	OSTR(va_args, user, 0, "user", "Become this user when the addresses are bound."),
+	OEND
+};
+
+const struct cmd va_serve_cmd = {
+	.name = "va-serve", .brief = "Answer for certificates: OCSP and CRLs over HTTP", .opts = serve_opts, .argsize = sizeof(struct va_args),
+	.run = run_serve, .type = &summary_type,
+	.doc = "A validation authority at the addresses that va_domains puts into certificates: OCSP at /ocsp (POST and GET), CRLs at "
+	       "/crl/SKI.crl (SKI.delta.crl, SKI.N.crl for partitions), certificates of authorities at /ca/SKI.cer. Revocations by other "
+	       "commands are seen at once.\n\n"
+	       "When it starts, each authority whose key is here issues a responder certificate for a key that only this listener has. CRLs that "
+	       "are due are made and recorded.",
+	.example = "lamassu va-serve --listen 0.0.0.0:8080"
+};

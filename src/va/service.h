@@ -1,0 +1,42 @@
+#pragma once
+#include "pki/ocsp.h"
+#include "serve/worker.h"
+
+/* A validation authority: OCSP, CRLs and certificates of authorities over HTTP, at the addresses that va_domains put into
+ * certificates (/ocsp, /crl/SKI.crl, /ca/SKI.cer). */
+struct va_options {
+	struct strv cas;        /* ids; empty: all */
+	int64_t validity;       /* of OCSP answers, seconds */
+	bool no_delegate;       /* sign with the authorities' own keys */
+	bool no_crl;            /* make no CRLs, serve those that there are */
+};
+
+struct delegate { /* a responder certificate that was issued when the listener was started */
+	char *ca;
+	struct bytes cert;
+	EVP_PKEY *key;
+	int64_t not_after;
+};
+
+struct va_memory {
+	struct authority *cas;
+	size_t ncas;
+	struct ocsp_responder ocsp;
+	struct delegate *delegates;
+	size_t ndelegates;
+	struct post *post;
+};
+
+extern const struct service va_service;
+int va_prepare(struct ctx *, const void *options, struct prepared *ret, struct err *) NODISCARD;
+int va_learn(struct post *, const void *options, struct err *) NODISCARD;
+void va_forget(struct post *);
+void va_handle(struct post *, const void *options, const struct http_request *, struct http_response *);
+/* crl.c: the file "SKI.crl", "SKI.delta.crl", "SKI.3.crl", "SKI.3.delta.crl". */
+void va_crl(struct post *, const struct va_options *, const char *file, const struct http_request *, struct http_response *);
+/* The authorities to serve: loaded, with a certificate. */
+int va_authorities(struct ctx *, const struct va_options *, struct authority **ret, size_t *ret_n, struct err *) NODISCARD;
+/* The authority's key, open. */
+int va_key(struct post *, struct authority *, struct err *) NODISCARD;
+/* Headers for caches (RFC 5019 6.2, RFC 9111); answers 304 when the client has it already. */
+void va_cache(const struct http_request *, struct http_response *, struct bytes body, int64_t now, int64_t from, int64_t until);

@@ -1,0 +1,93 @@
+load helpers
+load est_helpers
+
+setup() {
+	est_pki && cd pki || return 1
+	est_csr a && est_csr b && est_csr c || return 1
+	for n in a b c; do L ca sign devices --csr $n.csr --out $n.pem || return 1; done
+	"$LAMASSU" ca export devices --out devices.pem >/dev/null
+	VA_PID=
+}
+
+teardown() { va_stop; }
+
+va_start() {
+	rm -f ready
+	"$LAMASSU" va-serve --listen 127.0.0.1:0 --ready-file ready --timeout 60s "$@" >sum 2>err 3>&- &
+	VA_PID=$!
+	local i
+	for ((i = 0; i < 200; i++)); do [ -s ready ] && break; kill -0 "$VA_PID" 2>/dev/null || break; sleep 0.05; done
+	[ -s ready ] || { cat err; return 1; }
+	VA=http://$(cat ready)
+}
+va_stop() { [ -z "${VA_PID:-}" ] || { kill -TERM "$VA_PID" 2>/dev/null; wait "$VA_PID" || :; VA_PID=; }; }
+
+ask() { openssl ocsp "${@:2}" -issuer devices.pem -cert "$1" -url "$VA/ocsp" -CAfile ../root.pem -verify_other devices.pem -no_nonce 2>&1; }
+serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
+
+@test "C14: openssl ocsp asks by POST with a nonce; revocations of other commands are seen at once" {
+	va_start
+	openssl ocsp -issuer devices.pem -cert a.pem -url "$VA/ocsp" -CAfile ../root.pem >answer 2>&1
+	grep -q 'a.pem: good' answer; grep -q 'Response verify OK' answer; ! grep -qi 'nonce' answer
+	L cert revoke "$(serial b.pem)" --reason key_compromise --yes
+	ask b.pem >answer; grep -q 'b.pem: revoked' answer; grep -qi 'keyCompromise' answer
+	L cert hold "$(serial c.pem)" --yes; ask c.pem | grep -q 'c.pem: revoked'
+	L cert unhold "$(serial c.pem)" --yes; ask c.pem | grep -q 'c.pem: good'
+	ask a.pem -sha256 | grep -q 'a.pem: good'
+}
+
+@test "C14: unknown serials are unknown, foreign authorities unauthorized, garbage malformed: never an HTTP error" {
+	va_start
+	openssl ocsp -issuer devices.pem -serial 0x1234567890abcdef -url "$VA/ocsp" -CAfile ../root.pem -no_nonce 2>&1 | grep -q ': unknown'
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout f.key -out foreign.pem -subj /CN=Foreign -days 3 2>/dev/null
+	openssl ocsp -issuer foreign.pem -serial 1 -url "$VA/ocsp" 2>&1 | grep -qi 'unauthorized'
+	printf 'garbage' | curl -s -o out -w '%{http_code}' -H 'Content-Type: application/ocsp-request' --data-binary @- "$VA/ocsp" | grep -qx 200
+	openssl ocsp -respin out 2>&1 | grep -qi malformed
+}
+
+@test "C14: GET in base64 and base64url, with headers for caches; 304 for what the client has" {
+	va_start
+	openssl ocsp -issuer devices.pem -cert a.pem -no_nonce -reqout a.req
+	b64=$(base64 -w0 a.req); url=$(printf %s "$b64" | sed 's/+/%2B/g; s,/,%2F,g; s/=/%3D/g')
+	curl -s -D head -o a.resp "$VA/ocsp/$url"
+	openssl ocsp -respin a.resp -issuer devices.pem -cert a.pem -CAfile ../root.pem 2>&1 | grep -q 'a.pem: good'
+	grep -qi '^cache-control: max-age=[0-9]*, public' head; grep -qi '^etag:' head; grep -qi '^content-type: application/ocsp-response' head
+	curl -s -o /dev/null -w '%{http_code}' "$VA/ocsp/$(printf %s "$b64" | tr '+/' '-_' | tr -d =)" | grep -qx 200
+	tag=$(sed -n 's/^[Ee][Tt]ag: *//p' head | tr -d '\r')
+	curl -s -o /dev/null -w '%{http_code}' -H "If-None-Match: $tag" "$VA/ocsp/$url" | grep -qE '^(304|200)$'
+}
+
+@test "C13 C14: CRLs and certificates of authorities; python's cryptography reads answer and CRL" {
+	va_start
+	ski=$("$LAMASSU" ca show devices -o json | jq -r .subject_key_id)
+	L cert revoke "$(serial b.pem)" --reason superseded --yes
+	curl -s -D head -o devices.crl "$VA/crl/$ski.crl"
+	openssl crl -inform DER -in devices.crl -CAfile <(cat devices.pem ../root.pem) -noout 2>&1 | grep -q 'verify OK'
+	openssl crl -inform DER -in devices.crl -noout -text | grep -qi "$(serial b.pem)"
+	tag=$(sed -n 's/^[Ee][Tt]ag: *//p' head | tr -d '\r')
+	curl -s -o /dev/null -w '%{http_code}' -H "If-None-Match: $tag" "$VA/crl/$ski.crl" | grep -qx 304
+	curl -s "$VA/ca/$ski.cer" | cmp - <(openssl x509 -in devices.pem -outform DER)
+	curl -s -o /dev/null -w '%{http_code}' "$VA/crl/00.crl" | grep -qx 404
+	openssl ocsp -issuer devices.pem -cert b.pem -no_nonce -reqout b.req
+	curl -s -o b.resp -H 'Content-Type: application/ocsp-request' --data-binary @b.req "$VA/ocsp"
+	python3 - <<-'P'
+		from cryptography import x509
+		from cryptography.x509 import ocsp
+		r = ocsp.load_der_ocsp_response(open('b.resp', 'rb').read())
+		assert r.certificate_status == ocsp.OCSPCertStatus.REVOKED and r.revocation_reason == x509.ReasonFlags.superseded
+		responder = r.certificates[0]
+		assert x509.ExtendedKeyUsageOID.OCSP_SIGNING in responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+		responder.extensions.get_extension_for_class(x509.OCSPNoCheck)
+		responder.verify_directly_issued_by(x509.load_pem_x509_certificate(open('devices.pem', 'rb').read()))
+	P
+	va_stop
+	"$LAMASSU" repo verify
+}
+
+@test "C14: answers made ahead, for static hosting: openssl reads them by the name that a GET has" {
+	L cert revoke "$(serial b.pem)" --reason superseded --yes
+	"$LAMASSU" ca ocsp devices --out ocsp -o json | jq -e '.answers == 3'
+	openssl ocsp -issuer devices.pem -cert b.pem -no_nonce -reqout b.req
+	name=$(base64 -w0 b.req | sed 's/+/%2B/g; s,/,%2F,g; s/=/%3D/g')
+	openssl ocsp -respin "ocsp/$name" -issuer devices.pem -cert b.pem -CAfile ../root.pem -verify_other devices.pem 2>&1 | grep -q 'b.pem: revoked'
+}
