@@ -55,7 +55,8 @@ static const struct field azure_fields[] = {
 	     "AZURE_FEDERATED_TOKEN_FILE.", .aka = federated_aka),
 	STR(azure_config, identity_object_id, "Managed identity by object id, instead of client_id."),
 	STR(azure_config, identity_resource_id, "Managed identity by resource id, instead of client_id."),
-	STRV(azure_config, cli_command, "The Azure command line and its first words, for credential azure_cli. Run without a shell. Default: az.",
+	STRV(azure_config, cli_command, "The Azure command line and its first words, for credential azure_cli. Run without a shell, and only "
+	     "where the machine allows it (lamassu.allowCommands). Default: az.",
 	     .flags = F_LAX),
 	STR(azure_config, authority_host, "Address of Entra. Default: AZURE_AUTHORITY_HOST, else that of `cloud`."),
 	STR(azure_config, authority_ca_file, "Authorities (PEM) that Entra's certificate is trusted by, instead of the system's."),

@@ -200,5 +200,6 @@ int secret_resolve(struct arena *, const char *what, const char *ref, char **ret
 void secret_allow_commands(void);
 /* The variable in which an engine's secret is looked for: LAMASSU_PASSPHRASE_MY_ENGINE. */
 char *secret_env_name(struct arena *, const char *prefix, const char *id);
-/* What a program prints; run without a shell, for seconds at most. No message holds any of it. */
+/* What a program prints; run only where the machine allows it, without a shell, for seconds at most. No message holds any
+ * of it. */
 int secret_command(struct arena *, char *const argv[], char **ret, struct err *) NODISCARD;

@@ -174,6 +174,9 @@ int secret_command(struct arena *a, char *const argv[], char **ret, struct err *
 	int fds[2], status, rc;
 	pid_t pid;
 
+	if (!commands_allowed)
+		return err_set(e, ERR_DENIED, "the document names a program that prints it, and none is run unless this machine "
+			       "allows it: git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1");
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return err_sys(e, "pipe");
 	AUTO_FD in = fds[0];
@@ -196,9 +199,6 @@ static int from_command(struct arena *a, const char *text, char **ret, struct er
 {
 	char *argv[ARGV_MAX + 1];
 
-	if (!commands_allowed)
-		return err_set(e, ERR_DENIED, "the document names a program that prints it, and none is run unless this machine "
-			       "allows it: git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1");
 	return split(a, text, argv, e) != 0 ? -1 : secret_command(a, argv, ret, e);
 }
 

@@ -114,7 +114,7 @@ def apply_rules(operation):
             if rule.get('sleep'):
                 time.sleep(rule['sleep'])
             if 'status' in rule:
-                headers = {'Retry-After': str(rule['retry_after'])} if 'retry_after' in rule else {}
+                headers = {h: str(rule[r]) for r, h in (('retry_after', 'Retry-After'), ('retry_after_ms', 'x-ms-retry-after-ms')) if r in rule}
                 raise Refused(rule['status'], rule.get('code', 'Asked'), rule.get('message', 'as the test wants it'), rule.get('inner'), headers)
             return rule
     return {}
