@@ -35,6 +35,15 @@ int git_trust(struct err *) NODISCARD;
 /* "what: libgit2's reason"; returns -1. */
 int err_git(struct err *, enum err_code, const char *what);
 
+/* --- git_remote.c, for git_push.c too --- */
+struct talk { /* one conversation with a remote */
+	struct arena *arena;
+	int asked;      /* how often credentials were wanted: none of ours works twice */
+	char *rejected; /* why the remote refused a branch, the first one */
+};
+int remote_open(struct store *, const char *remote, bool push, git_remote **ret, struct err *) NODISCARD;
+int remote_credential(git_credential **ret, const char *url, const char *user, unsigned allowed, void *talk);
+
 static inline struct oid oid_of_git(const git_oid *from)
 {
 	struct oid to;

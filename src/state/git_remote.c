@@ -1,20 +1,13 @@
 /* Remotes and merges through libgit2: local paths, ssh (agent, else key files without passphrase, known_hosts as
- * libgit2 checks it) and https. Branches are never forced, neither here nor there. */
+ * libgit2 checks it), https, http and git. Branches are never forced. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "state/git.h"
 
 DEFINE_AUTO(git_commit, git_commit_free)
 DEFINE_AUTO(git_index_conflict_iterator, git_index_conflict_iterator_free)
-
-struct talk { /* one conversation with a remote */
-	struct arena *arena;
-	int asked;      /* how often credentials were wanted: none of ours works twice */
-	char *rejected; /* why the remote refused a branch, the first one */
-};
 
 static int give_key_file(git_credential **ret, struct talk *t, const char *user)
 {
@@ -31,7 +24,7 @@ static int give_key_file(git_credential **ret, struct talk *t, const char *user)
 	return GIT_EAUTH;
 }
 
-static int give_credential(git_credential **ret, const char *url, const char *user, unsigned allowed, void *arg)
+int remote_credential(git_credential **ret, const char *url, const char *user, unsigned allowed, void *arg)
 {
 	struct talk *t = arg;
 
@@ -47,15 +40,6 @@ static int give_credential(git_credential **ret, const char *url, const char *us
 	return GIT_EAUTH;
 }
 
-static int note_rejection(const char *ref, const char *status, void *arg)
-{
-	struct talk *t = arg;
-
-	if (status && !t->rejected)
-		t->rejected = arena_printf(t->arena, "%s: %s", ref, status);
-	return 0;
-}
-
 static int look_up(struct store *s, const char *remote, git_remote **ret, struct err *e)
 {
 	int r = git_remote_lookup(ret, s->repo, remote);
@@ -65,19 +49,29 @@ static int look_up(struct store *s, const char *remote, git_remote **ret, struct
 	return r ? err_git(e, ERR_IO, remote) : 0;
 }
 
-/* The same remote without its configured refspecs: git_remote_fetch would take `remote.<name>.push =
- * refs/heads/ledger` for a thing to fetch too, and set the local ledger back. */
-static int look_up_bare(struct store *s, const char *remote, git_remote **ret, struct err *e)
+static bool is_path(const char *url)
 {
+	return !strstr(url, "://") && strcspn(url, "/") <= strcspn(url, ":");
+}
+
+/* The same remote without its configured refspecs: git_remote_fetch would take `remote.<name>.push = refs/heads/ledger` for a
+ * thing to fetch too, and set the local ledger back. Relative paths begin where git lets them begin, wherever the command runs. */
+int remote_open(struct store *s, const char *remote, bool push, git_remote **ret, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
 	AUTO(git_remote) *named = NULL;
 	git_remote_create_options o;
+	const char *url;
 
-	if (look_up(s, remote, &named, e))
+	if (git_trust(e) || look_up(s, remote, &named, e))
 		return -1;
+	url = push && git_remote_pushurl(named) ? git_remote_pushurl(named) : git_remote_url(named);
+	if (is_path(url) && *url != '/')
+		url = fs_join(a, s->workdir ? s->workdir : s->git_dir, url);
 	git_remote_create_options_init(&o, GIT_REMOTE_CREATE_OPTIONS_VERSION);
 	o.repository = s->repo;
 	o.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
-	return git_remote_create_with_opts(ret, git_remote_url(named), &o) ? err_git(e, ERR_IO, remote) : 0;
+	return git_remote_create_with_opts(ret, url, &o) ? err_git(e, ERR_IO, remote) : 0;
 }
 
 static int err_remote(struct err *e, const char *remote)
@@ -114,10 +108,10 @@ int store_fetch(struct store *s, const char *remote, const char *const *branches
 	git_fetch_options o;
 	git_strarray specs = { arena_new_array(a, n, char *), n };
 
-	if (git_trust(e) || look_up_bare(s, remote, &r, e))
+	if (remote_open(s, remote, false, &r, e))
 		return -1;
 	git_fetch_options_init(&o, GIT_FETCH_OPTIONS_VERSION);
-	o.callbacks.credentials = give_credential;
+	o.callbacks.credentials = remote_credential;
 	o.callbacks.payload = &t;
 	o.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	o.proxy_opts.type = GIT_PROXY_AUTO;
@@ -130,54 +124,6 @@ int store_fetch(struct store *s, const char *remote, const char *const *branches
 		if (forget_missing(s, r, remote, branches[i], e))
 			return -1;
 	return 0;
-}
-
-static int push(struct store *s, struct arena *a, const char *remote, const git_strarray *specs, char **ret_rejected, struct err *e)
-{
-	AUTO(git_remote) *r = NULL;
-	struct talk t = { .arena = a };
-	git_push_options o;
-	int code;
-
-	if (git_trust(e) || look_up(s, remote, &r, e))
-		return -1;
-	git_push_options_init(&o, GIT_PUSH_OPTIONS_VERSION);
-	o.callbacks.credentials = give_credential;
-	o.callbacks.push_update_reference = note_rejection;
-	o.callbacks.payload = &t;
-	o.proxy_opts.type = GIT_PROXY_AUTO;
-	code = git_remote_push(r, specs, &o);
-	if (code == GIT_ENONFASTFORWARD && !t.rejected)
-		t.rejected = arena_strdup(a, "the remote has moved");
-	*ret_rejected = t.rejected;
-	return code && !t.rejected ? err_remote(e, remote) : 0;
-}
-
-int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n, char **ret_rejected,
-	       struct err *e)
-{
-	git_strarray specs = { arena_new_array(a, n, char *), n };
-
-	for (size_t i = 0; i < n; i++)
-		specs.strings[i] = arena_printf(a, "refs/heads/%s:refs/heads/%s", branches[i], branches[i]);
-	return push(s, a, remote, &specs, ret_rejected, e);
-}
-
-int store_push_part(struct store *s, struct arena *a, const char *remote, const char *branch, const struct oid *at,
-		    char **ret_rejected, struct err *e)
-{
-	/* libgit2 pushes what has a name. */
-	char *ref = arena_printf(a, "refs/lamassu/push-%d", (int)getpid());
-	char *spec = arena_printf(a, "%s:refs/heads/%s", ref, branch);
-	AUTO(git_reference) *named = NULL;
-	git_oid id = oid_to_git(at);
-	int r;
-
-	if (git_reference_create(&named, s->repo, ref, &id, true, NULL))
-		return err_git(e, ERR_IO, ref);
-	r = push(s, a, remote, &(git_strarray){ &spec, 1 }, ret_rejected, e);
-	git_reference_delete(named);
-	return r;
 }
 
 int store_merge_base(struct store *s, const struct oid *x, const struct oid *y, bool *ret_found, struct oid *ret,

@@ -90,7 +90,7 @@ int store_diff(struct store *, const struct oid *old_tree, const struct oid *new
 int store_patch(struct arena *, const char *path, const struct bytes *old, const struct bytes *new, char **ret,
 		struct err *) NODISCARD;
 
-/* --- git_remote.c --- */
+/* --- git_remote.c, git_push.c --- */
 /* Fetches branches into refs/remotes/<remote>/; one that the remote does not have is passed over. */
 int store_fetch(struct store *, const char *remote, const char *const *branches, size_t n, struct err *) NODISCARD;
 /* *ret_rejected says why the remote did not take a branch (it moved, a hook said no); NULL when all is well. */

@@ -45,7 +45,10 @@ load repo_helpers
 	}
 	worker ../pki & first=$!
 	worker ../two & second=$!
-	wait "$first" && wait "$second"
+	wait "$first"
+	wait "$second"
+	[ "$(git -C ../server.git ls-tree -r --name-only ledger issued | wc -l)" -eq 10 ] # what was sent is there
+	[ -z "$(git -C ../server.git for-each-ref refs/lamassu)" ]
 	(cd ../pki && ok lamassu repo sync) && (cd ../two && ok lamassu repo sync)
 	for dir in ../pki ../two; do
 		cd "$dir"
@@ -81,6 +84,8 @@ load repo_helpers
 	fails 3 'no remote' lamassu repo sync
 	server_and_clone
 	fails 3 'remote "nowhere" not found' lamassu repo sync nowhere
+	(cd profiles && ok lamassu repo sync) # the path of the remote is not from here
+	git remote add url "file://$(cd .. && pwd)/server.git" && ok lamassu repo sync url && git remote remove url
 	issue a
 	ok lamassu repo sync -n
 	[[ $stderr == *'the ledger would be sent'* ]]
