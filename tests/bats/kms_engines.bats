@@ -81,8 +81,8 @@ foreign() {
 	accepted ../a.pem ../root.pem
 	[ "$(lamassu kms key show 'pkcs11:object=theirs' -o id)" = "$id" ]
 	# an authority whose certificate came from elsewhere
-	openssl x509 -req -in ../a.csr -CA ../root.pem -CAkey ../a.key -force_pubkey ../old.pub -days 300 -out ../old.pem 2>/dev/null || true
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../up.key -out ../up.pem -subj /CN=Up -days 900 2>/dev/null
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../up.key -out ../up.pem -subj /CN=Up -days 900 \
+		-addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
 	openssl x509 -req -in ../a.csr -CA ../up.pem -CAkey ../up.key -force_pubkey ../old.pub -days 300 -out ../old.pem \
 		-extfile <(printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n') 2>/dev/null
 	ok lamassu ca import old --cert ../old.pem --key 'pkcs11:id=%0c;type=private' --issuance-profile tls-client
