@@ -9,7 +9,7 @@
 
 # conformance ENGINE: keys first, then authorities whose keys are in the engine.
 conformance() {
-	conformance_engine "$1" && conformance_keys "$1" && conformance_import "$1" && conformance_hierarchy "$1" &&
+	conformance_engine "$1" && conformance_keys "$1" && conformance_import "$1" && conformance_adopt "$1" && conformance_hierarchy "$1" &&
 		conformance_taken "$1" && conformance_renewal "$1" && conformance_end "$1"
 }
 
@@ -150,6 +150,24 @@ conformance_import() {
 	[ "$id" = "$(key_id ../c-pub.pem)" ] || return 1
 	conformance_sign "$id" ../c-pub.pem ECDSA_SHA_256 || return 1
 	fails 4 'here already' lamassu kms key import ../c-import.pem --engine "$1"
+}
+
+# K7 K9: a key whose record is lost is still in the engine; it is listed there, and comes back by the name that it has there
+conformance_adopt() {
+	local id handle
+	step "kms key list --all, kms key import NAME"
+	ok lamassu kms key create c-lost --engine "$1" --key-type ecdsa:256 -o json || return 1
+	id=$(jq -r .id <<<"$output") handle=$(jq -r .handle <<<"$output")
+	ok lamassu kms key delete c-lost --keep --yes || return 1
+	fails 3 'not found' lamassu kms key show "$id" || return 1
+	if engine_can "$1" list; then
+		ok lamassu kms key list --all --filter "id=$id" -o json || return 1
+		[ "$(jq -c '.list[] | [.engine_id, .handle, .recorded]' <<<"$output")" = "[\"$1\",\"$handle\",false]" ] || return 1
+	fi
+	ok lamassu kms key import "$handle" --engine "$1" --name c-found -o id || return 1
+	[ "$output" = "$id" ] || return 1
+	ok lamassu kms key export-public c-found --out ../c-pub.pem && conformance_sign c-found ../c-pub.pem ECDSA_SHA_256 || return 1
+	fails 4 'here already' lamassu kms key import "$handle" --engine "$1"
 }
 
 # C1 C7 C13: root and subordinate, one request, a batch, revocations, full and delta CRL
