@@ -52,6 +52,8 @@ struct aws_config { /* settings of both kinds; each has a table of those that it
 	DUR(aws_config, timeout, "Longest time of a call, with all its attempts.", .dflt = "30s", .min = 1, .max = 600), \
 	INT(aws_config, max_attempts, "Attempts when the service fails; throttling has more.", .dflt = "3", .min = 1, .max = 20)
 
+int aws_config_check(struct arena *, const struct aws_config *, struct err *) NODISCARD; /* what both kinds want */
+
 struct aws { /* a service as one engine uses it; calls come from several threads */
 	const struct aws_service *service;
 	const struct aws_config *config;

@@ -25,14 +25,13 @@ static int check(struct arena *a, void *rec, struct err *e)
 	const struct aws_config *c = rec;
 	bool known = !c->key_spec;
 
-	(void)a;
 	for (size_t i = 0; i < COUNT(specs); i++)
 		known |= c->key_spec && strcmp(c->key_spec, specs[i].spec) == 0;
 	if (!known)
 		return err_set(e, ERR_INVALID, "key_spec: \"%s\" is not a kind of key that signs", c->key_spec);
 	if (strcmp(c->key_usage, "SIGN_VERIFY") != 0)
 		return err_set(e, ERR_INVALID, "key_usage: must be SIGN_VERIFY");
-	return 0;
+	return aws_config_check(a, c, e);
 }
 
 static const struct field kms_fields[] = {

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "engine/aws_keys.h"
 
-enum { THROTTLED_CAP_MS = 1500, META_CONNECT_MS = 1000 };
+enum { META_CONNECT_MS = 1000 };
 
 const char *const aws_auth_names[] = { "default", "static", "role", NULL };
 const char *const aws_access_key_aka[] = { "aws_access_key_id", NULL };
@@ -36,6 +36,23 @@ static int resolve(struct arena *a, const char *what, const char *ref, const cha
 	return 0;
 }
 
+int aws_config_check(struct arena *a, const struct aws_config *c, struct err *e)
+{
+	char *url, *host;
+
+	if (c->region && !aws_region_valid(c->region))
+		return err_set(e, ERR_INVALID, "region: \"%s\" is not the name of a region", c->region);
+	if (c->endpoint_url && aws_endpoint_check(a, c->endpoint_url, &url, &host, e) != 0)
+		return -1;
+	if (!c->access_key_id != !c->secret_access_key)
+		return err_set(e, ERR_INVALID, "access_key_id and secret_access_key belong together");
+	if (c->auth_method == AWS_AUTH_STATIC && !c->access_key_id)
+		return err_set(e, ERR_INVALID, "auth_method: static needs access_key_id and secret_access_key");
+	if (c->auth_method == AWS_AUTH_ROLE && !c->role_arn)
+		return err_set(e, ERR_INVALID, "auth_method: role needs role_arn");
+	return 0;
+}
+
 static bool is_access_key(const char *s)
 {
 	return strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == strlen(s);
@@ -46,12 +63,6 @@ static int given_keys(struct arena *a, const struct aws_config *c, struct aws_ke
 {
 	const char *access = c->access_key_id;
 
-	if (!access != !c->secret_access_key)
-		return err_set(e, ERR_INVALID, "access_key_id and secret_access_key belong together");
-	if (c->auth_method == AWS_AUTH_STATIC && !access)
-		return err_set(e, ERR_INVALID, "auth_method: static needs access_key_id and secret_access_key");
-	if (c->auth_method == AWS_AUTH_ROLE && !c->role_arn)
-		return err_set(e, ERR_INVALID, "auth_method: role needs role_arn");
 	*ret = (struct aws_keys){ .access = access, .source = "the engine's document" };
 	if (access && !is_access_key(access) && resolve(a, "access_key_id", access, &ret->access, e) != 0)
 		return -1;
@@ -126,8 +137,7 @@ int aws_open(struct ctx *ctx, struct engine *en, const struct aws_service *s, co
 	const char *profile = c->profile ? c->profile : aws_env("AWS_PROFILE");
 
 	*w = (struct aws){ .service = s, .config = c, .profile = profile ? profile : "default", .profile_named = profile,
-			   .policy = { .attempts = (unsigned)c->max_attempts, .deadline_ms = c->timeout.secs * 1000,
-				       .cap_ms = THROTTLED_CAP_MS } };
+			   .policy = { .attempts = (unsigned)c->max_attempts, .deadline_ms = c->timeout.secs * 1000 } };
 	if (net_here->open(ctx, &net, &w->net, e) != 0)
 		return -1;
 	if (net_here->open(ctx, &meta, &w->meta, e) != 0) {

@@ -21,12 +21,11 @@ static int check(struct arena *a, void *rec, struct err *e)
 	const struct aws_config *c = rec;
 	size_t n = strlen(c->prefix);
 
-	(void)a;
 	if (n > 200 || strspn(c->prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_+=.@-") != n)
 		return err_set(e, ERR_INVALID, "prefix: a name holds letters, digits and /_+=.@- only, and a prefix 200 of them at most");
 	if (c->recovery_window_days && c->recovery_window_days < 7)
 		return err_set(e, ERR_INVALID, "recovery_window_days: 7 to 30, or 0 for none");
-	return 0;
+	return aws_config_check(a, c, e);
 }
 
 static const struct field sm_fields[] = {
@@ -113,7 +112,8 @@ static int sm_get(struct ctx *ctx, struct engine *en, const char *name, struct b
 
 	if (secret_name(ctx, en, name, &secret, e) != 0)
 		return -1;
-	if (aws_call(s->aws, ctx->arena, "GetSecretValue", json_pack("{s:s}", "SecretId", secret), false, &j, &why) != 0) {
+	if (aws_call(s->aws, ctx->arena, "GetSecretValue",
+		     json_pack("{s:s,s:s}", "SecretId", secret, "VersionStage", "AWSCURRENT"), false, &j, &why) != 0) {
 		if (is_deleted(&why))
 			return err_set(e, ERR_NOT_FOUND, "the secret %s was deleted; it can still be restored (RestoreSecret)", secret);
 		*e = why;

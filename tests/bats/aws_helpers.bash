@@ -1,8 +1,9 @@
 # What the tests of AWS's engines share. Load it after helpers.
-for server in server ministack moto; do
-	# shellcheck disable=SC1090 # tests/servers
-	source "$BATS_TEST_DIRNAME/../servers/$server.bash"
-done
+load ../servers/server
+load ../servers/ministack
+load ../servers/moto
+load ../servers/microburst
+load ../servers/aws_proxy
 
 # Nothing of the machine's own AWS settings, and no machine that could have a role.
 aws_nothing() {
