@@ -1,7 +1,9 @@
 /* lamassu-net: the same program with the network. `lamassu` starts it when a command needs that; people do not. */
 #include <curl/curl.h>
 
+#include "base/wipe.h"
 #include "cmd/root.h"
+#include "engine/remote.h"
 #include "engine/engine.h"
 #include "net/net.h"
 #ifdef WITH_EST
@@ -23,8 +25,9 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, wipe_malloc, wipe_free, wipe_realloc, wipe_strdup, wipe_calloc) != CURLE_OK)
 		return 1;
+	remote_wipe();
 	net_here = &net_curl;
 	listen_here = listeners;
 	status = cli_main(&lamassu_cli, argc, argv);

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/tm.h"
+#include "base/wipe.h"
 
 enum { ATTEMPTS = 3, DEADLINE_MS = 30000, BASE_MS = 200, CAP_MS = 20000, THROTTLED_CAP_MS = 2000, SAY_MAX = 300 };
 
@@ -160,6 +161,11 @@ int remote_call(struct net_client *client, struct arena *a, const struct remote_
 }
 
 /* --- JSON --- */
+
+void remote_wipe(void)
+{
+	json_set_alloc_funcs(wipe_malloc, wipe_free);
+}
 
 int remote_json(struct bytes body, json_t **ret, struct err *e)
 {

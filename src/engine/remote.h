@@ -37,6 +37,8 @@ struct remote_call {
 int remote_call(struct net_client *, struct arena *, const struct remote_policy *, const struct remote_call *,
 		struct net_answer *ret, struct err *) NODISCARD;
 
+/* From now on JSON is wiped when it is freed: tokens and keys come in it. Before anything was parsed. */
+void remote_wipe(void);
 /* The handle of a parsed answer; duplicate members are refused. ERR_REMOTE when it is not a JSON object. */
 int remote_json(struct bytes body, json_t **ret, struct err *) NODISCARD;
 DEFINE_AUTO(json_t, json_decref)
