@@ -132,8 +132,10 @@ const struct keytype *keytype_find(const char *algorithm, int64_t bits)
 
 const struct keytype *keytype_of(const EVP_PKEY *key)
 {
+	const char *asked = "";
 	char group[64] = "";
 	int curve = NID_undef;
+	bool is = false;
 
 	if (EVP_PKEY_is_a(key, "EC")) { /* the group may go by either of its names */
 		if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1)
@@ -142,7 +144,11 @@ const struct keytype *keytype_of(const EVP_PKEY *key)
 			return NULL;
 	}
 	for (const struct keytype *k = keytypes; k->name; k++) {
-		if (!EVP_PKEY_is_a(key, k->ossl))
+		if (strcmp(asked, k->ossl) != 0) {
+			asked = k->ossl;
+			is = EVP_PKEY_is_a(key, asked);
+		}
+		if (!is)
 			continue;
 		if (k->group ? curve == EC_curve_nist2nid(k->group) : strcmp(k->ossl, "RSA") != 0 || EVP_PKEY_get_bits(key) == k->bits)
 			return k;

@@ -82,6 +82,10 @@ int key_from_spki(struct bytes der, EVP_PKEY **ret, struct err *e)
 		e->code = ERR_INVALID;
 		return -1;
 	}
+	if (key.n == 1 && EVP_PKEY_is_a(k, "EC")) { /* SEC 1 2.3.3; OpenSSL takes it for a point */
+		EVP_PKEY_free(k);
+		return err_set(e, ERR_INVALID, "public key: EC point at infinity");
+	}
 	*ret = k;
 	return 0;
 }

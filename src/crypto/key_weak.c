@@ -53,8 +53,6 @@ static const char *rsa_weakness(const EVP_PKEY *key)
 
 static const char *ec_weakness(const EVP_PKEY *key)
 {
-	unsigned char point[256];
-	size_t n = 0;
 	int from_explicit = 0;
 
 	if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &from_explicit) == 1 && from_explicit)
@@ -63,10 +61,7 @@ static const char *ec_weakness(const EVP_PKEY *key)
 		return "EC curve below 224 bits";
 	if (!keytype_of(key))
 		return "EC curve is not one of P-224, P-256, P-384, P-521";
-	/* A point that is not on the curve does not become a key at all; infinity does, as one octet. */
-	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &n) != 1 || n < 2)
-		return "EC point at infinity";
-	return NULL;
+	return NULL; /* a point that is at infinity or not on the curve does not become a key: key_from_spki */
 }
 
 /* Encodings of points of order 1, 2, 4 and 8, the non-canonical ones too, without the sign bit (first octet is lowest). */

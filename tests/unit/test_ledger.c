@@ -507,7 +507,7 @@ static const struct {
 	{ "crls/00/00/07/b.yaml", "ca: root\nscope: full\nnumber: \"01\"\n", "decimal" },
 	{ "meta/00/00/07/a.yaml", "kind: certificate\nid: nothing\nkey: a\ntime: 2026-01-01\n", "AUTHORITY/SERIAL" },
 	{ "meta/00/00/07/b.yaml", "kind: device\nid: d\nkey: a\ntime: 2026-01-01\n", NULL },
-	{ "devices/00/00/07/b.yaml", "\xff", NULL },
+	{ "devices/00/00/07/b.yaml", "\xff", "not UTF-8" },
 	{ "README", "hello", NULL },
 };
 
