@@ -12,6 +12,7 @@
 #include "model/config.h"
 #include "pki/keys.h"
 #include "model/dms.h"
+#include "model/group.h"
 #include "state/state.h"
 
 enum { DEFAULT_LOCK_TIMEOUT_MS = 60000 };
@@ -77,7 +78,7 @@ void cmd_names(struct ctx *ctx, const char *kind, void (*emit)(void *, const cha
 {
 	const struct { const char *kind; const struct schema *type; } kinds[] = {
 		{ "ca", &ca_type }, { "profile", &profile_type }, { "engine", &engine_type }, { "key", &key_type },
-		{ "dms", &dms_type }
+		{ "dms", &dms_type }, { "group", &group_type }
 	};
 	struct err ignored = { 0 };
 	struct strv ids;

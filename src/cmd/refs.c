@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "cmd/device.h"
 #include "cmd/dms.h"
 #include "model/ca.h"
 #include "model/config.h"
 #include "model/device.h"
 #include "model/engine.h"
+#include "model/group.h"
 #include "model/key.h"
 #include "model/ledger_records.h"
 #include "model/profile.h"
@@ -16,7 +18,7 @@
 const struct record_type record_types[] = {
 	{ "profile", &profile_type, NULL }, { "ca", &ca_type, NULL }, { "ca-create", &ca_create_type, NULL },
 	{ "ca-crl", &ca_crl_type, NULL }, { "engine", &engine_type, NULL }, { "key", &key_type, NULL },
-	{ "dms", &dms_type, dms_check_uses }, { "config", &config_type, NULL }, { "certificate", &certrec_type, NULL },
+	{ "dms", &dms_type, dms_check_uses }, { "group", &group_type, group_check }, { "config", &config_type, NULL }, { "certificate", &certrec_type, NULL },
 	{ "revocation", &revocation_type, NULL }, { "crl", &crlrec_type, NULL }, { "change", &metachange_type, NULL },
 	{ "device-entry", &device_entry_type, NULL },
 	{ NULL, NULL, NULL }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cmd/ca.h"
 #include "cmd/cert.h"
+#include "cmd/device.h"
 #include "cmd/dms.h"
 #include "cmd/est.h"
 #include "cmd/init.h"
@@ -144,7 +145,7 @@ static const struct cmd cmd_man = {
 };
 
 static const struct cmd *const nouns[] = {
-	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &dms_cmd, &est_serve_cmd, &va_serve_cmd, &repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
+	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &dms_cmd, &device_cmd, &est_serve_cmd, &va_serve_cmd, &repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
 };
 
 static const struct cmd root = {

@@ -40,8 +40,12 @@ void device_set_status(struct device *d, struct device_deltas deltas, int64_t no
 	int live = left < 0 ? DEVICE_EXPIRED : left < deltas.critical ? DEVICE_EXPIRING_SOON
 						: left < deltas.preventive ? DEVICE_RENEWAL_PENDING : DEVICE_ACTIVE;
 
-	d->identity.status = d->state == DEVICE_DEAD || d->state == DEVICE_GONE ? DEVICE_REVOKED : live;
-	d->status = d->state == DEVICE_EMPTY ? DEVICE_NO_IDENTITY : d->state == DEVICE_GONE ? DEVICE_DECOMMISSIONED : d->identity.status;
+	if (!d->identity.serial_number)
+		live = DEVICE_NO_IDENTITY;
+	else if (d->state == DEVICE_DEAD || (d->state == DEVICE_GONE && left >= 0))
+		live = DEVICE_REVOKED;
+	d->identity.status = live;
+	d->status = d->state == DEVICE_GONE ? DEVICE_DECOMMISSIONED : live;
 }
 
 /* --- entries --- */

@@ -65,7 +65,7 @@ static const struct field certrec_fields[] = {
 	STRV(certrec, san, "Alternative names: DNS:a, IP:192.0.2.1, email:a@example.com, URI:https://example.com."),
 	STR(certrec, device, "Device that the certificate was issued to."),
 	STR(certrec, dms, "Device manufacturing system that enrolled it."),
-	STR(certrec, bind, "How it was bound to the device: PROVISIONED, RE-PROVISIONED or RENEWED."),
+	STR(certrec, bind, "How it was bound to the device: PROVISIONED, RE-PROVISIONED or RENEWED; BOOTSTRAP for one to enrol with."),
 	STR(certrec, type, "MANAGED (its key is in our engines), IMPORTED or ISSUED."),
 	BOOL(certrec, is_ca, "Certificate of an authority.", .dflt = "false"),
 	STR(certrec, ca_id, "The authority that the certificate belongs to."),

@@ -60,6 +60,8 @@ static int make(struct ctx *ctx, struct authority *ca, const struct profile *pro
 	req.pub = pub;
 	if (issue_sign(ctx, ca, prof, &req, &o->wishes, &m->issued, e) != 0)
 		return -1;
+	rec->dms = o->dms;
+	rec->bind = o->bind;
 	if (add_metadata(ctx, o->metadata, rec, e) != 0 || issue_record(ctx, rec, m->issued.der, e) != 0)
 		return -1;
 	return m->key.id ? keys_bind(ctx, &m->key, "certificate", arena_printf(ctx->arena, "%s/%s", rec->ca, rec->serial_number), e) : 0;

@@ -12,6 +12,7 @@ struct cert_order {
 	bool key_to_file;              /* the new key enters no engine: it is the caller's to keep */
 	struct wishes wishes;          /* the subject among them */
 	char *metadata;
+	char *dms, *bind;              /* of the ledger's head; NULL: none */
 };
 struct cert_made {
 	struct issued issued;

@@ -7,8 +7,11 @@
 
 #include "base/text.h"
 #include "base/tm.h"
+#include "crypto/digest.h"
 #include "model/device.h"
 #include "model/ledger_records.h"
+
+enum { LABEL_MAX = 190 };
 
 struct line {
 	const char *p, *end; /* end: at the line break */
@@ -247,6 +250,7 @@ char *entry_device_label(struct arena *a, const char *id)
 {
 	static const char hex[] = "0123456789ABCDEF";
 	char *label = arena_alloc(a, 3 * strlen(id) + 1, 1), *to = label;
+	const struct bytes whole = bytes_of(id);
 
 	for (; *id; id++) {
 		unsigned char c = (unsigned char)*id;
@@ -259,7 +263,10 @@ char *entry_device_label(struct arena *a, const char *id)
 			*to++ = hex[c & 15];
 		}
 	}
-	return label;
+	if (to - label <= LABEL_MAX)
+		return label;
+	/* No file system takes more than 255 bytes for a name. */
+	return arena_printf(a, "%.*s~%.32s", LABEL_MAX - 33, label, sha256_hex(a, whole));
 }
 
 int entry_check_name(const char *path, const char *label, struct err *e)

@@ -12,7 +12,8 @@ int entry_load(struct arena *, const struct schema *, const char *file, struct b
 bool entry_load_plain(struct arena *, const struct schema *, struct bytes head, void *rec);
 /* Is it a valid entry of its kind, under a name that goes with it? Entries of unknown kinds are. */
 int entry_check(struct arena *, const char *path, struct bytes text, struct err *) NODISCARD;
-/* A device's id as entries' names begin with it: all but letters, digits, '-' and '_' is percent-encoded. */
+/* A device's id as entries' names begin with it: all but letters, digits, '-' and '_' is percent-encoded; a long one is
+ * cut, and ends with '~' and the beginning of the id's SHA-256. */
 char *entry_device_label(struct arena *, const char *id);
 /* File names begin with the serial number, or the device, so that git alone can tell what happened to it. */
 int entry_check_name(const char *path, const char *label, struct err *) NODISCARD;

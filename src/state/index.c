@@ -37,6 +37,7 @@ static const char *const statements[ST_N] = {
 	[ST_DEVICE_SLOT] = "SELECT lower(hex(serial_number)), ca, not_after, status FROM cert "
 			   "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) ORDER BY not_before DESC, serial_number DESC",
 	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device IS NOT NULL",
+	[ST_BOOTSTRAP] = "SELECT count(*), count(status) FROM cert INDEXED BY cert_bootstrap WHERE bind = 'BOOTSTRAP'",
 	[ST_REVOKED_EACH] = "SELECT serial, reason, time, invalidity, \"partition\" FROM revoked "
 			    "WHERE ca = ?1 AND state > 0 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
 	[ST_REVOKED_ONE] = "SELECT serial, reason, time, invalidity, \"partition\", state FROM revoked "

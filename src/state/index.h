@@ -68,6 +68,8 @@ int index_device_entries(struct index *, struct arena *, const char *id, struct 
 /* In the order of versions; `since` as in struct device. */
 int index_device_certs(struct index *, struct arena *, const char *id, int64_t since, int64_t now, struct certrec **ret, size_t *ret_n,
 		       struct err *) NODISCARD;
+/* Bootstrap certificates: all, and those of them that are revoked. */
+int index_bootstrap(struct index *, int64_t *ret_all, int64_t *ret_revoked, struct err *) NODISCARD;
 /* How many devices that pass the filters have each status. */
 int index_device_count(struct index *, struct arena *, const struct query_target *, const struct query *, int64_t now,
 		       int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;

@@ -145,8 +145,10 @@ static int read_one(struct index *ix, struct arena *a, sqlite3_stmt *s, struct d
 	int r = index_step(ix, s, e);
 
 	if (r > 0) {
-		*ret = (struct device){ .identity.type = arena_strdup(a, "x509") };
+		*ret = (struct device){ 0 };
 		index_read(a, s, &device_table, ret);
+		if (ret->identity.serial_number)
+			ret->identity.type = arena_strdup(a, "x509");
 	}
 	sqlite3_reset(s);
 	return r;
@@ -235,6 +237,23 @@ int index_device_certs(struct index *ix, struct arena *a, const char *id, int64_
 	*ret = v;
 	*ret_n = n;
 	return r;
+}
+
+int index_bootstrap(struct index *ix, int64_t *ret_all, int64_t *ret_revoked, struct err *e)
+{
+	sqlite3_stmt *s;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, ST_BOOTSTRAP, e);
+	if (s && (r = index_step(ix, s, e)) > 0) {
+		*ret_all = sqlite3_column_int64(s, 0);
+		*ret_revoked = sqlite3_column_int64(s, 1);
+		sqlite3_reset(s);
+	}
+	index_read_end(ix);
+	return r > 0 ? 0 : -1;
 }
 
 /* --- status, as the clock and the deltas have it --- */

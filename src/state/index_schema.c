@@ -43,6 +43,7 @@ static const char indexes[] =
 	"CREATE INDEX cert_subject ON cert(subject, path);"
 	"CREATE INDEX cert_common_name ON cert(common_name, path);"
 	"CREATE INDEX cert_device ON cert(device, not_before, serial_number) WHERE device IS NOT NULL;"
+	"CREATE INDEX cert_bootstrap ON cert(status) WHERE bind = 'BOOTSTRAP';"
 	"CREATE INDEX cert_ca_id ON cert(ca_id) WHERE ca_id IS NOT NULL;"
 	"CREATE INDEX cert_status ON cert(status) WHERE status IS NOT NULL;"
 	"CREATE INDEX cert_fingerprint ON cert(substr(fingerprint, 1, 8));"

@@ -59,6 +59,8 @@ int ledger_each_device(struct state *, const struct query *, int (*cb)(void *arg
 		       struct err *) NODISCARD;
 /* How many devices that pass the filters have each status. */
 int ledger_device_counts(struct state *, const struct query *, int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;
+/* Bootstrap certificates (bind is BOOTSTRAP): all, and those of them that are revoked. */
+int ledger_bootstrap_count(struct state *, int64_t *ret_all, int64_t *ret_revoked, struct err *) NODISCARD;
 /* The versions of its identity, oldest first. */
 int ledger_device_certs(struct state *, const struct device *, struct certrec **ret, size_t *ret_n, struct err *) NODISCARD;
 /* All that ever happened under this id, in the order of time. */

@@ -205,6 +205,15 @@ int ledger_device_counts(struct state *st, const struct query *q, int64_t ret[DE
 	return a.r;
 }
 
+int ledger_bootstrap_count(struct state *st, int64_t *ret_all, int64_t *ret_revoked, struct err *e)
+{
+	struct asking a = { .st = st };
+
+	while (ask(&a, e))
+		a.r = index_bootstrap(a.ix, ret_all, ret_revoked, e);
+	return a.r;
+}
+
 int ledger_device_certs(struct state *st, const struct device *d, struct certrec **ret, size_t *ret_n, struct err *e)
 {
 	struct asking a = { .st = st };
