@@ -124,6 +124,7 @@ static int read_addresses(struct azure *az, struct err *e)
 				     c->hsm_name ? domains[c->cloud].hsms : domains[c->cloud].vaults);
 	if (!authority)
 		authority = from_env && *from_env ? from_env : domains[c->cloud].authority;
+	az->resource = arena_printf(az->arena, "https://%s", c->hsm_name ? domains[c->cloud].hsms : domains[c->cloud].vaults);
 	if (azure_url_parse(az->arena, vault, &az->vault, e) != 0)
 		return err_ctx(e, "endpoint");
 	return azure_url_parse(az->arena, authority, &az->authority, e) == 0 ? 0 : err_ctx(e, "authority_host");

@@ -72,6 +72,7 @@ struct azure { /* an open engine */
 	struct arena *arena;
 	struct arena *own; /* of the challenge; only with `busy` held */
 	struct azure_url vault, authority;
+	const char *resource; /* what tokens are for in this cloud, where a vault does not say */
 	struct remote_policy policy;
 	struct net_client *vault_client, *authority_client, *local_client;
 	/* credentials; of config or environment */

@@ -121,8 +121,10 @@ static int read_federated(struct arena *a, const char *path, char **ret, struct 
 {
 	struct bytes text;
 
-	if (fs_read_input(a, path, TOKEN_MAX, &text, e) != 0)
+	if (fs_read_input(a, path, TOKEN_MAX, &text, e) != 0) {
+		e->code = ERR_DENIED;
 		return err_ctx(e, "federated token");
+	}
 	while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
 		text.n--;
 	if (text.n == 0)

@@ -389,7 +389,45 @@ refused() { # STATUS TEXT: one line, nothing has changed
 	sound
 }
 
-@test "K12: an authority that we do not trust, no such host, a server that hangs, one that resets" {
+@test "K12: connections that break: signing is repeated, making a key is not, and there is one key" {
+	root_in_az
+	azure_rules '{"sign": [{"reset": "before", "times": 2}]}'
+	ok lamassu ca sign root --csr ../req/d-0.csr --out ../a.pem
+	[ "$(azure_count sign)" -eq 3 ]
+	before=$(tips)
+	azure_rules '{"sign": [{"reset": "before"}]}'
+	ok lamassu kms engine set az timeout=3s
+	before=$(tips)
+	refused 6 'engine az: https://v1.vault.azure.net'
+	azure_log_clear
+	azure_rules '{"create": [{"reset": "after"}]}'
+	new_key one
+	[ "$(azure_count create)" -eq 1 ]
+	ok az_call GET "${kid#https://v1.vault.azure.net}"
+	azure_rules '{"create": [{"reset": "before"}]}'
+	fails 6 'https://v1.vault.azure.net' lamassu kms key create two --engine az --key-type ecdsa:256
+	[ "$(azure_count create)" -eq 2 ]
+}
+
+@test "K12: a clock that is wrong is named; a federated token is read anew for each sign-in" {
+	new_pki
+	azure_engine pem credential=certificate client_id=$AZURE_CERT_APP certificate_file="$AZURE_DIR/client.pem"
+	azure_rules '{"clock_is_wrong": true}'
+	fails 5 "AADSTS700024: Client assertion is not within its valid time range.; is this machine's clock right?" lamassu kms engine test pem --read-only
+	azure_rules
+	cp "$AZURE_DIR/federated" token
+	azure_engine az credential=workload_identity client_id=$AZURE_WORKLOAD_APP federated_token_file="$PWD/token"
+	new_key a
+	echo old >token
+	fails 5 AADSTS700213 lamassu kms key sign a --in lamassu.yaml
+	[[ $stderr != *old* ]]
+	rm token
+	fails 5 'federated token' lamassu kms key sign a --in lamassu.yaml
+	cp "$AZURE_DIR/federated" token
+	ok lamassu kms key sign a --in lamassu.yaml --out ../sig
+}
+
+@test "K12: an authority that we do not trust, no such host, a server that hangs" {
 	root_in_az
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../o.key -out ../other.crt -subj /CN=other 2>/dev/null
 	ok lamassu kms engine set az "ca_file=$PWD/../other.crt"

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 import ssl
 import sys
 import threading
@@ -113,11 +114,19 @@ def apply_rules(operation):
                 continue
             if rule.get('sleep'):
                 time.sleep(rule['sleep'])
+            if rule.get('reset') == 'before':
+                cut()
             if 'status' in rule:
                 headers = {h: str(rule[r]) for r, h in (('retry_after', 'Retry-After'), ('retry_after_ms', 'x-ms-retry-after-ms')) if r in rule}
                 raise Refused(rule['status'], rule.get('code', 'Asked'), rule.get('message', 'as the test wants it'), rule.get('inner'), headers)
             return rule
     return {}
+
+
+def cut():
+    """The connection breaks, and no answer is seen."""
+    request.environ['werkzeug.socket'].shutdown(socket.SHUT_RDWR)
+    raise Refused(500, 'Cut', 'nobody reads this')
 
 
 @app.after_request
@@ -149,6 +158,8 @@ def assertion_ok(text, endpoint):
     with open(os.path.join(folder, 'client.crt'), 'rb') as f:
         cert = x509.load_pem_x509_certificate(f.read())
     der = cert.public_bytes(serialization.Encoding.DER)
+    if setting('clock_is_wrong'):
+        raise jwt.ImmatureSignatureError
     head = jwt.get_unverified_header(text)
     if head['alg'] not in ('PS256', 'RS256') or head.get('typ') != 'JWT':
         return 'alg %s' % head['alg']
@@ -374,6 +385,8 @@ def create(name):
         if kty.endswith('HSM') and setting('standard'):
             raise Refused(400, 'BadParameter', 'The key type is not supported by a Standard vault.', 'KeyTypeNotSupported')
         v = add(name, key, kty, data)
+        if rule.get('reset') == 'after':
+            cut()
         if rule.get('after'):  # it is made, and the answer is lost
             raise Refused(rule['after'], 'Asked', 'as the test wants it')
         return answer(200, bundle(name, v))
