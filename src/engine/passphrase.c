@@ -284,6 +284,7 @@ struct change {
 		struct bytes pem;
 	} *v;
 	size_t n;
+	struct strv stale; /* what changes that did not come about left in a shared store */
 };
 
 static int collect(void *arg, const struct keyref *ref, struct err *e)
@@ -298,6 +299,19 @@ static int collect(void *arg, const struct keyref *ref, struct err *e)
 	c->v = arena_grow(a, c->v, c->n, sizeof(*c->v));
 	c->v[c->n++] = (struct item){ .name = arena_strdup(a, ref->handle),
 				     .next = sealed_next(a, c->engine, &c->seal, ref->handle) };
+	return 0;
+}
+
+static int collect_stale(void *arg, const char *name, struct err *e)
+{
+	struct change *c = arg;
+	struct strv *l = &c->stale;
+
+	(void)e;
+	if (strstr(name, SEALED_NEXT)) {
+		l->v = arena_grow(c->ctx->arena, l->v, l->n, sizeof(*l->v));
+		l->v[l->n++] = arena_strdup(c->ctx->arena, name);
+	}
 	return 0;
 }
 
@@ -359,11 +373,24 @@ static void drop_all_next(struct change *c)
 	}
 }
 
+/* Of changes that began before ours took effect, and so cannot any more. */
+static void drop_stale(struct change *c)
+{
+	int64_t gone_at;
+
+	for (size_t i = 0; i < c->stale.n; i++) {
+		struct err ignored = { 0 };
+
+		(void)!c->engine->ops->store->del(c->ctx, c->engine, c->stale.v[i], &gone_at, &ignored);
+	}
+}
+
 static int reseal(struct change *c, struct err *e)
 {
 	struct engine *en = c->engine;
 
-	if (sealed_each(c->ctx, en, collect, c, e) != 0)
+	if (sealed_each(c->ctx, en, collect, c, e) != 0 ||
+	    (en->ops->store->shared && en->ops->store->each(c->ctx, en, collect_stale, c, e) != 0))
 		return -1;
 	for (size_t i = 0; i < c->n; i++) {
 		if (write_next(c, &c->v[i], e) != 0) {
@@ -381,6 +408,7 @@ static int reseal(struct change *c, struct err *e)
 	en->sealed->text = NULL;
 	for (size_t i = 0; i < c->n; i++)
 		take_next(c, &c->v[i]);
+	drop_stale(c);
 	keyring_drop(en);
 	return 0;
 }

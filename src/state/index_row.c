@@ -255,9 +255,9 @@ void index_bind(sqlite3_stmt *s, int at, const struct column *c, const void *rec
 		index_bind_hex(s, at, *(char *const *)(const void *)member);
 		break;
 	case COL_WHEN:
-		if (*(const int64_t *)(const void *)member == 0)
-			break;
-		/* fall through */
+		if (*(const int64_t *)(const void *)member != 0)
+			sqlite3_bind_int64(s, at, *(const int64_t *)(const void *)member);
+		break;
 	case COL_TIME:
 	case COL_INT:
 		sqlite3_bind_int64(s, at, *(const int64_t *)(const void *)member);

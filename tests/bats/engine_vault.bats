@@ -353,6 +353,32 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(16); time
 	[ "$(bao kv list -mount=secret -format=json "test-$BATS_TEST_NUMBER" | jq length)" -eq 3 ]
 }
 
+@test "K11: a change of passphrase killed at any moment leaves one passphrase that opens every key, and at last nothing else" {
+	new_pki
+	bao secrets enable -path=killed -version=2 kv >/dev/null
+	new_engine vault mount_path=killed
+	for k in a b c; do ok lamassu kms key create "$k" --engine vault --key-type ed25519; done
+	echo text >../text
+	opens() { for k in a b c; do LAMASSU_PASSPHRASE=$1 lamassu kms key sign "$k" --in ../text >/dev/null 2>&1 || return 1; done; }
+	p=correct-horse
+	for calls in 6 9 12 15 18 21; do
+		# killed after so many answers of the server
+		coproc change { LAMASSU_PASSPHRASE=$p LAMASSU_NEW_PASSPHRASE=new-$calls exec "$LAMASSU" -v kms engine passphrase vault 2>&1; }
+		pid=$change_PID
+		for ((i = 0; i < calls; i++)); do read -r line <&"${change[0]}" || break; done
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+		n=0 good=
+		for try in "$p" "new-$calls"; do if opens "$try"; then n=$((n + 1)) good=$try; fi; done
+		echo "killed after $calls: $n, $good"
+		[ "$n" -eq 1 ]
+		p=$good
+	done
+	LAMASSU_PASSPHRASE=$p LAMASSU_NEW_PASSPHRASE=last-one ok lamassu kms engine passphrase vault
+	opens last-one
+	[ "$(bao kv list -mount=killed -format=json "test-$BATS_TEST_NUMBER" | jq length)" -eq 4 ]
+}
+
 @test "K7 K11: keys as LAMASSU IoT keeps them are read; encrypted unless asked otherwise; deleted for good or not" {
 	new_pki
 	new_engine vault
