@@ -41,19 +41,26 @@ static int wrap_pkcs8(struct arena *a, struct bytes aes, struct bytes plain, str
 	return 0;
 }
 
+int key_wrap_aes(struct arena *a, struct bytes aes, const EVP_PKEY *priv, struct bytes *ret, struct err *e)
+{
+	SCOPED_ARENA *secret = arena_new();
+	struct bytes plain;
+
+	return key_pkcs8(secret, priv, &plain, e) == 0 ? wrap_pkcs8(a, aes, plain, ret, e) : -1;
+}
+
 int key_wrap(struct arena *a, EVP_PKEY *rsa, const EVP_PKEY *priv, struct bytes *ret, struct err *e)
 {
 	SCOPED_ARENA *secret = arena_new();
 	SCOPED_BUF out = buf_init(BUF_TEXT);
 	unsigned char *aes = arena_alloc(secret, 1, AES_LEN);
-	struct bytes aes_key = { aes, AES_LEN }, plain, head, tail;
+	struct bytes aes_key = { aes, AES_LEN }, head = { 0 }, tail = { 0 };
 
 	if (!EVP_PKEY_is_a(rsa, "RSA") || EVP_PKEY_get_bits(rsa) < RSA_MIN_BITS)
 		return err_set(e, ERR_REMOTE, "the engine's wrapping key is not an RSA key of at least %d bits", RSA_MIN_BITS);
 	if (RAND_priv_bytes(aes, AES_LEN) != 1)
 		return err_ossl(e, "random numbers");
-	if (key_pkcs8(secret, priv, &plain, e) != 0 || wrap_aes(a, rsa, aes_key, &head, e) != 0 ||
-	    wrap_pkcs8(a, aes_key, plain, &tail, e) != 0)
+	if (wrap_aes(a, rsa, aes_key, &head, e) != 0 || key_wrap_aes(a, aes_key, priv, &tail, e) != 0)
 		return -1;
 	buf_put(&out, head.p, head.n);
 	buf_put(&out, tail.p, tail.n);

@@ -37,6 +37,7 @@ static const struct field config_fields[] = {
 	    .max = P11_SESSIONS),
 	STRV(p11_config, mechanisms,
 	     "Use these mechanisms only, by number (0x1041) or name (CKM_ECDSA), although the token says that it has more."),
+	STRV(p11_config, key_types, "Make and take in keys of these types only, although the token says that it can more."),
 	END
 };
 
@@ -78,6 +79,9 @@ static int config_check(struct arena *a, void *rec, struct err *e)
 		if (!mechanism_parse(c->mechanisms.v[i], &ignored))
 			return err_set(e, ERR_INVALID, "mechanisms: \"%s\" is neither a number nor a name that is used here",
 				       c->mechanisms.v[i]);
+	for (size_t i = 0; i < c->key_types.n; i++)
+		if (!keytype_parse(c->key_types.v[i], e))
+			return err_ctx(e, "key_types");
 	return 0;
 }
 
@@ -220,10 +224,22 @@ static bool size_fits(const struct p11 *p, CK_MECHANISM_TYPE type, CK_ULONG bits
 	return info.ulMaxKeySize == 0 || (info.ulMinKeySize * unit <= bits && bits <= info.ulMaxKeySize * unit);
 }
 
+static bool chosen(const struct p11_config *c, const struct keytype *k)
+{
+	struct err ignored = { 0 };
+
+	for (size_t i = 0; i < c->key_types.n; i++)
+		if (keytype_parse(c->key_types.v[i], &ignored) == k)
+			return true;
+	return c->key_types.n == 0;
+}
+
 static bool can(const struct p11 *p, const struct keytype *k)
 {
 	CK_ULONG bits = (CK_ULONG)k->bits;
 
+	if (!chosen(p->config, k))
+		return false;
 	if (strcmp(k->ossl, "RSA") == 0)
 		return p11_rsa_generator(p) != P11_NONE && size_fits(p, p11_rsa_generator(p), bits, true) &&
 		       size_fits(p, CKM_RSA_PKCS, bits, true);

@@ -50,7 +50,7 @@ struct p11_config {
 	} module_extra_options;
 	int64_t max_sessions;
 	bool login, read_only;
-	struct strv mechanisms;
+	struct strv mechanisms, key_types;
 };
 
 enum { P11_SESSIONS = 64, P11_ID_MAX = 255 };

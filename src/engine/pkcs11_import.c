@@ -2,13 +2,14 @@
  * sensitive and not extractable from then on, and says so truthfully that it was not made there; plain parts are in wiped memory
  * only; a public object stands beside it, and when one of the two could not be made none is left. */
 #include <openssl/core_names.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 #include "crypto/der.h"
 #include "engine/key_wrap.h"
 #include "engine/pkcs11.h"
 
-enum { ATTRS = 24, WRAP_BITS = 2048 };
+enum { ATTRS = 24, WRAP_BITS = 2048, AES_LEN = 32 };
 
 struct template {
 	CK_ATTRIBUTE v[ATTRS];
@@ -156,6 +157,42 @@ static int put_private(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE 
 
 /* --- wrapped --- */
 
+static CK_RV unwrap(struct p11_use *u, CK_OBJECT_HANDLE with, CK_MECHANISM m, struct bytes wrapped, struct importing *to,
+		    CK_OBJECT_HANDLE *ret)
+{
+	static const CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+	const CK_KEY_TYPE type = type_of(to);
+	struct template t = { 0 };
+
+	common(to, &t, &class, &type, &p11_yes);
+	staying(&t);
+	return u->p->f->C_UnwrapKey(u->s, &m, with, (CK_BYTE *)(uintptr_t)wrapped.p, wrapped.n, t.v, t.n, ret);
+}
+
+/* Under an AES key that is given to the token for this journey. */
+static int put_under_aes(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE *ret, struct err *e)
+{
+	static const CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+	static const CK_KEY_TYPE type = CKK_AES;
+	unsigned char *aes = arena_alloc(m->secret, 1, AES_LEN);
+	CK_ATTRIBUTE t[] = { P11_VAR(CKA_CLASS, class), P11_VAR(CKA_KEY_TYPE, type), P11_VAR(CKA_TOKEN, p11_no),
+			     P11_VAR(CKA_UNWRAP, p11_yes), P11_ATTR(CKA_VALUE, aes, AES_LEN) };
+	CK_OBJECT_HANDLE key;
+	struct bytes wrapped;
+	CK_RV rv;
+
+	if (RAND_priv_bytes(aes, AES_LEN) != 1)
+		return err_ossl(e, "random numbers");
+	if (key_wrap_aes(u->arena, (struct bytes){ aes, AES_LEN }, m->key, &wrapped, e) != 0)
+		return -1;
+	rv = u->p->f->C_CreateObject(u->s, t, COUNT(t), &key);
+	if (rv != CKR_OK)
+		return p11_fail(u, "C_CreateObject (wrapping key)", rv, e);
+	rv = unwrap(u, key, (CK_MECHANISM){ CKM_AES_KEY_WRAP_PAD, NULL, 0 }, wrapped, m, ret);
+	u->p->f->C_DestroyObject(u->s, key);
+	return rv == CKR_OK ? 0 : p11_fail(u, "C_UnwrapKey", rv, e);
+}
+
 /* An RSA pair for one journey; not kept by the token. */
 static int wrapping_pair(struct p11_use *u, CK_OBJECT_HANDLE pair[2], struct err *e)
 {
@@ -168,96 +205,69 @@ static int wrapping_pair(struct p11_use *u, CK_OBJECT_HANDLE pair[2], struct err
 				P11_VAR(CKA_EXTRACTABLE, p11_no), P11_VAR(CKA_UNWRAP, p11_yes) };
 	CK_RV rv = u->p->f->C_GenerateKeyPair(u->s, &how, pub, COUNT(pub), priv, COUNT(priv), &pair[0], &pair[1]);
 
-	return rv == CKR_OK ? 0 : p11_fail(u, "C_GenerateKeyPair (for wrapping)", rv, e);
+	return rv == CKR_OK ? 0 : p11_fail(u, "C_GenerateKeyPair (wrapping key)", rv, e);
 }
 
-static CK_RV unwrap(struct p11_use *u, CK_OBJECT_HANDLE with, CK_MECHANISM_TYPE type, CK_RSA_PKCS_OAEP_PARAMS *oaep,
-		    struct bytes wrapped, struct template *t, CK_OBJECT_HANDLE *ret)
+/* Under an RSA key that the token has made for this journey. */
+static int put_under_rsa(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE *ret, struct err *e)
 {
+	CK_RSA_PKCS_OAEP_PARAMS oaep = { .hash_alg = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .source = CKZ_DATA_SPECIFIED };
 	struct { /* CK_RSA_AES_KEY_WRAP_PARAMS, PKCS#11 2.40 2.1.21 */
 		CK_ULONG aes_bits;
 		CK_RSA_PKCS_OAEP_PARAMS *oaep;
-	} both = { 256, oaep };
-	CK_MECHANISM m = { type, NULL, 0 };
-
-	if (type == CKM_RSA_PKCS_OAEP)
-		m = (CK_MECHANISM){ type, oaep, sizeof(*oaep) };
-	else if (type == P11_RSA_AES_KEY_WRAP)
-		m = (CK_MECHANISM){ type, &both, sizeof(both) };
-	return u->p->f->C_UnwrapKey(u->s, &m, with, (CK_BYTE *)(uintptr_t)wrapped.p, wrapped.n, t->v, t->n, ret);
-}
-
-/* In one step where the token can, else the AES key first and the private key by it. */
-static int unwrap_all(struct p11_use *u, CK_OBJECT_HANDLE rsa, struct bytes wrapped, struct template *t, CK_OBJECT_HANDLE *ret,
-		      struct err *e)
-{
-	static const CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-	static const CK_KEY_TYPE aes = CKK_AES;
-	CK_RSA_PKCS_OAEP_PARAMS oaep = { .hash_alg = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .source = CKZ_DATA_SPECIFIED };
-	const size_t head = WRAP_BITS / 8;
-	CK_OBJECT_HANDLE key;
-	struct template s = { 0 };
-	CK_RV rv;
-
-	if (p11_has(u->p, P11_RSA_AES_KEY_WRAP)) {
-		rv = unwrap(u, rsa, P11_RSA_AES_KEY_WRAP, &oaep, wrapped, t, ret);
-		return rv == CKR_OK ? 0 : p11_fail(u, "C_UnwrapKey", rv, e);
-	}
-	add(&s, CKA_CLASS, &class, sizeof(class));
-	add(&s, CKA_KEY_TYPE, &aes, sizeof(aes));
-	add(&s, CKA_TOKEN, &p11_no, sizeof(p11_no));
-	add(&s, CKA_UNWRAP, &p11_yes, sizeof(p11_yes));
-	rv = unwrap(u, rsa, CKM_RSA_PKCS_OAEP, &oaep, (struct bytes){ wrapped.p, head }, &s, &key);
-	if (rv != CKR_OK)
-		return p11_fail(u, "C_UnwrapKey (AES key)", rv, e);
-	rv = unwrap(u, key, CKM_AES_KEY_WRAP_PAD, NULL, (struct bytes){ wrapped.p + head, wrapped.n - head }, t, ret);
-	u->p->f->C_DestroyObject(u->s, key);
-	return rv == CKR_OK ? 0 : p11_fail(u, "C_UnwrapKey", rv, e);
-}
-
-static int put_wrapped(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE *ret, struct err *e)
-{
-	static const CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
-	const CK_KEY_TYPE type = type_of(m);
+	} how = { 8 * AES_LEN, &oaep };
 	AUTO(EVP_PKEY) *rsa = NULL;
-	struct template t = { 0 };
 	CK_OBJECT_HANDLE pair[2];
 	struct bytes wrapped;
+	CK_RV rv = CKR_OK;
 	int rc;
 
 	if (wrapping_pair(u, pair, e) != 0)
 		return -1;
-	common(m, &t, &class, &type, &p11_yes);
-	staying(&t);
-	rc = p11_public(u, pair[0], &rsa, e) != 0 || key_wrap(u->arena, rsa, m->key, &wrapped, e) != 0 ||
-			     unwrap_all(u, pair[1], wrapped, &t, ret, e) != 0
-		     ? -1
-		     : 0;
+	rc = p11_public(u, pair[0], &rsa, e) != 0 || key_wrap(u->arena, rsa, m->key, &wrapped, e) != 0 ? -1 : 0;
+	if (rc == 0)
+		rv = unwrap(u, pair[1], (CK_MECHANISM){ P11_RSA_AES_KEY_WRAP, &how, sizeof(how) }, wrapped, m, ret);
 	u->p->f->C_DestroyObject(u->s, pair[1]);
 	u->p->f->C_DestroyObject(u->s, pair[0]);
-	return rc;
+	return rc == 0 && rv != CKR_OK ? p11_fail(u, "C_UnwrapKey", rv, e) : rc;
+}
+
+static int put_wrapped(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE *ret, struct err *e)
+{
+	if (p11_has(u->p, P11_RSA_AES_KEY_WRAP))
+		return put_under_rsa(u, m, ret, e);
+	if (p11_has(u->p, CKM_AES_KEY_WRAP_PAD))
+		return put_under_aes(u, m, ret, e);
+	return p11_fail(u, "C_UnwrapKey", CKR_MECHANISM_INVALID, e);
+}
+
+static int put_both(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE pair[2], struct err *e)
+{
+	if (put_public(u, m, &pair[0], e) != 0)
+		return -1;
+	if (put_private(u, m, &pair[1], e) == 0)
+		return 0;
+	if (!p11_not_able(u->rv))
+		return -1;
+	*e = (struct err){ 0 };
+	u->rv = CKR_OK;
+	return put_wrapped(u, m, &pair[1], e);
 }
 
 static int import(struct p11_use *u, void *arg, struct err *e)
 {
 	struct importing *m = arg;
 	CK_OBJECT_HANDLE pair[2];
-	int rc;
 
 	if (p11_fresh_id(u, &m->id, e) != 0)
 		return -1;
-	rc = put_public(u, m, &pair[0], e);
-	if (rc == 0) {
-		rc = put_private(u, m, &pair[1], e);
-		if (rc != 0 && p11_not_able(u->rv)) {
-			u->rv = CKR_OK;
-			rc = put_wrapped(u, m, &pair[1], e);
-		}
-	}
-	if (rc == 0 && p11_settle(u, pair, m->key, m->id, &m->handle, e) == 0)
+	if (put_both(u, m, pair, e) == 0 && p11_settle(u, pair, m->key, m->id, &m->handle, e) == 0)
 		return 0;
 	p11_remove(u, m->id);
-	return -1;
+	if (!p11_not_able(u->rv))
+		return -1;
+	e->code = ERR_UNSUPPORTED;
+	return err_ctx(e, "the token does not take private keys like this one");
 }
 
 int p11_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *label, struct keyref *ret, struct err *e)

@@ -1,8 +1,9 @@
 /* PKCS#11 modules and tokens through libp11, and URIs through p11-kit: the only file that knows these libraries. They are loaded when
  * an engine is opened, so that commands without one start no slower, and need not be there where nobody has a token. libp11 0.4.12
  * waits for ever for a session when the token gives none, keeps a copy of the PIN, never logs in again after a loss, and knows no
- * keys but RSA and ECDSA; so it loads the module and finds the tokens, and sessions, login and keys go to the module itself. Slots
- * are kept until the module is unloaded: releasing one closes everybody's sessions with its token. */
+ * keys but RSA and ECDSA; so it loads the module and finds the tokens, and sessions, login and keys go to the module itself. Each
+ * list of slots is a new one, as bringing an old one up to date crashes, and is kept until the module is unloaded: releasing a slot
+ * closes everybody's sessions with its token. */
 #undef OPENSSL_NO_DEPRECATED /* libp11.h names types of it; nothing here uses them */
 #include <dlfcn.h>
 #include <libp11.h>
@@ -13,7 +14,7 @@
 #include "engine/pkcs11.h"
 
 #define P11_CALLS(X)                                                                                                  \
-	X(PKCS11_CTX_new) X(PKCS11_CTX_load) X(PKCS11_CTX_unload) X(PKCS11_CTX_free) X(PKCS11_update_slots)           \
+	X(PKCS11_CTX_new) X(PKCS11_CTX_load) X(PKCS11_CTX_unload) X(PKCS11_CTX_free) X(PKCS11_enumerate_slots)           \
 	X(PKCS11_release_all_slots) X(PKCS11_get_slotid_from_slot) X(ERR_get_CKR_code)
 #define URI_CALLS(X)                                                                                                  \
 	X(p11_kit_uri_new) X(p11_kit_uri_free) X(p11_kit_uri_parse) X(p11_kit_uri_message) X(p11_kit_uri_get_pin_value) \
@@ -59,10 +60,16 @@ static int have_uris(struct err *e)
 	return uris.p11_kit_uri_get_module_path ? 0 : library("libp11-kit.so.0", uri_names, &uris, e);
 }
 
+struct slots {
+	struct slots *next;
+	PKCS11_SLOT *v;
+	unsigned n;
+};
+
 struct lib {
+	struct arena *arena; /* of `all` */
 	PKCS11_CTX *ctx;
-	PKCS11_SLOT *slots;
-	unsigned nslots;
+	struct slots *all;
 };
 
 /* The module's own answer, when it is in OpenSSL's queue of errors. */
@@ -117,6 +124,7 @@ int p11_load(struct arena *a, const char *path, void **ret_lib, CK_FUNCTION_LIST
 		p11.PKCS11_CTX_free(lib->ctx);
 		return failed("C_Initialize", e);
 	}
+	lib->arena = arena_new();
 	*ret_lib = lib;
 	return 0;
 }
@@ -125,27 +133,31 @@ void p11_unload(void *arg)
 {
 	struct lib *lib = arg;
 
-	if (lib->slots)
-		p11.PKCS11_release_all_slots(lib->ctx, lib->slots, lib->nslots);
+	for (const struct slots *s = lib->all; s; s = s->next)
+		p11.PKCS11_release_all_slots(lib->ctx, s->v, s->n);
 	p11.PKCS11_CTX_unload(lib->ctx);
 	p11.PKCS11_CTX_free(lib->ctx);
+	arena_free(lib->arena);
 	ERR_clear_error();
 }
 
 int p11_tokens(struct arena *a, void *arg, struct p11_token **ret, size_t *ret_n, struct err *e)
 {
 	struct lib *lib = arg;
+	struct slots *s = arena_new_array(lib->arena, 1, struct slots);
 	struct p11_token *v;
 	size_t n = 0;
 
-	if (p11.PKCS11_update_slots(lib->ctx, &lib->slots, &lib->nslots) != 0)
+	if (p11.PKCS11_enumerate_slots(lib->ctx, &s->v, &s->n) != 0)
 		return failed("C_GetSlotList", e);
-	v = arena_new_array(a, lib->nslots + 1, struct p11_token);
-	for (unsigned i = 0; i < lib->nslots; i++) {
-		const PKCS11_TOKEN *t = lib->slots[i].token;
+	s->next = lib->all;
+	lib->all = s;
+	v = arena_new_array(a, s->n + 1, struct p11_token);
+	for (unsigned i = 0; i < s->n; i++) {
+		const PKCS11_TOKEN *t = s->v[i].token;
 
 		if (t && t->initialized)
-			v[n++] = (struct p11_token){ .slot = p11.PKCS11_get_slotid_from_slot(&lib->slots[i]),
+			v[n++] = (struct p11_token){ .slot = p11.PKCS11_get_slotid_from_slot(&s->v[i]),
 						     .label = arena_strdup(a, t->label ? t->label : ""),
 						     .serial = arena_strdup(a, t->serialnr ? t->serialnr : "") };
 	}

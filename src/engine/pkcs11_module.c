@@ -20,7 +20,7 @@
 #include "engine/pkcs11.h"
 #include "rec/schema.h"
 
-enum { PROBE_SECS = 20 };
+enum { PROBE_SECS = 10 };
 #define PROBE "lamassu-pkcs11-probe" /* the child's argv[0]: nothing that a user types */
 
 extern char **environ;
@@ -144,19 +144,25 @@ static char *facts(struct arena *a, const char *path, const char *env)
 			    st.st_mtim.tv_nsec, sha256_hex(a, bytes_of(env)));
 }
 
-static int check_unknown(struct arena *a, const char *path, const char *env, const char *dir, struct err *e)
+/* What is known is forgotten while the module is being loaded: one that crashes or hangs then, though it did not before, is met in a
+ * child the next time. */
+static int load(struct arena *a, const char *dir, struct p11_module *m, struct err *e)
 {
-	const char *now = facts(a, path, env);
+	const char *now = facts(a, m->path, m->env);
 	const char *folder = dir ? fs_join(a, dir, "modules") : NULL;
-	const char *file = folder ? arena_printf(a, "%s/%.16s", folder, sha256_hex(a, bytes_of(path))) : NULL;
+	const char *file = folder ? arena_printf(a, "%s/%.16s", folder, sha256_hex(a, bytes_of(m->path))) : NULL;
 	struct err ignored = { 0 };
-	struct bytes had;
+	struct bytes had = { 0 };
 
 	if (!now)
-		return err_set(e, ERR_REMOTE, "module_path: %s: %s", path, strerror(errno));
-	if (file && fs_read(a, file, FS_LIMIT_DOC, &had, &ignored) == 0 && bytes_equal(had, bytes_of(now)))
-		return 0;
-	if (probe(path, e) != 0)
+		return err_set(e, ERR_REMOTE, "module_path: %s: %s", m->path, strerror(errno));
+	if (file)
+		(void)!fs_read(a, file, FS_LIMIT_DOC, &had, &ignored);
+	if (!bytes_equal(had, bytes_of(now)) && probe(m->path, e) != 0)
+		return -1;
+	if (had.n)
+		unlink(file);
+	if (p11_load(a, m->path, &m->lib, &m->f, e) != 0)
 		return -1;
 	/* Not to remember it costs time, not more. */
 	if (file && fs_mkdirs(folder, 0700, &ignored) == 0)
@@ -185,8 +191,7 @@ int p11_module_open(struct arena *a, const char *path, const char *env, const ch
 		return err_set(e, ERR_CONFLICT, "module_extra_options.env: another engine has loaded the same module with other "
 						"variables, and it can be loaded only once");
 	if (!m) {
-		if (any_each(a, made.env, set_variable, e) != 0 || check_unknown(a, name, made.env, dir, e) != 0 ||
-		    p11_load(a, name, &made.lib, &made.f, e) != 0)
+		if (any_each(a, made.env, set_variable, e) != 0 || load(a, dir, &made, e) != 0)
 			return -1;
 		m = arena_memdup(a, &made, sizeof(made));
 		m->next = modules;

@@ -209,7 +209,8 @@ static bool rsa_spki(struct p11_use *u, CK_OBJECT_HANDLE object, struct bytes *r
 	return true;
 }
 
-/* Of this many octets, 0 for any: within an OCTET STRING as the standard wants it, or as it is. */
+/* Of this many octets, 0 for any: within an OCTET STRING as the standard wants it, or as it is. When the length is known the head is
+ * not read: tpm2-pkcs11 writes one for P-521 that is no DER. */
 static bool point_of(struct p11_use *u, CK_OBJECT_HANDLE object, size_t n, struct bytes *ret)
 {
 	struct bytes v, inner;
@@ -218,8 +219,13 @@ static bool point_of(struct p11_use *u, CK_OBJECT_HANDLE object, size_t n, struc
 	if (!p11_attr(u, object, CKA_EC_POINT, &v) || v.n == 0)
 		return false;
 	d = der_of(v);
-	*ret = v.n != n && der_expect(&d, DER_OCTETSTRING, &inner) && der_done(&d) ? inner : v;
-	return n == 0 || ret->n == n;
+	if (n == 0)
+		*ret = der_expect(&d, DER_OCTETSTRING, &inner) && der_done(&d) ? inner : v;
+	else if (v.n == n || (v.n > n && v.n <= n + 3 && v.p[0] == DER_OCTETSTRING))
+		*ret = (struct bytes){ v.p + (v.n - n), n };
+	else
+		return false;
+	return true;
 }
 
 static bool ec_spki(struct p11_use *u, CK_OBJECT_HANDLE object, struct bytes *ret)

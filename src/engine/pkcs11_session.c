@@ -38,7 +38,7 @@ static int ask_pin(struct ctx *ctx, struct p11 *p, struct err *e)
 	char *pin;
 
 	if (p->config->pin)
-		return secret_resolve(p->arena, arena_printf(p->arena, "pin of engine %s", p->id), p->config->pin, &p->pin, e);
+		return secret_resolve(p->arena, "pin", p->config->pin, &p->pin, e);
 	if (!ctx || !ctx->secret)
 		return err_set(e, ERR_DENIED, "%s is needed: set pin in the engine's document, or %s", q.what, q.env);
 	if (ctx->secret(ctx, &q, &pin, e) != 0)
@@ -160,27 +160,24 @@ static int open_session(struct p11_use *u, struct err *e)
 static int take(struct p11_use *u, struct err *e)
 {
 	struct p11 *p = u->p;
-	int rc = 0;
+	struct err why = { 0 };
+	int rc = -1;
 
 	pthread_mutex_lock(&p->lock);
-	for (;;) {
+	while (rc != 0) {
 		if (p->nidle) {
 			u->s = p->idle[--p->nidle];
+			rc = 0;
+		} else if (p->nopen >= p->max) {
+			pthread_cond_wait(&p->given, &p->lock);
+		} else if (open_session(u, &why) == 0) {
+			rc = 0;
+		} else if (u->rv == CKR_SESSION_COUNT && p->nopen) {
+			p->max = p->nopen;
+		} else {
+			*e = why;
 			break;
 		}
-		if (p->nopen < p->max) {
-			struct err why = { 0 };
-
-			rc = open_session(u, &why);
-			if (rc == 0)
-				break;
-			if (u->rv != CKR_SESSION_COUNT || p->nopen == 0) {
-				*e = why;
-				break;
-			}
-			p->max = p->nopen;
-		}
-		pthread_cond_wait(&p->given, &p->lock);
 	}
 	u->epoch = p->epoch;
 	if (rc == 0)

@@ -1,4 +1,4 @@
-/* Signatures by keys of a token. Guarantees: one C_SignInit and one C_Sign for each; only mechanisms over digests, and over the
+/* Signatures by keys of a token. Guarantees: one C_SignInit and one C_Sign for each, unless the token finds the digest too long; only mechanisms over digests, and over the
  * message for Ed25519, so that no more than that crosses to the token; never raw RSA. The caller verifies what comes back. */
 #include <string.h>
 
@@ -46,49 +46,65 @@ static int prepare_rsa(const struct signing *s, CK_MECHANISM *m, CK_RSA_PKCS_PSS
 	return 0;
 }
 
-/* ECDSA uses as many bits of the digest as the order has; tokens refuse more (FIPS 186-4 6.4). All orders that are shorter than a
- * digest are of whole octets. */
-static void prepare_ec(const struct signing *s, const struct p11_known *k, CK_MECHANISM *m, struct buf *data)
+/* What is signed, and how. ECDSA uses as many leftmost bits of the digest as the order has (FIPS 186-4 6.4); `cut` is for tokens that
+ * leave the cutting to us. All orders that are shorter than a digest are of whole octets. */
+static int prepare(const struct signing *s, const struct p11_known *k, bool cut, CK_MECHANISM *m, CK_RSA_PKCS_PSS_PARAMS *pss,
+		   struct buf *data)
 {
-	*m = (CK_MECHANISM){ CKM_ECDSA, NULL, 0 };
-	buf_put(data, s->in.p, k->order && s->in.n > k->order ? k->order : s->in.n);
+	buf_clear(data);
+	if (strcmp(s->alg->ossl, "RSA") == 0)
+		return prepare_rsa(s, m, pss, data);
+	*m = (CK_MECHANISM){ strcmp(s->alg->ossl, "EC") == 0 ? CKM_ECDSA : CKM_EDDSA, NULL, 0 };
+	buf_put(data, s->in.p, cut && k->order && s->in.n > k->order ? k->order : s->in.n);
+	return 0;
+}
+
+/* One C_SignInit and one C_Sign. */
+static int attempt(struct p11_use *u, const struct signing *s, const struct p11_known *k, bool cut, unsigned char *out, CK_ULONG *n,
+		   struct err *e)
+{
+	SCOPED_BUF data = buf_init(BUF_TEXT);
+	CK_RSA_PKCS_PSS_PARAMS pss;
+	CK_MECHANISM m;
+	CK_RV rv;
+
+	if (prepare(s, k, cut, &m, &pss, &data) != 0)
+		return err_set(e, ERR_UNSUPPORTED, "%s: not with a PKCS#11 token", s->alg->name);
+	rv = u->p->f->C_SignInit(u->s, &m, k->object);
+	if (rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID)
+		return err_set(e, ERR_UNSUPPORTED, "the token cannot sign by %s", s->alg->name);
+	if (rv != CKR_OK)
+		return p11_fail(u, "C_SignInit", rv, e);
+	if (k->always_auth && p11_login_again(u, e) != 0) {
+		u->rv = u->rv ? u->rv : CKR_GENERAL_ERROR; /* the operation is still active */
+		return -1;
+	}
+	rv = u->p->f->C_Sign(u->s, (CK_BYTE *)data.p, data.n, out, n);
+	return rv == CKR_OK ? 0 : p11_fail(u, "C_Sign", rv, e);
 }
 
 static int sign_once(struct p11_use *u, void *arg, struct err *e)
 {
 	const struct signing *s = arg;
-	CK_FUNCTION_LIST *f = u->p->f;
-	SCOPED_BUF data = buf_init(BUF_TEXT);
-	CK_RSA_PKCS_PSS_PARAMS pss;
-	CK_MECHANISM m = { .mechanism = CKM_EDDSA };
 	unsigned char out[SIG_MAX];
 	CK_ULONG n = sizeof(out);
 	struct p11_known k;
-	CK_RV rv;
+	int rc;
 
 	if (p11_key(u, s->handle, &k, e) != 0)
 		return -1;
-	if (strcmp(s->alg->ossl, "RSA") == 0 && prepare_rsa(s, &m, &pss, &data) != 0)
-		return err_set(e, ERR_UNSUPPORTED, "%s: not with a PKCS#11 token", s->alg->name);
-	if (strcmp(s->alg->ossl, "EC") == 0)
-		prepare_ec(s, &k, &m, &data);
-	if (data.n == 0)
-		buf_put(&data, s->in.p, s->in.n);
-	rv = f->C_SignInit(u->s, &m, k.object);
-	if (rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID)
-		return err_set(e, ERR_UNSUPPORTED, "the token cannot sign by %s", s->alg->name);
-	if (rv != CKR_OK)
-		return p11_fail(u, "C_SignInit", rv, e);
-	if (k.always_auth && p11_login_again(u, e) != 0) {
-		u->rv = u->rv ? u->rv : CKR_GENERAL_ERROR; /* the operation is still active */
-		return -1;
+	rc = attempt(u, s, &k, false, out, &n, e);
+	if (rc != 0 && u->rv == CKR_DATA_LEN_RANGE && k.order && s->in.n > k.order) {
+		*e = (struct err){ 0 };
+		u->rv = CKR_OK;
+		n = sizeof(out);
+		rc = attempt(u, s, &k, true, out, &n, e);
 	}
-	rv = f->C_Sign(u->s, (CK_BYTE *)data.p, data.n, out, &n);
-	if (rv != CKR_OK)
-		return p11_fail(u, "C_Sign", rv, e);
+	if (rc != 0)
+		return -1;
 	if (n > sizeof(out))
 		return err_set(e, ERR_REMOTE, "C_Sign: the module says that the signature is longer than the room it had");
-	if (m.mechanism != CKM_ECDSA)
+	if (strcmp(s->alg->ossl, "EC") != 0)
 		buf_put(s->sig, out, n);
 	else if (key_ecdsa_der((struct bytes){ out, n }, k.order ? 2 * k.order : n, s->sig, e) != 0)
 		return err_set(e, ERR_REMOTE, "C_Sign: what came back is not an ECDSA signature");
