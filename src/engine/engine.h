@@ -198,6 +198,7 @@ int secret_resolve(struct arena *, const char *what, const char *ref, char **ret
 /* Lets command: references run. Documents come from whoever may push to the policy branch, so it takes a word of this machine:
  * git's lamassu.allowCommands, or LAMASSU_ALLOW_COMMANDS=1. Without it they are ERR_DENIED. */
 void secret_allow_commands(void);
+bool secret_commands_allowed(void);
 /* The variable in which an engine's secret is looked for: LAMASSU_PASSPHRASE_MY_ENGINE. */
 char *secret_env_name(struct arena *, const char *prefix, const char *id);
 /* What a program prints; run only where the machine allows it, without a shell, for seconds at most. No message holds any

@@ -36,8 +36,10 @@ static const struct field config_fields[] = {
 	    "Sessions, and so signatures, at once. 0: one for each core, at most 8. Never more than the token allows.", .dflt = "0",
 	    .max = P11_SESSIONS),
 	STRV(p11_config, mechanisms,
-	     "Use these mechanisms only, by number (0x1041) or name (CKM_ECDSA), although the token says that it has more."),
-	STRV(p11_config, key_types, "Make and take in keys of these types only, although the token says that it can more."),
+	     "Use these mechanisms only, by number (0x1041) or name (CKM_ECDSA), although the token says that it has more.",
+	     .flags = F_LAX),
+	STRV(p11_config, key_types, "Make and take in keys of these types only, although the token says that it can more.",
+	     .flags = F_LAX),
 	END
 };
 

@@ -69,6 +69,8 @@ struct slots {
 struct lib {
 	struct arena *arena; /* of `all` */
 	PKCS11_CTX *ctx;
+	CK_FUNCTION_LIST *f;
+	bool second; /* f is another instance of the module than libp11's */
 	struct slots *all;
 };
 
@@ -85,7 +87,7 @@ static int failed(const char *call, struct err *e)
 /* All that is called without looking must be there. */
 static bool complete(const CK_FUNCTION_LIST *f)
 {
-	return f && f->C_Initialize && f->C_GetMechanismList && f->C_GetMechanismInfo && f->C_GetTokenInfo && f->C_OpenSession &&
+	return f && f->C_Initialize && f->C_Finalize && f->C_GetMechanismList && f->C_GetMechanismInfo && f->C_GetTokenInfo && f->C_OpenSession &&
 	       f->C_CloseSession && f->C_Login && f->C_FindObjectsInit && f->C_FindObjects && f->C_FindObjectsFinal &&
 	       f->C_GetAttributeValue && f->C_SetAttributeValue && f->C_CreateObject && f->C_DestroyObject &&
 	       f->C_GenerateKeyPair && f->C_UnwrapKey && f->C_SignInit && f->C_Sign;
@@ -111,6 +113,16 @@ static int functions(const char *path, CK_FUNCTION_LIST **ret, struct err *e)
 	return complete(*ret) ? 0 : err_set(e, ERR_REMOTE, "module_path: %s lacks functions of PKCS#11 2.20", path);
 }
 
+/* p11-kit's client gives everybody who asks an instance of its own, and each has to be initialized. */
+static int initialize(struct lib *lib, struct err *e)
+{
+	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
+	CK_RV rv = lib->f->C_Initialize(&args);
+
+	lib->second = rv == CKR_OK;
+	return lib->second || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? 0 : p11_err("C_Initialize", rv, e);
+}
+
 int p11_load(struct arena *a, const char *path, void **ret_lib, CK_FUNCTION_LIST **ret, struct err *e)
 {
 	struct lib *lib = arena_new_array(a, 1, struct lib);
@@ -125,8 +137,12 @@ int p11_load(struct arena *a, const char *path, void **ret_lib, CK_FUNCTION_LIST
 		return failed("C_Initialize", e);
 	}
 	lib->arena = arena_new();
+	lib->f = *ret;
 	*ret_lib = lib;
-	return 0;
+	if (initialize(lib, e) == 0)
+		return 0;
+	p11_unload(lib);
+	return -1;
 }
 
 void p11_unload(void *arg)
@@ -135,6 +151,8 @@ void p11_unload(void *arg)
 
 	for (const struct slots *s = lib->all; s; s = s->next)
 		p11.PKCS11_release_all_slots(lib->ctx, s->v, s->n);
+	if (lib->second)
+		lib->f->C_Finalize(NULL);
 	p11.PKCS11_CTX_unload(lib->ctx);
 	p11.PKCS11_CTX_free(lib->ctx);
 	arena_free(lib->arena);

@@ -134,28 +134,37 @@ static int probe(const char *path, struct err *e)
 
 /* --- what is known of modules: <dir>/modules/<digest of the path> --- */
 
-static char *facts(struct arena *a, const char *path, const char *env)
+static char *facts(struct arena *a, const struct p11_module *m, const struct stat *st)
 {
-	struct stat st;
+	return arena_printf(a, "%s %lld %lld.%09ld %s\n", m->path, (long long)st->st_size, (long long)st->st_mtim.tv_sec,
+			    st->st_mtim.tv_nsec, sha256_hex(a, bytes_of(m->env)));
+}
 
-	if (stat(path, &st) != 0)
-		return NULL;
-	return arena_printf(a, "%s %lld %lld.%09ld %s\n", path, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-			    st.st_mtim.tv_nsec, sha256_hex(a, bytes_of(env)));
+/* The document comes from whoever may push to the repository, and must not make a program run that came with it. */
+static int check_trust(const struct p11_module *m, const struct stat *st, struct err *e)
+{
+	if ((st->st_uid == 0 && (st->st_mode & 022) == 0) || secret_commands_allowed())
+		return 0;
+	return err_set(e, ERR_DENIED, "module_path: %s does not belong to root alone, and is not loaded unless this machine allows it: "
+		       "git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1", m->path);
 }
 
 /* What is known is forgotten while the module is being loaded: one that crashes or hangs then, though it did not before, is met in a
  * child the next time. */
 static int load(struct arena *a, const char *dir, struct p11_module *m, struct err *e)
 {
-	const char *now = facts(a, m->path, m->env);
+	const char *now;
 	const char *folder = dir ? fs_join(a, dir, "modules") : NULL;
 	const char *file = folder ? arena_printf(a, "%s/%.16s", folder, sha256_hex(a, bytes_of(m->path))) : NULL;
 	struct err ignored = { 0 };
 	struct bytes had = { 0 };
+	struct stat st;
 
-	if (!now)
+	if (stat(m->path, &st) != 0)
 		return err_set(e, ERR_REMOTE, "module_path: %s: %s", m->path, strerror(errno));
+	if (check_trust(m, &st, e) != 0)
+		return -1;
+	now = facts(a, m, &st);
 	if (file)
 		(void)!fs_read(a, file, FS_LIMIT_DOC, &had, &ignored);
 	if (!bytes_equal(had, bytes_of(now)) && probe(m->path, e) != 0)

@@ -115,7 +115,7 @@ sign_something() { # KEY [ALGORITHM]
 	add_engine none "$softhsm" none
 	fails 6 'no token "none" is there; the module has: "' lamassu kms engine test none
 	fails 4 'several tokens fit' lamassu kms key create k --engine hsm --key-type ecdsa:256
-	serial=$(grep -o 'serial [0-9a-f]*' <<<"$stderr" | head -n 1 | cut -d' ' -f2)
+	serial=$(grep -o 'serial [0-9a-f][0-9a-f]*)' <<<"$stderr" | head -n 1 | tr -d ')' | cut -d' ' -f2)
 	ok lamassu kms engine set hsm "serial=$serial"
 	ok lamassu kms key create k --engine hsm --key-type ecdsa:256
 	# shellcheck disable=SC2016
@@ -127,7 +127,8 @@ sign_something() { # KEY [ALGORITHM]
 	hsm_pki
 	ok p11_tool lam --keypairgen --key-type EC:prime256v1 --label theirs --id 0a0b
 	ok p11_tool lam --keypairgen --key-type rsa:2048 --label 'with space' --id 0c
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../root.key -out ../root.pem -subj /CN=Root -days 900 2>/dev/null
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ../root.key -out ../root.pem -subj /CN=Root -days 900 \
+		-addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
 	p11_tool lam --read-object --type pubkey --id 0a0b -o ../their.der
 	openssl pkey -pubin -inform DER -in ../their.der -out ../their.pub
 	csr mid /CN=Mid
@@ -212,6 +213,7 @@ sign_something() { # KEY [ALGORITHM]
 		rm ../leaf.pem
 	done
 	many_csrs 20 ../batch
+	ok lamassu kms engine set hsm max_sessions=1 # SoftHSM does not bear it while another thread signs
 	ok shimmed lose=7 lamassu ca sign ca --csr ../batch --out ../out
 	[ "$(find ../out -name '*.pem' | wc -l)" -eq 20 ]
 	sound
@@ -326,6 +328,10 @@ sign_something() { # KEY [ALGORITHM]
 		one_line
 	done
 	[[ $stderr == *"does not answer"* ]]
+	chmod g+w ../hang.so
+	fails 5 'does not belong to root alone' lamassu kms engine test hsm
+	one_line
+	chmod g-w ../hang.so
 	ok lamassu kms engine set hsm key_types='[ecdsa:256]'
 	ok lamassu kms engine test hsm
 	[ "$(find .git/lamassu/modules -type f | wc -l)" -ge 1 ]
@@ -353,7 +359,7 @@ sign_something() { # KEY [ALGORITHM]
 	tpm_start "$BATS_TEST_TMPDIR"
 	export HSM_PIN=1234
 	# shellcheck disable=SC2016
-	add_engine tpm "$tpm_module" tpm 'pin=${HSM_PIN}' 'key_types=[rsa:2048, ecdsa:256, ecdsa:384]'
+	add_engine tpm "$tpm_module" tpm 'pin=${HSM_PIN}' 'key_types=["rsa:2048", "ecdsa:256", "ecdsa:384"]'
 	conformance_engine tpm
 	conformance_keys tpm
 	conformance_hierarchy tpm
