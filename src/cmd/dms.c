@@ -284,7 +284,7 @@ static const struct cmd schema_cmd = {
 };
 
 static const struct cmd *const verbs[] = {
-	&create_cmd, &list_cmd, &show_cmd, &update_cmd, &set_cmd, &edit_cmd, &delete_cmd, &dms_cacerts_cmd, &dms_csrattrs_cmd, &schema_cmd, NULL
+	&create_cmd, &list_cmd, &show_cmd, &update_cmd, &set_cmd, &edit_cmd, &delete_cmd, &dms_cacerts_cmd, &dms_csrattrs_cmd, &dms_check_cmd, &schema_cmd, NULL
 };
 const struct cmd dms_cmd = {
 	.name = "dms", .brief = "Device managers: policies of enrolment", .sub = verbs,

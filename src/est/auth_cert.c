@@ -9,6 +9,7 @@
 #include "est/auth.h"
 #include "est/service.h"
 #include "pki/cert_find.h"
+#include "pki/device.h"
 #include "state/ledger.h"
 
 enum { CHAIN_MAX = PEER_CHAIN_MAX + 32 };
@@ -171,5 +172,5 @@ int auth_cert(struct asking *q, struct identity *who, struct refusal *why)
 	if (rules->require_cn_match && !same_cn(q, leaf))
 		return refuse(why, 403, "device_mismatch", "the client's certificate is for another name");
 	take_device(q, who);
-	return 0;
+	return who->recorded ? device_credential(q->http->arena, &q->served->dms, who, why) : 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "model/ca.h"
+#include "pki/enroll.h"
 #include "pki/revoke.h"
 #include "state/ledger.h"
 
@@ -29,6 +30,24 @@ void device_registration(struct arena *a, const struct dms *d, const char *id, c
 	if (x.metadata && strcmp(x.metadata, "{}") == 0)
 		x.metadata = NULL;
 	*ret = x;
+}
+
+int device_credential(struct arena *a, const struct dms *d, struct identity *who, struct refusal *why)
+{
+	const char *bootstrap = any_get(a, who->rec.metadata, META_BOOTSTRAP), *single, *device;
+
+	if (!who->rec.bind || strcmp(who->rec.bind, BIND_BOOTSTRAP) != 0)
+		return 0;
+	if (who->rec.dms && strcmp(who->rec.dms, d->id) != 0)
+		return refuse(why, 403, "other_dms", "the bootstrap certificate is for another device manager");
+	single = any_get(a, bootstrap, "single_use");
+	device = any_get(a, bootstrap, "device");
+	who->single_use = !single || strcmp(single, "false") != 0;
+	if (who->single_use)
+		who->credential = arena_printf(a, "cert/%s", who->rec.fingerprint);
+	if (device)
+		who->device = device;
+	return 0;
 }
 
 int device_register(struct ctx *ctx, const struct dms *d, const char *id, const struct device_entry *given, struct err *e)

@@ -14,6 +14,12 @@
 /* In an enrolled certificate's metadata: the serial number of the certificate that was its credential. */
 #define META_AUTHORIZED_BY "lamassu.io/device/authorized-by"
 
+/* What the ledger says of a client's certificate, once who->rec is its record: a bootstrap certificate may be for one device, for one
+ * device manager, for one use. */
+struct identity;
+struct refusal;
+int device_credential(struct arena *, const struct dms *, struct identity *, struct refusal *) NODISCARD;
+
 /* A registration with the device manager's provisioning profile for all that `given` leaves open; given may be NULL. */
 void device_registration(struct arena *, const struct dms *, const char *id, const struct device_entry *given, struct device_entry *ret);
 /* ERR_EXISTS when the id is taken, by whichever device manager. */

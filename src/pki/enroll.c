@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/tm.h"
 #include "crypto/name.h"
+#include "pki/device.h"
 #include "pki/keys.h"
 #include "pki/revoke.h"
 #include "state/ledger.h"
@@ -344,6 +345,10 @@ int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device
 			return -1;
 		is.rec.dms = en->dms->id;
 		is.rec.bind = arena_strdup(ctx->arena, bind_mode(&d));
+		if (en->who->recorded && en->kind == ENROLL_NEW &&
+		    any_set(ctx->arena, is.rec.metadata, META_AUTHORIZED_BY, arena_printf(ctx->arena, "\"%s\"", en->who->rec.serial_number),
+			    &is.rec.metadata, &e) != 0)
+			return refuse_err(why, &e);
 		if (add_device(&d, &e) != 0 || issue_record(ctx, &is.rec, is.der, &e) != 0 || revoke_old(&d, &e) != 0)
 			return refuse_err(why, &e);
 		r.der = is.der;
