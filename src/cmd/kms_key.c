@@ -168,20 +168,51 @@ struct alias_args {
 	bool move, remove;
 };
 
+/* The keys that lose an alias to k, as far as their engines show names; opened here, before the commit. */
+static int losers(struct ctx *ctx, const struct alias_args *a, const struct key *k, struct strv *ret, struct err *e)
+{
+	struct key other;
+	bool found;
+
+	*ret = (struct strv){ .v = arena_new_array(ctx->arena, a->names.n + 1, char *) };
+	for (size_t i = 0; a->move && i < a->names.n; i++) {
+		if (keys_find(ctx, a->names.v[i], &found, &other, e) != 0)
+			return -1;
+		if (found && strcmp(other.id, k->id) != 0 && !ctx->dry_run && engine_annotates(ctx, &other))
+			ret->v[ret->n++] = other.id;
+	}
+	return 0;
+}
+
+static void tell_losers(struct ctx *ctx, const struct strv *ids)
+{
+	for (size_t i = 0; i < ids->n; i++) {
+		struct err why = { 0 };
+		struct key k;
+
+		if (state_get(ctx->state, &key_type, ids->v[i], &k, &why) != 0 || engine_annotate(ctx, &k, &why) != 0)
+			ctx_warn(ctx, "its alias is still shown there: %s", why.msg);
+	}
+}
+
 static int run_alias(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct alias_args *a = args;
+	struct strv lost;
 	struct key k;
 
 	if (a->move && a->remove)
 		return err_set(e, ERR_USAGE, "--move and --remove exclude each other");
-	if (keys_take(ctx, a->key, NULL, &k, e) != 0)
+	if (keys_take(ctx, a->key, NULL, &k, e) != 0 || losers(ctx, a, &k, &lost, e) != 0)
 		return -1;
 	for (size_t i = 0; i < a->names.n; i++)
 		if (a->remove ? keys_alias_remove(ctx, &k, a->names.v[i], e) != 0
 			      : keys_alias_add(ctx, &k, a->names.v[i], a->move, e) != 0)
 			return -1;
-	return key_commit_names(ctx, "alias", &k, e) != 0 ? -1 : key_print(ctx, &k, e);
+	if (key_commit_names(ctx, "alias", &k, e) != 0)
+		return -1;
+	tell_losers(ctx, &lost);
+	return key_print(ctx, &k, e);
 }
 
 static const struct opt alias_opts[] = {

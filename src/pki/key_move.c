@@ -31,22 +31,31 @@ static struct key only_in(struct arena *a, const struct key *k, size_t place)
 
 /* --- leaving --- */
 
-static int may_destroy(struct ctx *ctx, const char *engine_id, struct err *e)
+/* An engine that answers now will most likely answer after the commit; one that has lost the key has nothing to delete. */
+static int may_destroy(struct ctx *ctx, const struct key *k, struct err *e)
 {
+	struct key_state state;
+	struct err why = { 0 };
 	struct engine *en;
 
-	if (engine_get(ctx, engine_id, &en, e) != 0)
+	if (engine_get(ctx, k->engine_id, &en, e) != 0)
 		return -1;
 	if (!(en->ops->caps & CAP_DELETE))
-		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot delete keys; --keep leaves the key there", engine_id);
-	return 0;
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot delete keys; --keep leaves the key there", k->engine_id);
+	if (engine_key_state(ctx, k, &state, &why) == 0 || why.code == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return -1;
 }
 
 int keys_may_destroy(struct ctx *ctx, const struct key *k, struct err *e)
 {
-	for (size_t i = 0; k->has_private_key && i <= k->replicas.n; i++)
-		if (may_destroy(ctx, only_in(ctx->arena, k, i).engine_id, e) != 0)
+	for (size_t i = 0; k->has_private_key && i <= k->replicas.n; i++) {
+		struct key one = only_in(ctx->arena, k, i);
+
+		if (may_destroy(ctx, &one, e) != 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -188,7 +197,7 @@ int keys_move(struct ctx *ctx, struct key *k, const char *engine_id, bool keep, 
 			       : "key %s: only its public part is known here", shown(k));
 	if (strcmp(k->engine_id, engine_id) == 0)
 		return err_set(e, ERR_CONFLICT, "key %s is in engine %s already", shown(k), engine_id);
-	if (engine_get(ctx, engine_id, &target, e) != 0 || (!keep && may_destroy(ctx, k->engine_id, e) != 0) ||
+	if (engine_get(ctx, engine_id, &target, e) != 0 || (!keep && may_destroy(ctx, &old, e) != 0) ||
 	    arrive(ctx, k, engine_id, &to, &made, e) != 0)
 		return err_ctx(e, "key %s", shown(k));
 	*ret_made = (struct key){ .id = NULL };

@@ -4,6 +4,7 @@
 load helpers
 load ca_helpers
 load engine_helpers
+load aws_helpers
 load ../servers/softhsm
 load ../servers/openbao
 
@@ -18,6 +19,7 @@ two_tokens() {
 }
 teardown() {
 	[ -z "${BAO_PID:-}" ] || openbao_stop
+	[ -z "${MINISTACK_PID:-}" ] || server_stop "$MINISTACK_PID"
 	[ -z "${cut:-}" ] || kill "$cut" 2>/dev/null || true
 }
 # cut_after N: a server before $BAO_ADDR that goes away for good when it has passed on N octets of requests; its address is $cut_at
@@ -175,5 +177,52 @@ foreign() {
 	[ "$(ca_field root .engine_id)" = hsm ]
 	ok lamassu ca sign root --csr ../a.csr --out ../c.pem
 	[[ $stderr != *bao* ]]
+	sound
+}
+
+@test "K9 K5: what a service says of a key is shown, and until when it keeps a deleted one; out of reach it hides no record" {
+	aws_nothing
+	aws_keys
+	ministack_start "$BATS_TEST_TMPDIR/ministack"
+	new_pki
+	aws_kms kms "$MINISTACK_URL"
+	ok lamassu kms key create k --engine kms --key-type ecdsa:256
+	arn=$(key_field k .handle)
+	[ "$(key_field k .state)" = usable ]
+	aws_api "$MINISTACK_URL" TrentService.DisableKey "{\"KeyId\":\"$arn\"}" >/dev/null
+	[ "$(key_field k .state)" = disabled ]
+	echo x >../msg
+	fails 5 'disabled' lamassu kms key sign k --in ../msg
+	aws_api "$MINISTACK_URL" TrentService.EnableKey "{\"KeyId\":\"$arn\"}" >/dev/null
+	ok lamassu kms key delete k --yes --reason 'not needed'
+	[[ $output$stderr =~ 'engine kms keeps its private part, unusable, until '(20[0-9-]+T[0-9:]+Z) ]]
+	[ "$(date -d "${BASH_REMATCH[1]}" +%s)" -gt "$(date -d '+6 days' +%s)" ]
+	git grep -q 'not needed' ledger
+	# behind our back
+	ok lamassu kms key create k2 --engine kms --key-type ecdsa:256
+	arn=$(key_field k2 .handle)
+	aws_api "$MINISTACK_URL" TrentService.ScheduleKeyDeletion "{\"KeyId\":\"$arn\",\"PendingWindowInDays\":9}" >/dev/null
+	ok lamassu kms key show k2 -o json
+	[ "$(jq -r .state <<<"$output")" = deleting ]
+	[[ $(jq -r .gone_at <<<"$output") == "$(date -u -d '+9 days' +%F)"* ]]
+	# nobody there
+	ok lamassu kms key create k3 --engine kms --key-type ecdsa:256 --alias third
+	server_stop "$MINISTACK_PID"
+	MINISTACK_PID=
+	ok lamassu kms key show k3 -o json
+	[ "$(jq -r '[.name, .aliases[0], .state] | join(" ")' <<<"$output")" = 'k3 third ' ]
+	[[ $stderr == *'state of the key is not known: engine kms'* ]]
+	ok lamassu kms key list --all -o id
+	[ "$(wc -l <<<"$output")" -eq 2 ]
+	[[ $stderr == *'engine kms'* ]]
+	ok lamassu kms key tag k3 kept
+	[[ $stderr == *'not shown there'* ]]
+	[ "$(key_field k3 '.tags[0]')" = kept ]
+	head=$(git rev-parse HEAD)
+	fails 6 'engine kms' lamassu kms key sign k3 --in ../msg
+	[ "$(git rev-parse HEAD)" = "$head" ]
+	fails 6 'engine kms' lamassu kms key delete k3 --yes
+	[ "$(git rev-parse HEAD)" = "$head" ]
+	ok lamassu kms key delete k3 --keep --yes
 	sound
 }
