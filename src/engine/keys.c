@@ -122,7 +122,7 @@ int engine_key_state(struct ctx *ctx, const struct key *k, struct key_state *ret
 
 bool engine_annotates(struct ctx *ctx, const struct key *k)
 {
-	const struct engine_ops *ops = k->has_private_key ? engine_ops_of(ctx, k->engine_id) : NULL;
+	const struct engine_ops *ops = k->has_private_key && !k->adopted ? engine_ops_of(ctx, k->engine_id) : NULL;
 	struct err why = { 0 };
 	struct engine *en;
 

@@ -31,6 +31,7 @@ static const struct field key_fields[] = {
 	STR(key, algorithm, "RSA, ECDSA, Ed25519, ML-DSA or DSA.", .flags = F_REQ | F_COL),
 	INT(key, size, "Size in bits.", .flags = F_REQ | F_COL, .min = 1, .max = 65536),
 	BOOL(key, has_private_key, "Whether the engine can sign with it.", .flags = F_SHOW0, .dflt = "true"),
+	BOOL(key, adopted, "Whether another program made it in its engine: its names there are left as they are.", .dflt = "false"),
 	STR(key, public_key, "The public key, PEM.", .flags = F_REQ | F_HIDE),
 	STRV(key, tags, "Labels to filter by."),
 	ANY(key, metadata, "Free key-value data."),

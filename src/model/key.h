@@ -16,6 +16,7 @@ struct key {
 	char *algorithm;       /* RSA, ECDSA, Ed25519, ML-DSA, DSA */
 	int64_t size;          /* bits */
 	bool has_private_key;
+	bool adopted;          /* made in its engine by another program, which may know it by its names there */
 	char *public_key;      /* PEM */
 	struct strv tags;
 	char *metadata;

@@ -128,6 +128,7 @@ int keys_resolve(struct ctx *ctx, const char *ref, struct key *ret, struct err *
 static int record(struct ctx *ctx, const struct key *found, struct key *ret, struct err *e)
 {
 	*ret = *found;
+	ret->adopted = true;
 	if (!keys_have(ctx, found->id))
 		return keys_put(ctx, ret, e);
 	if (state_get(ctx->state, &key_type, found->id, ret, e) != 0)
@@ -136,7 +137,7 @@ static int record(struct ctx *ctx, const struct key *found, struct key *ret, str
 		return 0;
 	ret->engine_id = found->engine_id;
 	ret->handle = found->handle;
-	ret->has_private_key = true;
+	ret->has_private_key = ret->adopted = true;
 	return keys_put(ctx, ret, e);
 }
 

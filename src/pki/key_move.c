@@ -178,6 +178,7 @@ static int rebind(struct ctx *ctx, struct key *k, const struct key *to, bool kee
 	k->replicas = l;
 	k->engine_id = to->engine_id;
 	k->handle = to->handle;
+	k->adopted = to->adopted;
 	for (size_t i = 0; i < k->bound.n; i++)
 		if (strcmp(b[i].resource_type, "ca") == 0 && state_has(ctx->state, &ca_type, b[i].resource_id) &&
 		    state_set(ctx->state, &ca_type, b[i].resource_id, "engine_id", k->engine_id, e) != 0)

@@ -92,7 +92,7 @@ foreign() {
 	accepted ../a.pem ../old.pem ../up.pem
 	# alone
 	ok lamassu kms key alias 'pkcs11:object=label' third
-	[ "$(key_field third '[.name, .handle] | join(" ")')" = 'label 0d' ]
+	[ "$(key_field third '[.name, .handle, .adopted] | join(" ")')" = 'label 0d true' ]
 	fails 4 'here already' lamassu kms key import 'pkcs11:object=label'
 	[ -z "$(lamassu kms key list --all --filter recorded=false -o id)" ]
 	# two tokens that have the name are not chosen between
@@ -101,7 +101,8 @@ foreign() {
 	fails 2 'engines hsm and spare both have it' lamassu kms key import 'pkcs11:object=twin'
 	ok lamassu kms key import 'pkcs11:object=twin' --engine spare
 	[ "$(key_field twin .engine_id)" = spare ]
-	ok lamassu kms key import 'pkcs11:token=one;object=twin' --name twin-one
+	ok lamassu kms key import 'pkcs11:token=one;object=twin' --name twin-one --tag ours
+	p11_tool one -O --type privkey | grep -q 'label:.*twin$' # whoever made it still finds it
 	[ "$(key_field twin-one .engine_id)" = hsm ]
 	# a record goes without its key, and with it
 	ok lamassu kms key delete twin-one --keep --yes
