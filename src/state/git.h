@@ -39,6 +39,7 @@ int err_git(struct err *, enum err_code, const char *what);
 struct talk { /* one conversation with a remote */
 	struct arena *arena;
 	int asked;      /* how often credentials were wanted: none of ours works twice */
+	size_t key_files; /* so many were tried */
 	char *rejected; /* why the remote refused a branch, the first one */
 };
 int remote_open(struct store *, const char *remote, bool push, git_remote **ret, struct err *) NODISCARD;

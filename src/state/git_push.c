@@ -1,14 +1,16 @@
 /* Pushing through libgit2. Branches are never forced, and what was taken is noted in refs/remotes. Into a repository on this
  * machine libgit2 looks first and writes later, so that of two clones that push at once one would take back what the other has
- * sent: there the objects come under a name of their own, and the branch moves by compare-and-swap, under git's own lock. */
+ * sent: there a pack is written, and the branch moves by compare-and-swap, under git's own lock. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/text.h"
 #include "state/git.h"
+
+DEFINE_AUTO(git_packbuilder, git_packbuilder_free)
+DEFINE_AUTO(git_revwalk, git_revwalk_free)
 
 struct piece {
 	const char *from;   /* a ref here */
@@ -22,8 +24,6 @@ struct pushing {
 	const char *remote;
 	struct piece *v;
 	size_t n;
-	git_repository *there; /* NULL: not on this machine */
-	char *incoming;        /* the folder of refs that the objects come under there */
 	struct talk talk;
 };
 
@@ -62,34 +62,38 @@ static char *path_of_url(struct arena *a, const char *url)
 	return path;
 }
 
-static int open_there(struct pushing *p, git_remote *r, struct err *e)
+/* The objects of a branch that a repository lacks, which has `old` of it already (NULL: nothing). */
+static int copy_objects(struct pushing *p, git_repository *there, const git_oid *at, const git_oid *old)
 {
-	const char *path = path_of_url(p->arena, git_remote_url(r));
-	unsigned long long x;
+	AUTO(git_packbuilder) *pack = NULL;
+	AUTO(git_revwalk) *walk = NULL;
+	char *dir = fs_join(p->arena, git_repository_commondir(there), "objects/pack");
 
-	if (!fs_is_dir(path) || git_repository_open(&p->there, path)) /* libgit2 says why, in a moment */
-		return 0;
-	if (getrandom(&x, sizeof(x), 0) != sizeof(x))
-		return err_sys(e, "random numbers");
-	p->incoming = arena_printf(p->arena, "refs/lamassu/incoming-%016llx", x);
-	return 0;
+	return git_packbuilder_new(&pack, p->store->repo) || git_revwalk_new(&walk, p->store->repo) || git_revwalk_push(walk, at) ||
+	       (old && git_revwalk_hide(walk, old)) || git_packbuilder_insert_walk(pack, walk) ||
+	       git_packbuilder_write(pack, dir, 0, NULL, NULL);
 }
 
-static int move_branch(struct pushing *p, const struct piece *v, struct err *e)
+static int move_branch(struct pushing *p, git_repository *there, const struct piece *v, struct err *e)
 {
 	AUTO(git_reference) *made = NULL;
 	char *ref = arena_printf(p->arena, "refs/heads/%s", v->branch);
 	git_oid old;
-	int r = git_reference_name_to_id(&old, p->there, ref);
+	int r = git_reference_name_to_id(&old, there, ref);
+	bool found = r == 0;
 
-	if (r == GIT_ENOTFOUND) {
-		r = git_reference_create(&made, p->there, ref, &v->at, false, "push");
-	} else if (r == 0 && !git_oid_equal(&old, &v->at)) {
-		if (git_graph_descendant_of(p->there, &v->at, &old) != 1)
-			r = GIT_EMODIFIED;
-		else
-			r = git_reference_create_matching(&made, p->there, ref, &v->at, true, &old, "push");
+	if (r && r != GIT_ENOTFOUND)
+		return err_git(e, ERR_REMOTE, p->remote);
+	if (found && git_oid_equal(&old, &v->at))
+		return 0;
+	if (found && git_graph_descendant_of(p->store->repo, &v->at, &old) != 1) { /* or it is not even here */
+		moved(p);
+		return 0;
 	}
+	if (copy_objects(p, there, &v->at, found ? &old : NULL))
+		return err_git(e, ERR_REMOTE, p->remote);
+	r = found ? git_reference_create_matching(&made, there, ref, &v->at, true, &old, "push")
+		  : git_reference_create(&made, there, ref, &v->at, false, "push");
 	if (r == GIT_EMODIFIED || r == GIT_EEXISTS || r == GIT_ELOCKED)
 		moved(p);
 	else if (r)
@@ -97,10 +101,14 @@ static int move_branch(struct pushing *p, const struct piece *v, struct err *e)
 	return 0;
 }
 
-static void drop_incoming(struct pushing *p)
+static int give(struct pushing *p, git_repository *there, struct err *e)
 {
-	for (size_t i = 0; i < p->n; i++)
-		git_reference_remove(p->there, arena_printf(p->arena, "%s/%s", p->incoming, p->v[i].branch));
+	if (!git_repository_is_bare(there))
+		return err_set(e, ERR_REMOTE, "%s: has a work tree, which a push would leave behind: use a bare repository", p->remote);
+	for (size_t i = 0; i < p->n && !p->talk.rejected; i++)
+		if (move_branch(p, there, &p->v[i], e))
+			return -1;
+	return 0;
 }
 
 /* --- anywhere --- */
@@ -112,8 +120,7 @@ static int send(struct pushing *p, git_remote *r, struct err *e)
 	int code;
 
 	for (size_t i = 0; i < p->n; i++)
-		specs.strings[i] = arena_printf(p->arena, "%s:%s/%s", p->v[i].from, p->there ? p->incoming : "refs/heads",
-						p->v[i].branch);
+		specs.strings[i] = arena_printf(p->arena, "%s:refs/heads/%s", p->v[i].from, p->v[i].branch);
 	git_push_options_init(&o, GIT_PUSH_OPTIONS_VERSION);
 	o.callbacks.credentials = remote_credential;
 	o.callbacks.push_update_reference = note_rejection;
@@ -124,9 +131,6 @@ static int send(struct pushing *p, git_remote *r, struct err *e)
 		moved(p);
 	if (code && !p->talk.rejected)
 		return err_git(e, ERR_REMOTE, p->remote);
-	for (size_t i = 0; p->there && i < p->n && !p->talk.rejected; i++)
-		if (move_branch(p, &p->v[i], e))
-			return -1;
 	return 0;
 }
 
@@ -144,22 +148,21 @@ static int note_there(struct pushing *p, struct err *e)
 
 static int push(struct pushing *p, char **ret_rejected, struct err *e)
 {
+	AUTO(git_repository) *there = NULL;
 	AUTO(git_remote) *r = NULL;
-	int rc = -1;
+	const char *path;
 
 	p->talk.arena = p->arena;
 	for (size_t i = 0; i < p->n; i++)
 		if (git_reference_name_to_id(&p->v[i].at, p->store->repo, p->v[i].from))
 			return err_git(e, ERR_IO, p->v[i].from);
-	if (remote_open(p->store, p->remote, true, &r, e) == 0 && open_there(p, r, e) == 0)
-		rc = send(p, r, e);
-	if (p->there)
-		drop_incoming(p);
-	git_repository_free(p->there);
-	if (rc == 0 && !p->talk.rejected)
-		rc = note_there(p, e);
+	if (remote_open(p->store, p->remote, true, &r, e))
+		return -1;
+	path = path_of_url(p->arena, git_remote_url(r));
+	if (fs_is_dir(path) && git_repository_open(&there, path) == 0 ? give(p, there, e) : send(p, r, e))
+		return -1;
 	*ret_rejected = p->talk.rejected;
-	return rc;
+	return p->talk.rejected ? 0 : note_there(p, e);
 }
 
 int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n, char **ret_rejected,

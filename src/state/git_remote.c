@@ -13,10 +13,9 @@ static int give_key_file(git_credential **ret, struct talk *t, const char *user)
 {
 	static const char *const names[] = { "id_ed25519", "id_ecdsa", "id_rsa" };
 	const char *home = getenv("HOME");
-	size_t i = (size_t)t->asked - 2;
 
-	for (; home && i < COUNT(names); i++, t->asked++) {
-		char *file = arena_printf(t->arena, "%s/.ssh/%s", home, names[i]);
+	while (home && t->key_files < COUNT(names)) {
+		char *file = arena_printf(t->arena, "%s/.ssh/%s", home, names[t->key_files++]);
 
 		if (fs_exists(file))
 			return git_credential_ssh_key_new(ret, user, NULL, file, NULL);
@@ -26,6 +25,7 @@ static int give_key_file(git_credential **ret, struct talk *t, const char *user)
 
 int remote_credential(git_credential **ret, const char *url, const char *user, unsigned allowed, void *arg)
 {
+	const char *agent = getenv("SSH_AUTH_SOCK");
 	struct talk *t = arg;
 
 	(void)url;
@@ -34,7 +34,8 @@ int remote_credential(git_credential **ret, const char *url, const char *user, u
 		return git_credential_username_new(ret, user);
 	t->asked++;
 	if (allowed & GIT_CREDENTIAL_SSH_KEY)
-		return t->asked == 1 ? git_credential_ssh_key_from_agent(ret, user) : give_key_file(ret, t, user);
+		return t->asked == 1 && agent && fs_exists(agent) ? git_credential_ssh_key_from_agent(ret, user)
+								  : give_key_file(ret, t, user);
 	if ((allowed & GIT_CREDENTIAL_DEFAULT) && t->asked == 1)
 		return git_credential_default_new(ret);
 	return GIT_EAUTH;
