@@ -1,5 +1,6 @@
-/* Builds CRLs (RFC 5280 5): entries are encoded as they come and stay where they are, so a million of them cost a million short
- * writes, one copy and one hash. Says nothing about who is revoked, and never leaves an entry under the wrong issuer. */
+/* Builds CRLs (RFC 5280 5): entries are encoded as they come to where they stay, the rest is written around them, so a million of
+ * them cost a million short writes and one hash. Says nothing about who is revoked, and never leaves an entry under the wrong
+ * issuer. */
 #include "crypto/crl.h"
 
 #include <string.h>
@@ -8,22 +9,17 @@
 #include "crypto/der.h"
 #include "crypto/signed.h"
 
-enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, HEAD_ROOM = 256, EXT_ROOM = 160, BLOCK = 256 << 10 };
-
-/* Entries one after the other. */
-struct block {
-	struct block *before;
-	size_t n;
-	unsigned char data[BLOCK];
-};
+enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, FRONT = 512, EXT_ROOM = 160, FIRST = 1 << 12, USUAL = 56,
+       MOST = 1 << 20 /* entries that are made room for unseen */ };
 
 struct crl_builder {
-	struct arena *arena;
+	struct arena *arena, *text_arena;
 	struct crl_head head;
-	struct block *last;
-	size_t size, count;  /* of all entries */
-	struct bytes issuer; /* to whom the next entry belongs if it says nothing: RFC 5280 5.3.3 */
-	int64_t time;        /* of the entry before, and as it was written: many are revoked at once */
+	struct bytes exts;           /* encoded */
+	unsigned char *text;         /* room in front, the entries, room behind */
+	size_t front, n, cap, count; /* n and cap: of the entries */
+	struct bytes issuer;         /* to whom the next entry belongs if it says nothing: RFC 5280 5.3.3 */
+	int64_t time;                /* of the entry before, and as it was written: many are revoked at once */
 	struct bytes time_der;
 	unsigned char time_room[20], room[ENTRY_ROOM + ISSUER_MAX]; /* of one entry */
 };
@@ -33,24 +29,52 @@ static struct bytes copy(struct arena *a, struct bytes b)
 	return (struct bytes){ b.n ? arena_memdup(a, b.p, b.n) : NULL, b.n };
 }
 
+/* Room for entries of so many octets altogether. */
+static void reserve(struct crl_builder *b, size_t cap)
+{
+	unsigned char *text = arena_alloc(b->text_arena, b->front + cap + b->exts.n + SIGNED_TAIL, 1);
+
+	if (b->n)
+		memcpy(text + b->front, b->text + b->front, b->n);
+	b->text = text;
+	b->cap = cap;
+}
+
+static struct bytes encode_exts(struct arena *a, const struct exts *x)
+{
+	size_t room = EXT_ROOM;
+	struct derw w;
+
+	for (size_t i = 0; i < x->n; i++)
+		room += x->v[i].value.n + EXT_ROOM;
+	w = derw_init(arena_alloc(a, room, 1), room);
+	exts_write(&w, x);
+	derw_head(&w, DER_CTX_CONS, 0);
+	return derw_bytes(&w);
+}
+
 struct crl_builder *crl_new(const struct crl_head *head)
 {
 	struct arena *a = arena_new();
 	struct crl_builder *b = arena_alloc(a, 1, sizeof(*b));
 
 	b->arena = a;
+	b->text_arena = arena_new();
 	b->head = (struct crl_head){ .this_update = head->this_update, .next_update = head->next_update };
 	b->head.issuer = b->issuer = copy(a, head->issuer);
-	for (size_t i = 0; i < head->exts.n; i++)
-		exts_add(a, &b->head.exts, arena_strdup(a, head->exts.v[i].oid), head->exts.v[i].critical,
-			 copy(a, head->exts.v[i].value));
+	if (head->exts.n)
+		b->exts = encode_exts(a, &head->exts);
+	b->front = SIGNED_HEAD + FRONT + head->issuer.n;
+	reserve(b, FIRST + USUAL * (head->expected < MOST ? head->expected : MOST));
 	return b;
 }
 
 void crl_free(struct crl_builder *b)
 {
-	if (b)
-		arena_free(b->arena);
+	if (!b)
+		return;
+	arena_free(b->text_arena);
+	arena_free(b->arena);
 }
 
 size_t crl_count(const struct crl_builder *b)
@@ -96,12 +120,17 @@ static void write_entry(struct crl_builder *b, struct derw *w, const struct crl_
 		derw_gentime(w, x->invalidity);
 		entry_ext(w, mark, 24, false);
 	}
-	if (x->reason) {
+	if (x->reason && !derw_mark(w)) {
+		unsigned char usual[] = { 0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01,
+					  (unsigned char)x->reason };
+
+		derw_raw(w, usual, sizeof(usual)); /* the same as below, at once */
+	} else if (x->reason) {
 		mark = derw_mark(w);
 		derw_tlv(w, DER_ENUMERATED, (const unsigned char[]){ (unsigned char)x->reason }, 1);
 		entry_ext(w, mark, 21, false);
 	}
-	if (derw_mark(w))
+	if (new_issuer.n || x->invalidity)
 		derw_head(w, DER_SEQUENCE, 0);
 	write_time(b, w, x->time);
 	derw_int_bytes(w, x->serial.p, x->serial.n);
@@ -110,15 +139,10 @@ static void write_entry(struct crl_builder *b, struct derw *w, const struct crl_
 
 static void keep(struct crl_builder *b, struct bytes entry)
 {
-	if (!b->last || BLOCK - b->last->n < entry.n) {
-		struct block *fresh = arena_alloc(b->arena, 1, sizeof(*fresh));
-
-		fresh->before = b->last;
-		b->last = fresh;
-	}
-	memcpy(b->last->data + b->last->n, entry.p, entry.n);
-	b->last->n += entry.n;
-	b->size += entry.n;
+	if (b->cap - b->n < entry.n)
+		reserve(b, 2 * b->cap + entry.n);
+	memcpy(b->text + b->front + b->n, entry.p, entry.n);
+	b->n += entry.n;
 	b->count++;
 }
 
@@ -139,7 +163,7 @@ int crl_add(struct crl_builder *b, const struct crl_entry *x, struct err *e)
 	}
 	w = derw_init(b->room, sizeof(b->room));
 	write_entry(b, &w, x, changed);
-	if (w.over || b->size > BUF_BIG)
+	if (w.over || b->n > BUF_BIG)
 		return err_set(e, ERR_INVALID, "the CRL is too large");
 	keep(b, derw_bytes(&w));
 	return 0;
@@ -148,22 +172,13 @@ int crl_add(struct crl_builder *b, const struct crl_entry *x, struct err *e)
 int crl_sign(struct arena *a, struct crl_builder *b, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
 {
 	const struct crl_head *h = &b->head;
-	size_t room = HEAD_ROOM + alg->der.n + h->issuer.n + b->size, mark;
-	struct derw w;
+	unsigned char *entries = b->text + b->front, *end = entries + b->n;
+	struct derw w = { .start = b->text, .p = entries, .end = end + b->exts.n };
 
-	for (size_t i = 0; i < h->exts.n; i++)
-		room += h->exts.v[i].value.n + EXT_ROOM;
-	w = signed_begin(a, room);
-	if (h->exts.n) {
-		exts_write(&w, &h->exts);
-		derw_head(&w, DER_CTX_CONS, 0);
-	}
-	if (b->count) { /* RFC 5280 5.1.2.6: absent, not empty */
-		mark = derw_mark(&w);
-		for (const struct block *x = b->last; x; x = x->before)
-			derw_raw(&w, x->data, x->n);
-		derw_head(&w, DER_SEQUENCE, mark);
-	}
+	if (b->exts.n)
+		memcpy(end, b->exts.p, b->exts.n);
+	if (b->count) /* RFC 5280 5.1.2.6: absent, not empty */
+		derw_head(&w, DER_SEQUENCE, b->exts.n);
 	if (h->next_update)
 		derw_time(&w, h->next_update);
 	derw_time(&w, h->this_update);
@@ -171,7 +186,11 @@ int crl_sign(struct arena *a, struct crl_builder *b, EVP_PKEY *key, const struct
 	derw_raw(&w, alg->der.p, alg->der.n);
 	derw_uint(&w, 1); /* v2 */
 	derw_head(&w, DER_SEQUENCE, 0);
-	return signed_end(&w, key, alg, ret_der, e);
+	if (signed_end(&w, key, alg, ret_der, e))
+		return -1;
+	arena_adopt(a, b->text_arena);
+	b->text_arena = NULL;
+	return 0;
 }
 
 void crl_ext_number(struct arena *a, struct exts *x, const char *oid, const char *decimal)

@@ -10,6 +10,7 @@ struct crl_head {
 	struct bytes issuer;      /* DER name of the signer */
 	int64_t this_update, next_update;
 	struct exts exts;         /* cRLNumber, AKI, IDP, delta indicator, freshest */
+	size_t expected;          /* about how many entries there will be; 0: unknown */
 };
 struct crl_entry {
 	struct bytes serial;      /* big-endian, unsigned */

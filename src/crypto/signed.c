@@ -6,18 +6,16 @@
 
 #include "crypto/key.h"
 
-enum { HEAD = 8, TAIL = 5400 /* the largest signature, ML-DSA-87, has 4627 octets */ };
-
 struct derw signed_begin(struct arena *a, size_t room)
 {
-	return derw_init(arena_alloc(a, HEAD + room + TAIL, 1), HEAD + room);
+	return derw_init(arena_alloc(a, SIGNED_HEAD + room + SIGNED_TAIL, 1), SIGNED_HEAD + room);
 }
 
 int signed_end(struct derw *w, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
 {
 	SCOPED_BUF sig = buf_init(BUF_TEXT);
 	struct bytes in = derw_bytes(w);
-	unsigned char buf[TAIL];
+	unsigned char buf[SIGNED_TAIL];
 	struct derw tail = derw_init(buf, sizeof(buf)), all;
 
 	if (w->over)

@@ -208,7 +208,8 @@ static int make(struct making *m, struct bytes *ret, struct err *e)
 	struct cert other_cert = { 0 };
 	struct key other_key;
 	bool indirect = m->ca->rec.crl.issuer_key != NULL;
-	struct crl_head head = { .this_update = m->rec.this_update, .next_update = m->rec.next_update };
+	struct crl_head head = { .this_update = m->rec.this_update, .next_update = m->rec.next_update,
+		.expected = m->have_base && !m->order->delta ? (size_t)m->base.entries * 9 / 8 : 0 };
 	const struct cert *signer = indirect ? &other_cert : &m->ca->cert;
 
 	if (indirect ? crl_signer(m->ctx, &m->ca->rec, &other_key, &other_cert, e) != 0 || engine_key(m->ctx, &other_key, &other, e) != 0
