@@ -39,10 +39,13 @@ static int generate(struct ctx *ctx, const struct passphrase_args *a, struct err
 		return err_set(e, ERR_USAGE, "--generate needs --out FILE for the passphrase");
 	if (!text)
 		return err_set(e, ERR_CRYPTO, "no random numbers");
+	engine_ready(ctx, a->engine);
 	if (!ctx->dry_run && fs_write(a->out, bytes_of(arena_printf(ctx->arena, "%s\n", text)), 0600, false, e) != 0)
 		return -1;
 	if (engine_passphrase(ctx, a->engine, text, true, e) == 0)
 		return 0;
+	if (e->code == ERR_REMOTE) /* an answer was lost: keys may be under it by now */
+		return err_ctx(e, "the new passphrase may be in force and stays in %s", a->out);
 	if (!ctx->dry_run)
 		unlink(a->out);
 	return -1;

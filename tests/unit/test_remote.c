@@ -209,7 +209,7 @@ static struct outcome play_at(const char *url, const struct net_options *options
 	return o;
 }
 
-static const struct remote_policy quick = { .base_ms = 5, .deadline_ms = 5000 };
+static const struct remote_policy quick = { .base_ms = 5, .deadline_ms = 20000 };
 
 static struct outcome play(const char *const *script, bool once)
 {
@@ -253,9 +253,9 @@ static void busy_server(void)
 	o = play(SCRIPT(STATUS("429 Later", "x-ms-retry-after-ms: 300\r\n"), OK_200), false);
 	ok(o.rc == 0 && o.ms >= 300 && o.ms < 5000, "and in milliseconds: %d", (int)o.ms);
 	o = play(SCRIPT(STATUS("503 Later", "Retry-After: 3600\r\n"), OK_200), false);
-	ok(o.rc != 0 && o.requests == 1 && o.ms < 1000, "one that is too long is not waited for");
+	ok(o.rc != 0 && o.requests == 1 && o.ms < 5000, "one that is too long is not waited for");
 	o = play(SCRIPT(STATUS("503 Later", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), OK_200), false);
-	ok(o.rc == 0 && o.ms < 1000, "a date that is past");
+	ok(o.rc == 0 && o.ms < 5000, "a date that is past");
 	o = play(SCRIPT(STATUS("503 Later", "Retry-After: Fri, 01 Jan 2960 08:49:37 GMT\r\n"), OK_200), false);
 	ok(o.rc != 0 && o.requests == 1, "one far away");
 	o = play(SCRIPT(STATUS("503 Later", "Retry-After: 99999999999999999999\r\n"), OK_200), false);
@@ -269,12 +269,12 @@ static void deadlines(void)
 	const char *for_ever[1000] = { NULL };
 	struct outcome o = play_at(url_of("http", "/"), NULL, &brief, SCRIPT(HANG), false, NULL);
 
-	ok(o.rc != 0 && o.ms >= 350 && o.ms < 2000, "a server that hangs: %d ms, %s", (int)o.ms, o.e.msg);
+	ok(o.rc != 0 && o.ms >= 350 && o.ms < 8000, "a server that hangs: %d ms, %s", (int)o.ms, o.e.msg);
 	wait_ms(2100); /* until it listens again */
 	for (size_t i = 0; i < COUNT(for_ever) - 1; i++)
 		for_ever[i] = later;
 	o = play_at(url_of("http", "/"), NULL, &brief, for_ever, false, NULL);
-	ok(o.rc != 0 && o.ms < 2000 && strstr(o.e.msg, "429"), "one that is busy for ever: %d ms, %s", (int)o.ms, o.e.msg);
+	ok(o.rc != 0 && o.ms < 8000 && strstr(o.e.msg, "429"), "one that is busy for ever: %d ms, %s", (int)o.ms, o.e.msg);
 }
 
 static void refreshing(void)
