@@ -93,11 +93,13 @@ static int find_record(struct asking *q, struct identity *who, struct refusal *w
 	return 0;
 }
 
-static int check_revocation(struct asking *q, const struct client_cert_auth *rules, const struct identity *who, const struct authority *anchor,
+static int check_revocation(struct asking *q, const struct client_cert_auth *rules, struct identity *who, const struct authority *anchor,
 			    struct refusal *why)
 {
 	if (who->recorded && who->rec.status == CERT_HELD)
 		return refuse(why, 401, "revoked_certificate", "the client's certificate is on hold");
+	if (device_spent(&q->post->ctx, q->csr, who))
+		return 0;
 	if (who->recorded && who->rec.revoked_at && who->rec.revoked_at <= q->post->ctx.now && who->rec.status == CERT_REVOKED)
 		return refuse(why, 401, "revoked_certificate", "the client's certificate is revoked");
 	if (who->recorded || !rules->check_revocation)

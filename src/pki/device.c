@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "model/ca.h"
 #include "pki/enroll.h"
 #include "pki/revoke.h"
 #include "state/ledger.h"
 
-enum { REASON_CESSATION = 5 };
+enum { REASON_SUPERSEDED = 4, REASON_CESSATION = 5 };
 
 void device_registration(struct arena *a, const struct dms *d, const char *id, const struct device_entry *given, struct device_entry *ret)
 {
@@ -30,6 +31,26 @@ void device_registration(struct arena *a, const struct dms *d, const char *id, c
 	if (x.metadata && strcmp(x.metadata, "{}") == 0)
 		x.metadata = NULL;
 	*ret = x;
+}
+
+bool device_spent(struct ctx *ctx, const struct csr *csr, struct identity *who)
+{
+	const char *by;
+	struct err ignored = { 0 };
+	struct certrec *v;
+	struct filter same = { .field = "request_sha256", .op = OP_EQ, .value = sha256_hex(ctx->arena, csr->der) };
+	struct query q = { .filters = &same, .nfilters = 1, .page_size = 8 };
+	char *next;
+	size_t n;
+
+	if (!who->recorded || !who->rec.bind || strcmp(who->rec.bind, BIND_BOOTSTRAP) != 0 || who->rec.status != CERT_REVOKED ||
+	    who->rec.revocation_reason != REASON_SUPERSEDED || ledger_certs(ctx->state, &q, &v, &n, &next, &ignored) != 0)
+		return false;
+	for (size_t i = 0; i < n && !who->spent; i++) {
+		by = any_get(ctx->arena, v[i].metadata, META_AUTHORIZED_BY);
+		who->spent = by && strcmp(by, who->rec.serial_number) == 0 && v[i].status == CERT_ACTIVE;
+	}
+	return who->spent;
 }
 
 int device_credential(struct arena *a, const struct dms *d, struct identity *who, struct refusal *why)

@@ -18,6 +18,9 @@
  * device manager, for one use. */
 struct identity;
 struct refusal;
+struct csr;
+/* Is it a bootstrap certificate of single use that was revoked by enrolling with this very request? Sets who->spent. */
+bool device_spent(struct ctx *, const struct csr *, struct identity *);
 int device_credential(struct arena *, const struct dms *, struct identity *, struct refusal *) NODISCARD;
 
 /* A registration with the device manager's provisioning profile for all that `given` leaves open; given may be NULL. */

@@ -250,6 +250,8 @@ static int decide(struct decision *d, struct enrolled *ret)
 		return -1;
 	if (earlier)
 		return 0;
+	if (d->en->who->spent)
+		return refuse(d->why, 401, "revoked_certificate", "the bootstrap certificate was used already");
 	return d->en->kind == ENROLL_NEW ? judge_new(d) : judge_renewal(d);
 }
 

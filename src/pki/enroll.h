@@ -23,6 +23,7 @@ struct identity { /* who asks, as authentication has established it */
 	struct certrec rec;
 	bool enrolled;            /* the enrolment authority or one of additional_validation_cas issued it: it may renew itself */
 	bool single_use;          /* the credential serves once (E14) */
+	bool spent;               /* it has served: good for nothing but the answer that was lost on its way */
 	const char *credential;   /* what is used up: "cert/<fingerprint>", "psk/<id>"; NULL: nothing */
 	const char *device;       /* the only device that the credential may speak for; NULL: any */
 };
