@@ -215,6 +215,33 @@ state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\
 	[ $((left / 86400)) -ge 8 ] && [ $((left / 86400)) -le 9 ]
 }
 
+@test "K5: keys that others made are found by alias, id and ARN; names, aliases and tags stand in KMS" {
+	new_kms "$MINISTACK_URL"
+	arn=$(aws_api "$MINISTACK_URL" TrentService.CreateKey '{"KeySpec":"ECC_NIST_P384","KeyUsage":"SIGN_VERIFY","Description":"by hand"}' | jq -r .KeyMetadata.Arn)
+	name=by-hand-$BATS_TEST_NUMBER
+	aws_api "$MINISTACK_URL" TrentService.CreateAlias "{\"AliasName\":\"alias/$name\",\"TargetKeyId\":\"$arn\"}"
+	ok lamassu kms key import "awskms:alias/$name" --engine aws --name taken
+	[ "$(arn_of taken)" = "$arn" ]
+	ok lamassu kms key sign taken --algorithm ECDSA_SHA_384 --in ../message --out ../sig
+	ok lamassu kms key show "awskms:$arn" -o json
+	[ "$(jq -c '[.name, .state]' <<<"$output")" = '["taken","usable"]' ]
+	fails 3 'NotFoundException' lamassu kms key import awskms:alias/no-such-alias --engine aws
+	encrypts=$(aws_api "$MINISTACK_URL" TrentService.CreateKey '{}' | jq -r .KeyMetadata.Arn)
+	fails 1 'not a key that signs' lamassu kms key import "awskms:$encrypts" --engine aws
+	ok lamassu kms key list --all -o json
+	[ "$(jq --arg a "$encrypts" '[.list[] | select(.handle == $a)] | length' <<<"$output")" = 0 ]
+	arn=$(arn_of k)
+	ok lamassu kms key alias k "here.$name" "there-$name"
+	ok lamassu kms key alias k "there-$name" --remove
+	ok lamassu kms key tag k blue "light green"
+	ok lamassu kms key tag k blue --remove
+	[ -z "$stderr" ]
+	[ "$(aws_api "$MINISTACK_URL" TrentService.ListAliases "{\"KeyId\":\"$arn\"}" | jq -r '.Aliases[].AliasName' | grep -c "alias/lamassu/here_$name$")" = 1 ]
+	[ "$(aws_api "$MINISTACK_URL" TrentService.ListAliases "{\"KeyId\":\"$arn\"}" | jq '.Aliases | length')" = 2 ]
+	[ "$(aws_api "$MINISTACK_URL" TrentService.ListResourceTags "{\"KeyId\":\"$arn\"}" | jq -c '[.Tags[].TagKey] | sort')" = \
+		'["lamassu:engine","lamassu:name","lamassu:request","lamassu:tag:light green"]' ]
+}
+
 @test "K6: what KMS cannot sign is refused before it is asked" {
 	new_pki
 	aws_kms aws "$MINISTACK_URL"

@@ -52,8 +52,10 @@ stages_of() { aws_api "$MINISTACK_URL" secretsmanager.DescribeSecret "{\"SecretI
 	head -n 1 ../k.pem | grep -q 'BEGIN ENCRYPTED PRIVATE KEY'
 	openssl pkey -in ../k.pem -passin env:LAMASSU_PASSPHRASE -pubout -out ../k.pub
 	[ "$(key_id ../k.pub)" = "$id" ]
+	aws_api "$MINISTACK_URL" secretsmanager.DescribeSecret "{\"SecretId\":\"$prefix$id\"}" | jq -c '[.Tags[].Key] | sort' >../tags
 	git clone -q . ../other
 	cd ../other
+	[ "$(<../tags)" = '["lamassu:engine","lamassu:name","lamassu:tag:blue"]' ]
 	printf message >../message
 	ok lamassu kms key sign k --algorithm ECDSA_SHA_256 --in ../message --out ../sig
 	openssl dgst -sha256 -verify ../k.pub -signature ../sig ../message
@@ -70,6 +72,8 @@ stages_of() { aws_api "$MINISTACK_URL" secretsmanager.DescribeSecret "{\"SecretI
 	aws_api "$MINISTACK_URL" secretsmanager.CreateSecret "$(jq -cn --arg n "$id" --arg s "$payload" '{Name: $n, SecretString: $s}')" >/dev/null
 	new_pki
 	aws_sm sm "$MINISTACK_URL" --set prefix=
+	ok lamassu kms key list --all --filter recorded=false -o id
+	grep -q "$id" <<<"$output"
 	openssl req -new -x509 -key ../old.pem -subj /CN=Old -days 900 -addext keyUsage=critical,keyCertSign,cRLSign -out ../old-ca.pem 2>/dev/null
 	ok lamassu kms key import ../old.pem --engine sm --name old
 	[ "$(lamassu kms key show old -o id)" = "$id" ]
