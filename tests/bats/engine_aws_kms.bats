@@ -225,7 +225,7 @@ state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\
 	ok lamassu kms key sign taken --algorithm ECDSA_SHA_384 --in ../message --out ../sig
 	ok lamassu kms key show "awskms:$arn" -o json
 	[ "$(jq -c '[.name, .state]' <<<"$output")" = '["taken","usable"]' ]
-	fails 3 'NotFoundException' lamassu kms key import awskms:alias/no-such-alias --engine aws
+	fails 3 'in aws neither' lamassu kms key import awskms:alias/no-such-alias --engine aws
 	encrypts=$(aws_api "$MINISTACK_URL" TrentService.CreateKey '{}' | jq -r .KeyMetadata.Arn)
 	fails 1 'not a key that signs' lamassu kms key import "awskms:$encrypts" --engine aws
 	ok lamassu kms key list --all -o json
