@@ -32,25 +32,32 @@ struct aws_config { /* settings of both kinds; each has a table of those that it
 	int64_t recovery_window_days;
 };
 
-#define AWS_FIELDS                                                                                                      \
-	STR(aws_config, region, "Region. Default: AWS_REGION, AWS_DEFAULT_REGION, the profile, the machine's own."),    \
-	STR(aws_config, profile, "Profile of ~/.aws/config and ~/.aws/credentials. Default: AWS_PROFILE, \"default\"."), \
-	ENUM(aws_config, auth_method, aws_auth_names,                                                                   \
-	     "default: credentials from where AWS's own tools take them; static: access_key_id and secret_access_key; " \
-	     "role: role_arn is assumed. What is given says the same.", .dflt = "default"),                             \
-	STR(aws_config, access_key_id, "Access key, or a reference to one.", .aka = aws_access_key_aka),               \
-	STR(aws_config, secret_access_key, "Its secret: a reference.", .flags = F_SECRET, .aka = aws_secret_aka),      \
-	STR(aws_config, session_token, "Token of a session: a reference.", .flags = F_SECRET, .aka = aws_token_aka),   \
-	STR(aws_config, role_arn, "Role to assume with these credentials."),                                           \
-	STR(aws_config, role_session_name, "Name of the session, which CloudTrail shows.", .dflt = "lamassu"),         \
-	STR(aws_config, external_id, "External id that the role asks for."),                                           \
-	STR(aws_config, endpoint_url, "Address instead of AWS's own: a VPC endpoint, a test server.",                  \
-	    .aka = aws_endpoint_aka),                                                                                   \
-	STR(aws_config, ca_file, "PEM file of the authorities to trust instead of the system's. Default: AWS_CA_BUNDLE."), \
-	BOOL(aws_config, fips, "Use the endpoints with FIPS 140 modules. Also: AWS_USE_FIPS_ENDPOINT.", .dflt = "false"), \
-	BOOL(aws_config, dual_stack, "Use the endpoints with IPv6. Also: AWS_USE_DUALSTACK_ENDPOINT.", .dflt = "false"), \
-	DUR(aws_config, timeout, "Longest time of a call, with all its attempts.", .dflt = "30s", .min = 1, .max = 600), \
-	INT(aws_config, max_attempts, "Attempts when the service fails; throttling has more.", .dflt = "3", .min = 1, .max = 20)
+#define AWS_FIELDS \
+	STR(aws_config, region, "Region. Default: AWS_REGION, AWS_DEFAULT_REGION, the profile, the machine's own."), \
+	STR(aws_config, profile, \
+	    "Profile of ~/.aws/config and ~/.aws/credentials. Default: AWS_PROFILE, \"default\"."), \
+	ENUM(aws_config, auth_method, aws_auth_names, \
+	     "default: credentials from where AWS's own tools take them; static: access_key_id and " \
+	     "secret_access_key; role: role_arn is assumed. What is given says the same.", .dflt = "default"), \
+	STR(aws_config, access_key_id, "Access key, or a reference to one.", .aka = aws_access_key_aka), \
+	STR(aws_config, secret_access_key, "Its secret: a reference.", .flags = F_SECRET, .aka = aws_secret_aka), \
+	STR(aws_config, session_token, "Token of a session: a reference.", .flags = F_SECRET, .aka = aws_token_aka), \
+	STR(aws_config, role_arn, "Role to assume with these credentials."), \
+	STR(aws_config, role_session_name, "Name of the session, which CloudTrail shows.", .dflt = "lamassu"), \
+	STR(aws_config, external_id, "External id that the role asks for."), \
+	STR(aws_config, endpoint_url, "Address instead of AWS's own: a VPC endpoint, a test server.", \
+	    .aka = aws_endpoint_aka), \
+	STR(aws_config, ca_file, \
+	    "PEM file of the authorities to trust instead of the system's. Default: AWS_CA_BUNDLE."), \
+	BOOL(aws_config, fips, \
+	    "Use the endpoints with FIPS 140 modules. Also: AWS_USE_FIPS_ENDPOINT.", .dflt = "false"), \
+	BOOL(aws_config, dual_stack, \
+	    "Use the endpoints with IPv6. Also: AWS_USE_DUALSTACK_ENDPOINT.", .dflt = "false"), \
+	DUR(aws_config, timeout, \
+	    "Longest time of a call, with all its attempts.", .dflt = "30s", .min = 1, .max = 600), \
+	INT(aws_config, max_attempts, \
+	    "Attempts when the service fails; throttling has more.", .dflt = "3", .min = 1, \
+	    .max = 20)
 
 int aws_config_check(struct arena *, const struct aws_config *, struct err *) NODISCARD; /* what both kinds want */
 
@@ -80,7 +87,8 @@ int aws_open(struct ctx *, struct engine *, const struct aws_service *, const st
 	     struct err *) NODISCARD;
 void aws_close(struct aws *);
 /* One operation. `in` is taken over. `once` as in struct remote_call. ret may be NULL. */
-int aws_call(struct aws *, struct arena *, const char *operation, json_t *in, bool once, json_t **ret, struct err *) NODISCARD;
+int aws_call(struct aws *, struct arena *, const char *operation, json_t *in, bool once, json_t **ret,
+	     struct err *) NODISCARD;
 int64_t aws_now(struct aws *); /* the service's clock */
 
 struct aws_fault { /* what a service says went wrong */
@@ -92,8 +100,8 @@ void aws_fault_read(struct arena *, const char *header, struct bytes body, struc
 /* What a code means for the call; e gets the code that callers see. */
 enum remote_verdict aws_fault_judge(int status, const struct aws_fault *, enum err_code *ret);
 /* What an answer that is not 200 means, with the message for it; *ret_clock: the clock was off and is put right. */
-enum remote_verdict aws_judge(struct aws *, struct arena *, const char *what, const struct net_answer *, bool *ret_clock,
-			      struct err *);
+enum remote_verdict aws_judge(struct aws *, struct arena *, const char *what, const struct net_answer *,
+			      bool *ret_clock, struct err *);
 bool aws_http_date(const char *, int64_t *ret); /* "Sat, 21 Nov 2026 15:52:15 GMT" */
 
 /* Tags of ours, of the characters that AWS takes. */

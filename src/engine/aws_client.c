@@ -1,5 +1,6 @@
-/* Calls of AWS's JSON services. Guarantees: each attempt is signed anew; a clock that is off and credentials that expired are
- * put right once a call; a message names service, operation, AWS's own code and request id, and no secret. */
+/* Calls of AWS's JSON services. Guarantees: each attempt is signed anew; a clock that is off and credentials that
+ * expired are put right once a call; a message names service, operation, AWS's own code and request id, and no
+ * secret. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,8 +86,8 @@ enum remote_verdict aws_judge(struct aws *w, struct arena *a, const char *what, 
 	aws_fault_read(a, net_header(answer, "x-amzn-errortype"), answer->body, &f);
 	verdict = aws_fault_judge(answer->status, &f, &code);
 	*ret_clock = verdict == REMOTE_REFRESH && is_about_time(&f);
-	err_set(e, code, "%s: %s%s%s (HTTP %d%s%s)", what, f.code[0] ? f.code : "failed", f.message[0] ? ": " : "", f.message,
-		answer->status, id ? ", request id " : "", id ? remote_say(a, id) : "");
+	err_set(e, code, "%s: %s%s%s (HTTP %d%s%s)", what, f.code[0] ? f.code : "failed", f.message[0] ? ": " : "",
+		f.message, answer->status, id ? ", request id " : "", id ? remote_say(a, id) : "");
 	if (*ret_clock && !set_clock(w, answer)) {
 		err_ctx(e, "the clock of this machine differs from AWS's");
 		return REMOTE_FAILED;

@@ -1,5 +1,5 @@
-/* What AWS's services answer when something went wrong, and what to do about it. Guarantees: any bytes are read; text of
- * the service is escaped before it gets into a message. */
+/* What AWS's services answer when something went wrong, and what to do about it. Guarantees: any bytes are read;
+ * text of the service is escaped before it gets into a message. */
 #include <string.h>
 
 #include "base/text.h"
@@ -19,7 +19,8 @@ static const char *bare_code(struct arena *a, const char *s)
 
 void aws_fault_read(struct arena *a, const char *header, struct bytes body, struct aws_fault *ret)
 {
-	static const char *const codes[] = { "__type", "code", "Code" }, *const messages[] = { "message", "Message", "errorMessage" };
+	static const char *const codes[] = { "__type", "code", "Code" };
+	static const char *const messages[] = { "message", "Message", "errorMessage" };
 	struct err not_json = { 0 };
 	AUTO(json_t) *j = NULL;
 	const char *code = NULL, *message = NULL;
@@ -39,7 +40,8 @@ void aws_fault_read(struct arena *a, const char *header, struct bytes body, stru
 	ret->message = remote_say(a, message);
 }
 
-/* The ones that need something else than an end with ERR_REMOTE. A quota of KMS (LimitExceededException) does not pass by waiting. */
+/* The ones that need something else than an end with ERR_REMOTE. A quota of KMS (LimitExceededException) does not
+ * pass by waiting. */
 static const struct row {
 	const char *code;
 	enum remote_verdict verdict;
@@ -103,7 +105,9 @@ enum remote_verdict aws_fault_judge(int status, const struct aws_fault *f, enum 
 		return rows[i].verdict;
 	}
 	*ret = status == 401 || status == 403 ? ERR_DENIED : ERR_REMOTE;
-	return status == 429 ? REMOTE_THROTTLED : status >= 500 && status != 501 && status != 505 ? REMOTE_AGAIN : REMOTE_FAILED;
+	if (status == 429)
+		return REMOTE_THROTTLED;
+	return status >= 500 && status != 501 && status != 505 ? REMOTE_AGAIN : REMOTE_FAILED;
 }
 
 bool aws_http_date(const char *s, int64_t *ret)
@@ -119,8 +123,8 @@ bool aws_http_date(const char *s, int64_t *ret)
 	month = strstr(months, arena_strndup(a, s + 8, 3));
 	if (!month || (month - months) % 3)
 		return false;
-	return tm_parse(arena_printf(a, "%.4s-%02d-%.2sT%.8sZ", s + 12, (int)(month - months) / 3 + 1, s + 5, s + 17), ret,
-			&ignored) == 0;
+	return tm_parse(arena_printf(a, "%.4s-%02d-%.2sT%.8sZ", s + 12, (int)(month - months) / 3 + 1, s + 5, s + 17),
+			ret, &ignored) == 0;
 }
 
 char *aws_xml_text(struct arena *a, struct bytes xml, const char *name)
@@ -135,7 +139,8 @@ char *aws_xml_text(struct arena *a, struct bytes xml, const char *name)
 	left = (size_t)((const char *)xml.p + xml.n - start);
 	end = memchr(start, '<', left);
 	left -= end ? (size_t)(end - start) : left;
-	if (!end || left < strlen(close) || memcmp(end, close, strlen(close)) != 0 || memchr(start, 0, (size_t)(end - start)))
+	if (!end || left < strlen(close) || memcmp(end, close, strlen(close)) != 0 ||
+	    memchr(start, 0, (size_t)(end - start)))
 		return NULL;
 	return arena_strndup(a, start, (size_t)(end - start));
 }

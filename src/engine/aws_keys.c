@@ -1,6 +1,6 @@
-/* The credentials of an AWS engine, from the sources of AWS's SDKs in their order. Guarantees: keys are fetched once for all
- * threads and before they expire; what an answer or a file held is wiped when newer keys have come; when there are no newer ones the
- * old stay in use as long as AWS takes them. */
+/* The credentials of an AWS engine, from the sources of AWS's SDKs in their order. Guarantees: keys are fetched once
+ * for all threads and before they expire; what an answer or a file held is wiped when newer keys have come; when
+ * there are no newer ones the old stay in use as long as AWS takes them. */
 #include "engine/aws_keys.h"
 
 #include <string.h>
@@ -10,8 +10,8 @@
 enum { FETCH_BEFORE = 15 * 60, WAIT_BEFORE = 10 * 60, RETRY_AFTER = 60 }; /* seconds */
 
 static int (*const sources[])(struct aws *, struct arena *, struct aws_keys *, bool *, struct err *) = {
-	aws_from_environment, aws_from_profile_role, aws_from_web_identity, aws_from_sso, aws_from_profile, aws_from_container,
-	aws_from_instance
+	aws_from_environment, aws_from_profile_role, aws_from_web_identity, aws_from_sso, aws_from_profile,
+	aws_from_container, aws_from_instance
 };
 
 /* The keys of the chain. */
@@ -26,8 +26,8 @@ static int find(struct aws *w, struct arena *a, struct aws_keys *ret, struct err
 			return -1;
 	if (found)
 		return 0;
-	return err_set(e, ERR_DENIED, "no credentials for AWS: not in the document, the environment, profile \"%s\", and this machine "
-		       "has no role", w->profile);
+	return err_set(e, ERR_DENIED, "no credentials for AWS: not in the document, the environment, profile \"%s\", "
+		       "and this machine has no role", w->profile);
 }
 
 static int fetch(struct aws *w, struct arena *a, struct aws_keys *ret, struct err *e)
@@ -69,7 +69,8 @@ static int renew(struct aws *w, unsigned than, struct err *e)
 		w->kept = a;
 		w->keys = keys;
 		w->generation++;
-		/* Some services hand out keys that are short of their end: fetching at once again would change nothing. */
+		/* Some services hand out keys that are short of their end: fetching at once again would change
+		 * nothing. */
 		w->retry_at = aws_now(w) + RETRY_AFTER;
 		return 0;
 	}
@@ -92,7 +93,8 @@ static void copy(struct arena *a, const struct aws *w, struct aws_keys *ret)
 	ret->source = arena_strdup(a, w->keys.source);
 }
 
-int aws_keys_get(struct aws *w, struct arena *a, unsigned than, struct aws_keys *ret, unsigned *ret_generation, struct err *e)
+int aws_keys_get(struct aws *w, struct arena *a, unsigned than, struct aws_keys *ret, unsigned *ret_generation,
+		 struct err *e)
 {
 	unsigned failures;
 	int rc = 0;

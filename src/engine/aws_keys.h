@@ -3,8 +3,8 @@
 
 /* Credentials of an AWS engine. */
 
-/* Keys that are good for the next request, copied into the arena; newer than `than`, if that is not 0. From any thread; only
- * one fetches at a time, and the others go on with what they have as long as it is good. */
+/* Keys that are good for the next request, copied into the arena; newer than `than`, if that is not 0. From any
+ * thread; only one fetches at a time, and the others go on with what they have as long as it is good. */
 int aws_keys_get(struct aws *, struct arena *, unsigned than, struct aws_keys *ret, unsigned *ret_generation,
 		 struct err *) NODISCARD;
 
@@ -26,9 +26,10 @@ int aws_files_read(struct arena *, struct aws_files *ret, struct err *) NODISCAR
 const char *aws_profile_get(const struct aws_files *, struct arena *, const char *profile, const char *key);
 const char *aws_env(const char *name); /* NULL when empty too */
 
-/* Where a service is: AWS_ENDPOINT_URL_…, the profile, AWS's own. The config's address is for the engine's service only. */
-int aws_locate(const struct aws *, struct arena *, const struct aws_files *, const struct aws_service *, const char *region,
-	       char **ret_url, char **ret_host, struct err *) NODISCARD;
+/* Where a service is: AWS_ENDPOINT_URL_…, the profile, AWS's own. The config's address is for the engine's service
+ * only. */
+int aws_locate(const struct aws *, struct arena *, const struct aws_files *, const struct aws_service *,
+	       const char *region, char **ret_url, char **ret_host, struct err *) NODISCARD;
 
 struct aws_role {
 	const char *arn, *session, *external_id;

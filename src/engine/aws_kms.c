@@ -1,6 +1,6 @@
-/* AWS KMS: keys that never leave it. Guarantees: a key is named by its ARN, which no alias can redirect; a call that makes a key is
- * sent once, and a key that could not be brought to its end is put up for deletion; nothing is signed that KMS would take for
- * something else than it is. */
+/* AWS KMS: keys that never leave it. Guarantees: a key is named by its ARN, which no alias can redirect; a call that
+ * makes a key is sent once, and a key that could not be brought to its end is put up for deletion; nothing is signed
+ * that KMS would take for something else than it is. */
 #include <string.h>
 #include <time.h>
 
@@ -40,7 +40,8 @@ static const struct field kms_fields[] = {
 	STR(aws_config, key_usage, "Accepted for compatibility.", .dflt = "SIGN_VERIFY"),
 	STR(aws_config, alias, "What the aliases of keys begin with in KMS: alias/lamassu/NAME.", .dflt = "lamassu"),
 	BOOL(aws_config, multi_region, "Make keys that can be replicated into other regions.", .dflt = "false"),
-	INT(aws_config, pending_window_days, "Days between the request to delete a key and its end.", .dflt = "30", .min = 7, .max = 30),
+	INT(aws_config, pending_window_days, "Days between the request to delete a key and its end.", .dflt = "30",
+	    .min = 7, .max = 30),
 	END
 };
 
@@ -147,8 +148,8 @@ static json_t *tag(const char *key, const char *value)
 }
 
 /* One CreateKey, and no second one: when its answer is lost the tag tells which key it made. */
-static int create(struct ctx *ctx, struct engine *en, const char *spec, bool external, const char *label, const char **ret_arn,
-		  struct err *e)
+static int create(struct ctx *ctx, struct engine *en, const char *spec, bool external, const char *label,
+		  const char **ret_arn, struct err *e)
 {
 	struct kms *k = en->priv;
 	struct arena *a = ctx->arena;
@@ -162,7 +163,8 @@ static int create(struct ctx *ctx, struct engine *en, const char *spec, bool ext
 	if (aws_call(k->aws, a, "CreateKey", in, true, &j, e) != 0) {
 		if (e->code != ERR_REMOTE)
 			return -1;
-		return err_ctx(e, "no key was recorded; if AWS made one nevertheless it has the tag lamassu:request=%s", request);
+		return err_ctx(e, "no key was recorded; if AWS made one nevertheless it has the tag lamassu:request=%s",
+			       request);
 	}
 	arn = remote_text(j, "KeyMetadata.Arn");
 	if (!arn)
@@ -182,8 +184,8 @@ static void drop(struct ctx *ctx, struct kms *k, const char *arn)
 }
 
 /* The alias under which the original looked for its keys. Without permission for it the key is as good. */
-static int finish(struct ctx *ctx, struct kms *k, const char *arn, const EVP_PKEY *pub, const char *label, struct keyref *ret,
-		  struct err *e)
+static int finish(struct ctx *ctx, struct kms *k, const char *arn, const EVP_PKEY *pub, const char *label,
+		  struct keyref *ret, struct err *e)
 {
 	struct err why = { 0 };
 	struct bytes spki;
@@ -198,8 +200,8 @@ static int finish(struct ctx *ctx, struct kms *k, const char *arn, const EVP_PKE
 	return 0;
 }
 
-static int kms_generate(struct ctx *ctx, struct engine *en, const struct keytype *type, const char *label, struct keyref *ret,
-			EVP_PKEY **ret_pub, struct err *e)
+static int kms_generate(struct ctx *ctx, struct engine *en, const struct keytype *type, const char *label,
+			struct keyref *ret, EVP_PKEY **ret_pub, struct err *e)
 {
 	struct kms *k = en->priv;
 	AUTO(EVP_PKEY) *pub = NULL;
@@ -218,10 +220,12 @@ static int kms_generate(struct ctx *ctx, struct engine *en, const struct keytype
 
 /* --- import --- */
 
-static int parameters(struct kms *k, struct arena *a, const char *arn, EVP_PKEY **ret_rsa, const char **ret_token, struct err *e)
+static int parameters(struct kms *k, struct arena *a, const char *arn, EVP_PKEY **ret_rsa, const char **ret_token,
+		      struct err *e)
 {
 	AUTO(json_t) *j = NULL;
-	json_t *in = json_pack("{s:s,s:s,s:s}", "KeyId", arn, "WrappingAlgorithm", "RSA_AES_KEY_WRAP_SHA_256", "WrappingKeySpec", "RSA_4096");
+	json_t *in = json_pack("{s:s,s:s,s:s}", "KeyId", arn, "WrappingAlgorithm", "RSA_AES_KEY_WRAP_SHA_256",
+			       "WrappingKeySpec", "RSA_4096");
 	const char *text, *token;
 	struct bytes der;
 
@@ -244,12 +248,13 @@ static int send_material(struct kms *k, struct arena *a, const char *arn, EVP_PK
 
 	if (parameters(k, a, arn, &rsa, &token, e) != 0 || key_wrap(a, rsa, key, &wrapped, e) != 0)
 		return -1;
-	in = json_pack("{s:s,s:s,s:s,s:s}", "KeyId", arn, "ImportToken", token, "EncryptedKeyMaterial", b64_encode(a, wrapped),
-		       "ExpirationModel", "KEY_MATERIAL_DOES_NOT_EXPIRE");
+	in = json_pack("{s:s,s:s,s:s,s:s}", "KeyId", arn, "ImportToken", token, "EncryptedKeyMaterial",
+		       b64_encode(a, wrapped), "ExpirationModel", "KEY_MATERIAL_DOES_NOT_EXPIRE");
 	return aws_call(k->aws, a, "ImportKeyMaterial", in, false, NULL, e);
 }
 
-static int kms_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *label, struct keyref *ret, struct err *e)
+static int kms_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *label, struct keyref *ret,
+		      struct err *e)
 {
 	struct kms *k = en->priv;
 	AUTO(EVP_PKEY) *pub = NULL;
@@ -276,8 +281,8 @@ static const char *algorithm_of(const struct sigalg *alg)
 	return text_has_prefix(alg->name, "ML_DSA_") ? "ML_DSA_SHAKE_256" : alg->name;
 }
 
-static int kms_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig,
-		    struct err *e)
+static int kms_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in,
+		    struct buf *sig, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct kms *k = en->priv;
@@ -286,8 +291,8 @@ static int kms_sign(struct engine *en, const struct keyref *ref, const struct si
 	struct bytes raw;
 
 	if (!alg->md && in.n > RAW_MAX)
-		return err_set(e, ERR_UNSUPPORTED, "KMS signs at most %d bytes with %s, and this is %zu: an ECDSA or RSA key has no such "
-			       "limit, and CRLs can be partitioned", RAW_MAX, alg->name, in.n);
+		return err_set(e, ERR_UNSUPPORTED, "KMS signs at most %d bytes with %s, and this is %zu: an ECDSA or "
+			       "RSA key has no such limit, and CRLs can be partitioned", RAW_MAX, alg->name, in.n);
 	if (aws_call(k->aws, a, "Sign",
 		     json_pack("{s:s,s:s,s:s,s:s}", "KeyId", ref->handle, "Message", b64_encode(a, in), "MessageType",
 			       alg->md ? "DIGEST" : "RAW", "SigningAlgorithm", algorithm_of(alg)), false, &j, e) != 0)
@@ -304,12 +309,14 @@ static int kms_pubkey(struct ctx *ctx, struct engine *en, const struct keyref *r
 	return get_public(en->priv, ctx->arena, ref->handle, ret, e);
 }
 
-static int kms_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref, int64_t *ret_gone_at, struct err *e)
+static int kms_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref, int64_t *ret_gone_at,
+		       struct err *e)
 {
 	struct kms *k = en->priv;
 	AUTO(json_t) *j = NULL;
 	struct key_state state;
-	json_t *in = json_pack("{s:s,s:I}", "KeyId", ref->handle, "PendingWindowInDays", (json_int_t)k->config->pending_window_days);
+	json_t *in = json_pack("{s:s,s:I}", "KeyId", ref->handle, "PendingWindowInDays",
+			       (json_int_t)k->config->pending_window_days);
 
 	if (aws_call(k->aws, ctx->arena, "ScheduleKeyDeletion", in, false, &j, e) == 0) {
 		*ret_gone_at = (int64_t)json_number_value(remote_member(j, "DeletionDate"));
@@ -326,9 +333,10 @@ static int kms_destroy(struct ctx *ctx, struct engine *en, const struct keyref *
 static const char *const kms_aka[] = { "AWSKMS", NULL };
 
 const struct engine_ops aws_kms_engine = {
-	.kind = "AWS_KMS", .aka = kms_aka, .provider = "AWS KMS", .security_level = 1, .scheme = "awskms", .outside = true,
+	.kind = "AWS_KMS", .aka = kms_aka, .provider = "AWS KMS", .security_level = 1, .scheme = "awskms",
+	.outside = true,
 	.config = &kms_type, .caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .inflight = 64,
 	.open = kms_open, .close = kms_close, .keytypes = kms_keytypes, .generate = kms_generate, .import = kms_import,
-	.sign = kms_sign, .pubkey = kms_pubkey, .destroy = kms_destroy, .each = kms_each, .find = kms_find, .state = kms_state,
-	.annotate = kms_annotate
+	.sign = kms_sign, .pubkey = kms_pubkey, .destroy = kms_destroy, .each = kms_each, .find = kms_find,
+	.state = kms_state, .annotate = kms_annotate
 };

@@ -1,5 +1,5 @@
-/* What AWS KMS holds and how people find it there: lists, names, states, aliases and tags. Guarantees: lists are read to their
- * end, with a limit on their pages; of aliases and tags only those are changed that lamassu has made. */
+/* What AWS KMS holds and how people find it there: lists, names, states, aliases and tags. Guarantees: lists are
+ * read to their end, with a limit on their pages; of aliases and tags only those are changed that lamassu has made. */
 #include <string.h>
 
 #include "base/text.h"
@@ -77,10 +77,12 @@ static int each_key(void *arg, json_t *item, struct err *e)
 		     .label = label && label[0] ? text_escape(a, bytes_of(label)) : NULL }, e);
 }
 
-int kms_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg, struct err *e)
+int kms_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
+	     struct err *e)
 {
 	struct keys l = { ctx, en->priv, cb, arg };
-	const struct listing all = { .operation = "ListKeys", .items = "Keys", .limit = 1000, .cb = each_key, .arg = &l };
+	const struct listing all = { .operation = "ListKeys", .items = "Keys", .limit = 1000, .cb = each_key,
+				     .arg = &l };
 
 	return each_page(en->priv, ctx->arena, &all, e);
 }
@@ -99,7 +101,8 @@ int kms_find(struct ctx *ctx, struct engine *en, const char *name, struct keyref
 	if (kms_describe(k, a, name, &j, &first) != 0) {
 		bool bare = !strchr(name, ':') && !text_has_prefix(name, "alias/");
 
-		if (!bare || first.code == ERR_DENIED || kms_describe(k, a, arena_printf(a, "alias/%s", name), &j, e) != 0) {
+		if (!bare || first.code == ERR_DENIED ||
+		    kms_describe(k, a, arena_printf(a, "alias/%s", name), &j, e) != 0) {
 			*e = first;
 			return -1;
 		}
@@ -149,10 +152,12 @@ int kms_alias(struct kms *k, struct arena *a, const char *alias, const char *key
 {
 	struct err why = { 0 };
 
-	if (aws_call(k->aws, a, "CreateAlias", json_pack("{s:s,s:s}", "AliasName", alias, "TargetKeyId", key), false, NULL, &why) == 0)
+	if (aws_call(k->aws, a, "CreateAlias", json_pack("{s:s,s:s}", "AliasName", alias, "TargetKeyId", key), false,
+		     NULL, &why) == 0)
 		return 0;
 	if (why.code == ERR_EXISTS)
-		return aws_call(k->aws, a, "UpdateAlias", json_pack("{s:s,s:s}", "AliasName", alias, "TargetKeyId", key), false, NULL, e);
+		return aws_call(k->aws, a, "UpdateAlias",
+				json_pack("{s:s,s:s}", "AliasName", alias, "TargetKeyId", key), false, NULL, e);
 	*e = why;
 	return -1;
 }
@@ -209,7 +214,8 @@ static struct strv alias_names(struct arena *a, const char *prefix, const struct
 
 static int set_aliases(struct kms *k, struct arena *a, const char *key, const struct strv *names, struct err *e)
 {
-	struct present have = { .arena = a, .member = "AliasName", .prefix = arena_printf(a, "alias/%s/", k->config->alias) };
+	struct present have = { .arena = a, .member = "AliasName",
+				.prefix = arena_printf(a, "alias/%s/", k->config->alias) };
 	const struct listing l = { "ListAliases", "Aliases", key, 100, take, &have };
 	struct strv want = alias_names(a, have.prefix, names);
 
@@ -220,12 +226,14 @@ static int set_aliases(struct kms *k, struct arena *a, const char *key, const st
 			return -1;
 	for (size_t i = 0; i < have.names.n; i++)
 		if (!is_in(&want, have.names.v[i]) &&
-		    aws_call(k->aws, a, "DeleteAlias", json_pack("{s:s}", "AliasName", have.names.v[i]), false, NULL, e) != 0)
+		    aws_call(k->aws, a, "DeleteAlias", json_pack("{s:s}", "AliasName", have.names.v[i]), false, NULL,
+			     e) != 0)
 			return -1;
 	return 0;
 }
 
-static int set_tags(struct kms *k, struct arena *a, const char *key, const char *name, const struct strv *tags, struct err *e)
+static int set_tags(struct kms *k, struct arena *a, const char *key, const char *name, const struct strv *tags,
+		    struct err *e)
 {
 	struct present have = { .arena = a, .member = "TagKey", .prefix = AWS_TAG_PREFIX };
 	const struct listing l = { "ListResourceTags", "Tags", key, 50, take, &have };
@@ -235,7 +243,8 @@ static int set_tags(struct kms *k, struct arena *a, const char *key, const char 
 
 	for (size_t i = 0; i < want.n; i++)
 		json_array_append_new(add, json_pack("{s:s,s:s}", "TagKey", want.v[i], "TagValue", ""));
-	if (aws_call(k->aws, a, "TagResource", json_pack("{s:s,s:o}", "KeyId", key, "Tags", add), false, NULL, e) != 0 ||
+	if (aws_call(k->aws, a, "TagResource", json_pack("{s:s,s:o}", "KeyId", key, "Tags", add), false, NULL,
+		     e) != 0 ||
 	    each_page(k, a, &l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < have.names.n; i++)
@@ -243,10 +252,12 @@ static int set_tags(struct kms *k, struct arena *a, const char *key, const char 
 			json_array_append_new(gone, json_string(have.names.v[i]));
 	if (json_array_size(gone) == 0)
 		return 0;
-	return aws_call(k->aws, a, "UntagResource", json_pack("{s:s,s:O}", "KeyId", key, "TagKeys", gone), false, NULL, e);
+	return aws_call(k->aws, a, "UntagResource", json_pack("{s:s,s:O}", "KeyId", key, "TagKeys", gone), false, NULL,
+			e);
 }
 
-int kms_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes, struct err *e)
+int kms_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes,
+		 struct err *e)
 {
 	struct kms *k = en->priv;
 	const char *name = notes->name ? notes->name : "";

@@ -1,6 +1,7 @@
-/* Credentials that the machine has: containers (ECS, EKS Pod Identity) and instances (IMDSv2). Guarantees: proxies never see these
- * requests; nothing but https, or http to the addresses that AWS has set aside, is asked for a container's credentials; version 1
- * of the instance's service, which a confused proxy could be made to ask, is not used. */
+/* Credentials that the machine has: containers (ECS, EKS Pod Identity) and instances (IMDSv2). Guarantees: proxies
+ * never see these requests; nothing but https, or http to the addresses that AWS has set aside, is asked for a
+ * container's credentials; version 1 of the instance's service, which a confused proxy could be made to ask, is not
+ * used. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,8 @@ static int build(void *arg, struct arena *a, bool refresh, struct net_request *r
 	const struct get *g = arg;
 
 	(void)a, (void)refresh, (void)e;
-	*ret = (struct net_request){ .method = g->method, .url = g->url, .headers = g->headers, .nheaders = g->n, .what = g->what };
+	*ret = (struct net_request){ .method = g->method, .url = g->url, .headers = g->headers, .nheaders = g->n,
+				     .what = g->what };
 	return 0;
 }
 
@@ -33,11 +35,13 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	(void)a;
 	if (answer->status == 200 || answer->status == 404)
 		return REMOTE_DONE;
-	err_set(e, answer->status == 401 || answer->status == 403 ? ERR_DENIED : ERR_REMOTE, "%s: HTTP %d", g->what, answer->status);
+	err_set(e, answer->status == 401 || answer->status == 403 ? ERR_DENIED : ERR_REMOTE, "%s: HTTP %d", g->what,
+		answer->status);
 	return answer->status == 429 ? REMOTE_THROTTLED : answer->status >= 500 ? REMOTE_AGAIN : REMOTE_FAILED;
 }
 
-static int ask(struct aws *w, struct net_client *client, struct arena *a, struct get *g, struct net_answer *ret, struct err *e)
+static int ask(struct aws *w, struct net_client *client, struct arena *a, struct get *g, struct net_answer *ret,
+	       struct err *e)
 {
 	struct remote_policy meta = { .attempts = 2, .deadline_ms = META_MS };
 	const struct remote_call call = { .build = build, .judge = judge, .arg = g };
@@ -81,8 +85,8 @@ static const char *const key_names[] = { "AccessKeyId", "SecretAccessKey", "Toke
 
 static bool may_ask(const char *url)
 {
-	static const char *const hosts[] = { "http://169.254.170.2", "http://169.254.170.23", "http://[fd00:ec2::23]", "http://localhost",
-					     "http://127.0.0.1", "http://[::1]" };
+	static const char *const hosts[] = { "http://169.254.170.2", "http://169.254.170.23", "http://[fd00:ec2::23]",
+					     "http://localhost", "http://127.0.0.1", "http://[::1]" };
 
 	for (size_t i = 0; i < COUNT(hosts); i++)
 		if (text_has_prefix(url, hosts[i]) && strchr("/:", url[strlen(hosts[i])]) && url[strlen(hosts[i])])
@@ -93,7 +97,8 @@ static bool may_ask(const char *url)
 /* What proves who asks; the file is read each time, since it changes. */
 static int authorization(struct arena *a, struct net_header *ret, size_t *ret_n, struct err *e)
 {
-	const char *file = aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), *token = aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+	const char *file = aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+		*token = aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
 	struct bytes text;
 
 	if (file) {
@@ -110,7 +115,8 @@ static int authorization(struct arena *a, struct net_header *ret, size_t *ret_n,
 
 int aws_from_container(struct aws *w, struct arena *a, struct aws_keys *ret, bool *ret_found, struct err *e)
 {
-	const char *path = aws_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), *url = aws_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	const char *path = aws_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+		*url = aws_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	AUTO(json_t) *j = NULL;
 	struct net_header h;
 	size_t n;
@@ -121,9 +127,11 @@ int aws_from_container(struct aws *w, struct arena *a, struct aws_keys *ret, boo
 	if (path)
 		url = arena_printf(a, "http://169.254.170.2%s%s", path[0] == '/' ? "" : "/", path);
 	if (!may_ask(url))
-		return err_set(e, ERR_DENIED, "AWS_CONTAINER_CREDENTIALS_FULL_URI: http is for this machine and AWS's own addresses only");
+		return err_set(e, ERR_DENIED, "AWS_CONTAINER_CREDENTIALS_FULL_URI: http is for this machine and AWS's "
+			       "own addresses only");
 	if (authorization(a, &h, &n, e) != 0 ||
-	    aws_get_json(w, w->meta, a, "container credentials", url, &h, n, &j, e) != 0 || aws_keys_read(a, j, key_names, ret, e) != 0)
+	    aws_get_json(w, w->meta, a, "container credentials", url, &h, n, &j, e) != 0 ||
+	    aws_keys_read(a, j, key_names, ret, e) != 0)
 		return err_ctx(e, "the container's credentials");
 	ret->source = "the container";
 	return 0;
@@ -133,7 +141,8 @@ int aws_from_container(struct aws *w, struct arena *a, struct aws_keys *ret, boo
 
 static const char *instance_url(struct arena *a, const char *path)
 {
-	const char *given = aws_env("AWS_EC2_METADATA_SERVICE_ENDPOINT"), *mode = aws_env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+	const char *given = aws_env("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+		*mode = aws_env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
 	bool ipv6 = mode && text_same_name(mode, "IPv6");
 	const char *base = given ? given : ipv6 ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
 	size_t n = strlen(base);
@@ -191,7 +200,8 @@ int aws_from_instance(struct aws *w, struct arena *a, struct aws_keys *ret, bool
 		return 0;
 	if (strspn(role, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+=,.@_-") != strlen(role))
 		return err_set(e, ERR_REMOTE, "imds role: not the name of a role");
-	if (aws_get_json(w, w->meta, a, "imds credentials", instance_url(a, arena_printf(a, "%s%s", path, role)), &token, 1, &j, e) != 0 ||
+	if (aws_get_json(w, w->meta, a, "imds credentials", instance_url(a, arena_printf(a, "%s%s", path, role)),
+			 &token, 1, &j, e) != 0 ||
 	    aws_keys_read(a, j, key_names, ret, e) != 0)
 		return err_ctx(e, "the instance's credentials");
 	ret->source = arena_printf(a, "the instance's role %s", role);
@@ -207,7 +217,8 @@ int aws_instance_region(struct aws *w, struct arena *a, char **ret, struct err *
 
 	if (instance_disabled() || instance_token(w, a, &token.value, e) != 0 || !token.value)
 		return e->code ? -1 : err_set(e, ERR_NOT_FOUND, "this machine is no instance of EC2");
-	if (aws_get_json(w, w->meta, a, "imds document", instance_url(a, "/latest/dynamic/instance-identity/document"), &token, 1, &j, e) != 0)
+	if (aws_get_json(w, w->meta, a, "imds document", instance_url(a, "/latest/dynamic/instance-identity/document"),
+			 &token, 1, &j, e) != 0)
 		return -1;
 	region = remote_text(j, "region");
 	if (!region)

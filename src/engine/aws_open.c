@@ -1,5 +1,5 @@
-/* Opening an engine of AWS: its settings, from the document, the environment and AWS's own files, in this order. Nothing is
- * asked of the network, unless the region can only come from the machine itself. */
+/* Opening an engine of AWS: its settings, from the document, the environment and AWS's own files, in this order.
+ * Nothing is asked of the network, unless the region can only come from the machine itself. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,7 +82,8 @@ static int find_region(struct aws *w, struct arena *a, const struct aws_files *f
 			found = arena_strdup(a, sources[i]);
 	if (!found && aws_instance_region(w, a, &found, &why) != 0)
 		return err_set(e, ERR_INVALID,
-			       "the region is not known: give region, AWS_REGION, or a profile that has one (%s)", why.msg);
+			       "the region is not known: give region, AWS_REGION, or a profile that has one (%s)",
+			       why.msg);
 	if (!aws_region_valid(found))
 		return err_set(e, ERR_INVALID, "region: \"%s\" is not the name of a region", found);
 	w->region = found;
@@ -128,15 +129,16 @@ static int settle(struct aws *w, struct arena *a, struct err *e)
 	return 0;
 }
 
-int aws_open(struct ctx *ctx, struct engine *en, const struct aws_service *s, const struct aws_config *c, struct aws **ret,
-	     struct err *e)
+int aws_open(struct ctx *ctx, struct engine *en, const struct aws_service *s, const struct aws_config *c,
+	     struct aws **ret, struct err *e)
 {
 	struct aws *w = arena_new_array(en->arena, 1, struct aws);
 	const struct net_options net = { .ca_file = c->ca_file ? c->ca_file : aws_env("AWS_CA_BUNDLE") };
 	const struct net_options meta = { .no_proxy = true, .connect_timeout_ms = META_CONNECT_MS };
 	const char *profile = c->profile ? c->profile : aws_env("AWS_PROFILE");
 
-	*w = (struct aws){ .service = s, .config = c, .profile = profile ? profile : "default", .profile_named = profile,
+	*w = (struct aws){ .service = s, .config = c, .profile = profile ? profile : "default",
+			   .profile_named = profile,
 			   .policy = { .attempts = (unsigned)c->max_attempts, .deadline_ms = c->timeout.secs * 1000 } };
 	if (net_here->open(ctx, &net, &w->net, e) != 0)
 		return -1;

@@ -31,7 +31,8 @@ bool aws_region_valid(const char *s)
 {
 	size_t n = strlen(s);
 
-	return n > 0 && n < 64 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && s[0] != '-' && s[n - 1] != '-';
+	return n > 0 && n < 64 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && s[0] != '-' &&
+	       s[n - 1] != '-';
 }
 
 static const struct partition *partition_of(const char *region)
@@ -54,7 +55,8 @@ char *aws_endpoint(struct arena *a, const struct aws_service *s, const char *reg
 	/* These have no name of their own for FIPS in GovCloud: all are. */
 	if ((s == &aws_sts_service || s == &aws_sso_service) && text_has_prefix(region, "us-gov-") && !dual)
 		fips = false;
-	return arena_printf(a, "https://%s%s.%s.%s", s->name, fips ? "-fips" : "", region, dual ? p->dual_suffix : p->suffix);
+	return arena_printf(a, "https://%s%s.%s.%s", s->name, fips ? "-fips" : "", region,
+			    dual ? p->dual_suffix : p->suffix);
 }
 
 static bool is_this_machine(const char *host, size_t n)
@@ -82,7 +84,8 @@ int aws_endpoint_check(struct arena *a, const char *url, char **ret_url, char **
 		if (!isalnum((unsigned char)host[i]) && !strchr(".-:[]_", host[i]))
 			return err_set(e, ERR_INVALID, "endpoint \"%s\": not a host", url);
 	if (http && !is_this_machine(host, n))
-		return err_set(e, ERR_INVALID, "endpoint \"%s\": http is for this machine only; others need https", url);
+		return err_set(e, ERR_INVALID, "endpoint \"%s\": http is for this machine only; others need https",
+			       url);
 	*ret_url = arena_strndup(a, url, (size_t)(host - url) + n);
 	/* The usual port is not in the Host header. */
 	port = strlen(https ? ":443" : ":80");

@@ -1,5 +1,6 @@
-/* Credentials from the environment and from AWS's shared files: keys, roles over other profiles, the cache of
- * `aws sso login`. Guarantees: the files are read anew each time, since others change them; no program is run; a cache is only read. */
+/* Credentials from the environment and from AWS's shared files: keys, roles over other profiles, the cache of `aws
+ * sso login`. Guarantees: the files are read anew each time, since others change them; no program is run; a cache is
+ * only read. */
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,8 @@ static char *in_home(struct arena *a, const char *path)
 	return home ? fs_join(a, home, path) : NULL;
 }
 
-static int read_file(struct arena *a, const char *variable, const char *usual, const char **ret_path, struct aws_ini *ret,
-		     struct err *e)
+static int read_file(struct arena *a, const char *variable, const char *usual, const char **ret_path,
+		     struct aws_ini *ret, struct err *e)
 {
 	const char *given = aws_env(variable), *path = given ? given : in_home(a, usual);
 	struct bytes text;
@@ -42,7 +43,8 @@ static int read_file(struct arena *a, const char *variable, const char *usual, c
 int aws_files_read(struct arena *a, struct aws_files *ret, struct err *e)
 {
 	return read_file(a, "AWS_CONFIG_FILE", ".aws/config", &ret->config_path, &ret->config, e) != 0 ||
-	       read_file(a, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &ret->credentials_path, &ret->credentials, e) != 0
+	       read_file(a, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &ret->credentials_path,
+			 &ret->credentials, e) != 0
 	       ? -1 : 0;
 }
 
@@ -71,8 +73,8 @@ static int open_files(const struct aws *w, struct arena *a, struct aws_files *re
 	if (aws_files_read(a, ret, e) != 0)
 		return -1;
 	if (w->profile_named && !has_profile(ret, a, w->profile))
-		return err_set(e, ERR_NOT_FOUND, "profile \"%s\" is neither in %s nor in %s", w->profile, ret->config_path,
-			       ret->credentials_path);
+		return err_set(e, ERR_NOT_FOUND, "profile \"%s\" is neither in %s nor in %s", w->profile,
+			       ret->config_path, ret->credentials_path);
 	return 0;
 }
 
@@ -97,8 +99,8 @@ int aws_from_environment(struct aws *w, struct arena *a, struct aws_keys *ret, b
 	return 0;
 }
 
-static int static_keys(const struct aws_files *f, struct arena *a, const char *profile, struct aws_keys *ret, bool *ret_found,
-		       struct err *e)
+static int static_keys(const struct aws_files *f, struct arena *a, const char *profile, struct aws_keys *ret,
+		       bool *ret_found, struct err *e)
 {
 	struct aws_keys k = { .access = aws_profile_get(f, a, profile, "aws_access_key_id"),
 			      .secret = aws_profile_get(f, a, profile, "aws_secret_access_key"),
@@ -109,7 +111,8 @@ static int static_keys(const struct aws_files *f, struct arena *a, const char *p
 	if (!*ret_found)
 		return 0;
 	if (!k.secret || !k.secret[0])
-		return err_set(e, ERR_DENIED, "profile \"%s\" has aws_access_key_id, but no aws_secret_access_key", profile);
+		return err_set(e, ERR_DENIED, "profile \"%s\" has aws_access_key_id, but no aws_secret_access_key",
+			       profile);
 	*ret = k;
 	return 0;
 }
@@ -145,12 +148,13 @@ static int role_of(struct aws *w, struct arena *a, const struct aws_files *f, co
 		   struct err *e)
 {
 	const char *secs = aws_profile_get(f, a, profile, "duration_seconds");
-	const char *session = aws_profile_get(f, a, profile, "role_session_name"), *region = aws_profile_get(f, a, profile, "region");
+	const char *session = aws_profile_get(f, a, profile, "role_session_name"),
+		*region = aws_profile_get(f, a, profile, "region");
 	const char *web = aws_profile_get(f, a, profile, "web_identity_token_file");
 
 	if (aws_profile_get(f, a, profile, "mfa_serial"))
-		return err_set(e, ERR_DENIED, "profile \"%s\": its role wants a one-time password (mfa_serial), which nobody can "
-			       "give here", profile);
+		return err_set(e, ERR_DENIED, "profile \"%s\": its role wants a one-time password (mfa_serial), which "
+			       "nobody can give here", profile);
 	*ret = (struct aws_role){ .arn = aws_profile_get(f, a, profile, "role_arn"),
 				  .session = session ? session : w->config->role_session_name,
 				  .external_id = aws_profile_get(f, a, profile, "external_id"),
@@ -159,7 +163,8 @@ static int role_of(struct aws *w, struct arena *a, const struct aws_files *f, co
 }
 
 /* credential_source: where the keys for the role are. */
-static int keys_from(struct aws *w, struct arena *a, const char *profile, const char *source, struct aws_keys *ret, struct err *e)
+static int keys_from(struct aws *w, struct arena *a, const char *profile, const char *source, struct aws_keys *ret,
+		     struct err *e)
 {
 	bool found = false;
 	int rc;
@@ -171,14 +176,17 @@ static int keys_from(struct aws *w, struct arena *a, const char *profile, const 
 	else if (strcmp(source, "EcsContainer") == 0)
 		rc = aws_from_container(w, a, ret, &found, e);
 	else
-		return err_set(e, ERR_INVALID, "profile \"%s\": credential_source \"%s\" is not known", profile, source);
-	return rc != 0 || found ? rc : err_set(e, ERR_DENIED, "profile \"%s\": there are no credentials in %s", profile, source);
+		return err_set(e, ERR_INVALID, "profile \"%s\": credential_source \"%s\" is not known", profile,
+			       source);
+	return rc != 0 || found ? rc : err_set(e, ERR_DENIED, "profile \"%s\": there are no credentials in %s", profile,
+					       source);
 }
 
 static int profile_keys(struct aws *w, struct arena *a, const struct aws_files *f, const char *profile, int depth,
 			struct aws_keys *ret, struct err *e)
 {
-	const char *from = aws_profile_get(f, a, profile, "source_profile"), *source = aws_profile_get(f, a, profile, "credential_source");
+	const char *from = aws_profile_get(f, a, profile, "source_profile"),
+		*source = aws_profile_get(f, a, profile, "credential_source");
 	bool found = false;
 	struct aws_keys base = { 0 };
 	struct aws_role role;
@@ -223,8 +231,8 @@ int aws_from_profile_role(struct aws *w, struct arena *a, struct aws_keys *ret, 
 int aws_from_web_identity(struct aws *w, struct arena *a, struct aws_keys *ret, bool *ret_found, struct err *e)
 {
 	const char *file = aws_env("AWS_WEB_IDENTITY_TOKEN_FILE"), *session = aws_env("AWS_ROLE_SESSION_NAME");
-	struct aws_role role = { .arn = aws_env("AWS_ROLE_ARN"), .session = session ? session : w->config->role_session_name,
-				 .region = w->region };
+	struct aws_role role = { .arn = aws_env("AWS_ROLE_ARN"), 
+				 .session = session ? session : w->config->role_session_name, .region = w->region };
 
 	*ret_found = file != NULL;
 	if (!file)
@@ -249,11 +257,13 @@ static int sso_settings(const struct aws_files *f, struct arena *a, const char *
 	const char *section = session ? arena_printf(a, "sso-session %s", session) : NULL;
 
 	*ret = (struct sso){ .cache_name = session ? session : aws_profile_get(f, a, profile, "sso_start_url"),
-			     .region = section ? aws_ini_get(&f->config, section, "sso_region") : aws_profile_get(f, a, profile, "sso_region"),
+			     .region = section ? aws_ini_get(&f->config, section, "sso_region")
+				     : aws_profile_get(f, a, profile, "sso_region"),
 			     .account = aws_profile_get(f, a, profile, "sso_account_id"),
 			     .role = aws_profile_get(f, a, profile, "sso_role_name") };
 	if (ret->cache_name && (!ret->region || !ret->account || !ret->role || !aws_region_valid(ret->region)))
-		return err_set(e, ERR_INVALID, "profile \"%s\": sso_region, sso_account_id and sso_role_name belong together", profile);
+		return err_set(e, ERR_INVALID, "profile \"%s\": sso_region, sso_account_id and sso_role_name belong "
+			       "together", profile);
 	return 0;
 }
 
@@ -281,16 +291,16 @@ static int sso_token(struct aws *w, struct arena *a, const struct sso *s, const 
 	return 0;
 }
 
-static int sso_ask(struct aws *w, struct arena *a, const struct aws_files *f, const struct sso *s, const char *token, json_t **ret,
-		   struct err *e)
+static int sso_ask(struct aws *w, struct arena *a, const struct aws_files *f, const struct sso *s, const char *token,
+		   json_t **ret, struct err *e)
 {
 	const struct net_header bearer = { "x-amz-sso_bearer_token", token };
 	char *base, *host, *url;
 
 	if (aws_locate(w, a, f, &aws_sso_service, s->region, &base, &host, e) != 0)
 		return -1;
-	url = arena_printf(a, "%s/federation/credentials?account_id=%s&role_name=%s", base, url_encode(a, bytes_of(s->account)),
-			   url_encode(a, bytes_of(s->role)));
+	url = arena_printf(a, "%s/federation/credentials?account_id=%s&role_name=%s", base,
+			   url_encode(a, bytes_of(s->account)), url_encode(a, bytes_of(s->role)));
 	return aws_get_json(w, w->net, a, "sso GetRoleCredentials", url, &bearer, 1, ret, e);
 }
 

@@ -158,7 +158,8 @@ static void hmac(const void *key, size_t n, const char *text, unsigned char out[
 		abort();
 }
 
-static char *sign(struct arena *a, const struct aws_keys *keys, const struct sigv4 *r, const char *day, const char *text)
+static char *sign(struct arena *a, const struct aws_keys *keys, const struct sigv4 *r, const char *day,
+		  const char *text)
 {
 	SCOPED_BUF start = buf_init(BUF_TEXT);
 	unsigned char one[SHA256_LEN], two[SHA256_LEN];

@@ -1,6 +1,7 @@
-/* AWS Secrets Manager: a store of encrypted keys, one secret each. Guarantees: a secret is replaced only where the caller's version
- * is still the present one, which Secrets Manager itself checks when the label AWSCURRENT moves; what was replaced loses its label;
- * deleted keys can be restored for some days. Payload: {"key": "<base64 of PEM>"}. */
+/* AWS Secrets Manager: a store of encrypted keys, one secret each. Guarantees: a secret is replaced only where the
+ * caller's version is still the present one, which Secrets Manager itself checks when the label AWSCURRENT moves;
+ * what was replaced loses its label; deleted keys can be restored for some days. Payload: {"key": "<base64 of
+ * PEM>"}. */
 #include <ctype.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static int check(struct arena *a, void *rec, struct err *e)
 	size_t n = strlen(c->prefix);
 
 	if (n > 200 || strspn(c->prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_+=.@-") != n)
-		return err_set(e, ERR_INVALID, "prefix: a name holds letters, digits and /_+=.@- only, and a prefix 200 of them at most");
+		return err_set(e, ERR_INVALID, "prefix: a name holds letters, digits and /_+=.@- only, and a prefix "
+			       "200 of them at most");
 	if (c->recovery_window_days && c->recovery_window_days < 7)
 		return err_set(e, ERR_INVALID, "recovery_window_days: 7 to 30, or 0 for none");
 	return aws_config_check(a, c, e);
@@ -30,17 +32,20 @@ static int check(struct arena *a, void *rec, struct err *e)
 
 static const struct field sm_fields[] = {
 	AWS_FIELDS,
-	STR(aws_config, prefix, "What the names of the secrets begin with; \"\" finds the keys of the original.", .dflt = "lamassu/"),
-	STR(aws_config, kms_key_id, "Key of KMS that new secrets are encrypted with. Default: the account's own for secrets."),
-	INT(aws_config, recovery_window_days, "Days in which a deleted key can be restored, 7 to 30; 0: it is gone at once.",
-	    .dflt = "7", .max = 30),
+	STR(aws_config, prefix, "What the names of the secrets begin with; \"\" finds the keys of the original.",
+	    .dflt = "lamassu/"),
+	STR(aws_config, kms_key_id, "Key of KMS that new secrets are encrypted with. Default: the account's own for "
+	    "secrets."),
+	INT(aws_config, recovery_window_days, "Days in which a deleted key can be restored, 7 to 30; 0: it is gone at "
+	    "once.", .dflt = "7", .max = 30),
 	BOOL(aws_config, unencrypted, "Keep new keys as they are, protected by AWS alone.", .dflt = "false"),
 	SEALED_PASSPHRASE(aws_config),
 	END
 };
 
 static const struct schema sm_type = {
-	.name = "config", .doc = "AWS Secrets Manager", .size = sizeof(struct aws_config), .fields = sm_fields, .check = check
+	.name = "config", .doc = "AWS Secrets Manager", .size = sizeof(struct aws_config), .fields = sm_fields,
+	.check = check
 };
 
 static int sm_open(struct ctx *ctx, struct engine *en, const void *config, struct err *e)
@@ -103,7 +108,8 @@ static int payload(struct arena *a, json_t *j, struct bytes *ret, struct err *e)
 	return err_set(e, ERR_REMOTE, "the secret holds no key");
 }
 
-static int sm_get(struct ctx *ctx, struct engine *en, const char *name, struct bytes *ret, const char **ret_version, struct err *e)
+static int sm_get(struct ctx *ctx, struct engine *en, const char *name, struct bytes *ret, const char **ret_version,
+		  struct err *e)
 {
 	struct sm *s = en->priv;
 	AUTO(json_t) *j = NULL;
@@ -115,7 +121,8 @@ static int sm_get(struct ctx *ctx, struct engine *en, const char *name, struct b
 	if (aws_call(s->aws, ctx->arena, "GetSecretValue",
 		     json_pack("{s:s,s:s}", "SecretId", secret, "VersionStage", "AWSCURRENT"), false, &j, &why) != 0) {
 		if (is_deleted(&why))
-			return err_set(e, ERR_NOT_FOUND, "the secret %s was deleted; it can still be restored (RestoreSecret)", secret);
+			return err_set(e, ERR_NOT_FOUND, "the secret %s was deleted; it can still be restored "
+				       "(RestoreSecret)", secret);
 		*e = why;
 		return -1;
 	}
@@ -155,12 +162,13 @@ static int make(struct ctx *ctx, struct engine *en, const char *secret, struct b
 	if (token(ctx->arena, &id, e) != 0)
 		return -1;
 	in = json_pack("{s:s,s:s,s:s,s:s*,s:[{s:s,s:s}]}", "Name", secret, "SecretString", wrapped(ctx->arena, blob),
-		       "ClientRequestToken", id, "KmsKeyId", s->config->kms_key_id, "Tags", "Key", "lamassu:engine", "Value", en->doc->id);
+		       "ClientRequestToken", id, "KmsKeyId", s->config->kms_key_id, "Tags", "Key", "lamassu:engine",
+		       "Value", en->doc->id);
 	return aws_call(s->aws, ctx->arena, "CreateSecret", in, false, NULL, e);
 }
 
-static int move_label(struct sm *s, struct arena *a, const char *secret, const char *label, const char *to, const char *from,
-		      struct err *e)
+static int move_label(struct sm *s, struct arena *a, const char *secret, const char *label, const char *to,
+		      const char *from, struct err *e)
 {
 	json_t *in = json_pack("{s:s,s:s,s:s*,s:s*}", "SecretId", secret, "VersionStage", label, "MoveToVersionId", to,
 			       "RemoveFromVersionId", from);
@@ -168,8 +176,10 @@ static int move_label(struct sm *s, struct arena *a, const char *secret, const c
 	return aws_call(s->aws, a, "UpdateSecretVersionStage", in, false, NULL, e);
 }
 
-/* Check and set: the new version comes in under a label of its own, and AWSCURRENT moves to it from the version that was read. */
-static int replace(struct ctx *ctx, struct engine *en, const char *secret, struct bytes blob, const char *over, struct err *e)
+/* Check and set: the new version comes in under a label of its own, and AWSCURRENT moves to it from the version that
+ * was read. */
+static int replace(struct ctx *ctx, struct engine *en, const char *secret, struct bytes blob, const char *over,
+		   struct err *e)
 {
 	struct sm *s = en->priv;
 	struct err why = { 0 }, ignored = { 0 };
@@ -180,8 +190,8 @@ static int replace(struct ctx *ctx, struct engine *en, const char *secret, struc
 	if (token(ctx->arena, &id, e) != 0)
 		return -1;
 	label = arena_printf(ctx->arena, "lamassu-%s", id);
-	in = json_pack("{s:s,s:s,s:s,s:[s]}", "SecretId", secret, "SecretString", wrapped(ctx->arena, blob), "ClientRequestToken", id,
-		       "VersionStages", label);
+	in = json_pack("{s:s,s:s,s:s,s:[s]}", "SecretId", secret, "SecretString", wrapped(ctx->arena, blob),
+		       "ClientRequestToken", id, "VersionStages", label);
 	if (aws_call(s->aws, ctx->arena, "PutSecretValue", in, false, NULL, e) != 0)
 		return -1;
 	rc = move_label(s, ctx->arena, secret, "AWSCURRENT", id, over, &why);
@@ -197,19 +207,22 @@ static int replace(struct ctx *ctx, struct engine *en, const char *secret, struc
 }
 
 /* A secret that waits for its deletion has its name still: it is brought back, with the new content. */
-static int revive(struct ctx *ctx, struct engine *en, const char *name, const char *secret, struct bytes blob, struct err *e)
+static int revive(struct ctx *ctx, struct engine *en, const char *name, const char *secret, struct bytes blob,
+		  struct err *e)
 {
 	struct sm *s = en->priv;
 	const char *version;
 	struct bytes old;
 
-	if (aws_call(s->aws, ctx->arena, "RestoreSecret", json_pack("{s:s}", "SecretId", secret), false, NULL, e) != 0 ||
+	if (aws_call(s->aws, ctx->arena, "RestoreSecret", json_pack("{s:s}", "SecretId", secret), false, NULL,
+		     e) != 0 ||
 	    sm_get(ctx, en, name, &old, &version, e) != 0)
 		return -1;
 	return replace(ctx, en, secret, blob, version, e);
 }
 
-static int put_new(struct ctx *ctx, struct engine *en, const char *name, const char *secret, struct bytes blob, struct err *e)
+static int put_new(struct ctx *ctx, struct engine *en, const char *name, const char *secret, struct bytes blob,
+		   struct err *e)
 {
 	struct sm *s = en->priv;
 	AUTO(json_t) *j = NULL;
@@ -220,7 +233,8 @@ static int put_new(struct ctx *ctx, struct engine *en, const char *name, const c
 		return 0;
 	deleted = is_deleted(&why);
 	if (why.code == ERR_EXISTS &&
-	    aws_call(s->aws, ctx->arena, "DescribeSecret", json_pack("{s:s}", "SecretId", secret), false, &j, &(struct err){ 0 }) == 0)
+	    aws_call(s->aws, ctx->arena, "DescribeSecret", json_pack("{s:s}", "SecretId", secret), false, &j,
+		     &(struct err){ 0 }) == 0)
 		deleted = json_is_number(remote_member(j, "DeletedDate"));
 	if (deleted)
 		return revive(ctx, en, name, secret, blob, e);
@@ -228,7 +242,8 @@ static int put_new(struct ctx *ctx, struct engine *en, const char *name, const c
 	return -1;
 }
 
-static int sm_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes blob, const char *over, struct err *e)
+static int sm_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes blob, const char *over,
+		  struct err *e)
 {
 	struct err why = { 0 };
 	struct bytes old;
@@ -269,7 +284,8 @@ static int sm_del(struct ctx *ctx, struct engine *en, const char *name, int64_t 
 	if (secret_name(ctx, en, name, &secret, e) != 0)
 		return -1;
 	in = at_once ? json_pack("{s:s,s:b}", "SecretId", secret, "ForceDeleteWithoutRecovery", 1)
-		     : json_pack("{s:s,s:I}", "SecretId", secret, "RecoveryWindowInDays", (json_int_t)s->config->recovery_window_days);
+		     : json_pack("{s:s,s:I}", "SecretId", secret, "RecoveryWindowInDays",
+				 (json_int_t)s->config->recovery_window_days);
 	if (aws_call(s->aws, ctx->arena, "DeleteSecret", in, false, &j, &why) != 0) {
 		if (is_deleted(&why))
 			return err_set(e, ERR_NOT_FOUND, "the secret %s is deleted already", secret);
@@ -283,8 +299,8 @@ static int sm_del(struct ctx *ctx, struct engine *en, const char *name, int64_t 
 /* --- the rest --- */
 
 /* Names of keys, and their passing forms; an account has other secrets too. */
-static int each_name(const struct sm *s, struct arena *a, json_t *list, int (*cb)(void *, const char *, struct err *), void *arg,
-		     struct err *e)
+static int each_name(const struct sm *s, struct arena *a, json_t *list, int (*cb)(void *, const char *, struct err *),
+		     void *arg, struct err *e)
 {
 	json_t *item;
 	size_t i;
@@ -302,7 +318,8 @@ static int each_name(const struct sm *s, struct arena *a, json_t *list, int (*cb
 	return 0;
 }
 
-static int sm_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const char *, struct err *), void *arg, struct err *e)
+static int sm_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const char *, struct err *), void *arg,
+		   struct err *e)
 {
 	struct sm *s = en->priv;
 	const char *next = NULL;
@@ -312,7 +329,8 @@ static int sm_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const c
 		json_t *in = json_pack("{s:i,s:s*}", "MaxResults", 100, "NextToken", next);
 
 		if (s->config->prefix[0])
-			json_object_set_new(in, "Filters", json_pack("[{s:s,s:[s]}]", "Key", "name", "Values", s->config->prefix));
+			json_object_set_new(in, "Filters", json_pack("[{s:s,s:[s]}]", "Key", "name", "Values",
+								     s->config->prefix));
 		if (aws_call(s->aws, ctx->arena, "ListSecrets", in, false, &j, e) != 0 ||
 		    each_name(s, ctx->arena, remote_member(j, "SecretList"), cb, arg, e) != 0)
 			return -1;
@@ -343,32 +361,36 @@ static int drop_stale(struct sm *s, struct arena *a, const char *secret, const s
 	}
 	if (json_array_size(gone) == 0)
 		return 0;
-	return aws_call(s->aws, a, "UntagResource", json_pack("{s:s,s:O}", "SecretId", secret, "TagKeys", gone), false, NULL, e);
+	return aws_call(s->aws, a, "UntagResource", json_pack("{s:s,s:O}", "SecretId", secret, "TagKeys", gone), false,
+			NULL, e);
 }
 
-static int sm_annotate(struct ctx *ctx, struct engine *en, const char *name, const struct key_notes *notes, struct err *e)
+static int sm_annotate(struct ctx *ctx, struct engine *en, const char *name, const struct key_notes *notes,
+		       struct err *e)
 {
 	struct sm *s = en->priv;
 	const char *secret;
 	json_t *tags = json_pack("[{s:s,s:s}]", "Key", "lamassu:name", "Value", aws_tag_value(ctx->arena, notes->name));
 
 	for (size_t i = 0; i < notes->tags.n; i++)
-		json_array_append_new(tags, json_pack("{s:s,s:s}", "Key", aws_tag_key(ctx->arena, notes->tags.v[i]), "Value", ""));
+		json_array_append_new(tags, json_pack("{s:s,s:s}", "Key", aws_tag_key(ctx->arena, notes->tags.v[i]),
+						      "Value", ""));
 	if (secret_name(ctx, en, name, &secret, e) != 0) {
 		json_decref(tags);
 		return -1;
 	}
-	if (aws_call(s->aws, ctx->arena, "TagResource", json_pack("{s:s,s:o}", "SecretId", secret, "Tags", tags), false, NULL, e) != 0)
+	if (aws_call(s->aws, ctx->arena, "TagResource", json_pack("{s:s,s:o}", "SecretId", secret, "Tags", tags), false,
+		     NULL, e) != 0)
 		return -1;
 	return drop_stale(s, ctx->arena, secret, &notes->tags, e);
 }
 
 static const struct store_ops sm_store = {
-	.shared = true, .open = sm_open, .close = sm_close, .get = sm_get, .put = sm_put, .del = sm_del, .each = sm_each,
-	.annotate = sm_annotate
+	.shared = true, .open = sm_open, .close = sm_close, .get = sm_get, .put = sm_put, .del = sm_del,
+	.each = sm_each, .annotate = sm_annotate
 };
 
 const struct engine_ops aws_sm_engine = {
-	.kind = "AWS_SECRETS_MANAGER", .provider = "AWS Secrets Manager", .security_level = 0, .outside = true, .config = &sm_type,
-	.store = &sm_store, SEALED_OPS, .find = sealed_find, .annotate = sealed_annotate
+	.kind = "AWS_SECRETS_MANAGER", .provider = "AWS Secrets Manager", .security_level = 0, .outside = true,
+	.config = &sm_type, .store = &sm_store, SEALED_OPS, .find = sealed_find, .annotate = sealed_annotate
 };

@@ -38,7 +38,8 @@ static int build(void *arg, struct arena *a, bool refresh, struct net_request *r
 		h[n++] = (struct net_header){ "Authorization", sigv4_authorization(a, &s, q->keys) };
 	}
 	*ret = (struct net_request){ .method = "POST", .url = q->url, .headers = h, .nheaders = n, .body = q->body,
-				     .timeout_ms = q->aws->policy.deadline_ms / q->aws->policy.attempts, .what = "sts AssumeRole" };
+				     .timeout_ms = q->aws->policy.deadline_ms / q->aws->policy.attempts,
+				     .what = "sts AssumeRole" };
 	return 0;
 }
 
@@ -57,10 +58,12 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 static int read_keys(struct arena *a, struct bytes xml, struct aws_keys *ret, struct err *e)
 {
 	char *until = aws_xml_text(a, xml, "Expiration");
-	struct aws_keys k = { .access = aws_xml_text(a, xml, "AccessKeyId"), .secret = aws_xml_text(a, xml, "SecretAccessKey"),
+	struct aws_keys k = { .access = aws_xml_text(a, xml, "AccessKeyId"),
+			      .secret = aws_xml_text(a, xml, "SecretAccessKey"),
 			      .token = aws_xml_text(a, xml, "SessionToken") };
 
-	if (!k.access || !k.secret || !k.token || strchr(k.access, '&') || strchr(k.secret, '&') || strchr(k.token, '&'))
+	if (!k.access || !k.secret || !k.token || strchr(k.access, '&') || strchr(k.secret, '&') ||
+	    strchr(k.token, '&'))
 		return err_set(e, ERR_REMOTE, "the answer holds no credentials");
 	if (until && tm_parse(until, &k.expires, e) != 0)
 		return err_ctx(e, "Expiration");
@@ -81,8 +84,8 @@ static void write_body(struct arena *a, const struct aws_role *r, struct buf *ou
 		put(a, out, "ExternalId", r->external_id);
 }
 
-int aws_assume(struct aws *w, struct arena *a, const struct aws_role *role, const struct aws_keys *keys, struct aws_keys *ret,
-	       struct err *e)
+int aws_assume(struct aws *w, struct arena *a, const struct aws_role *role, const struct aws_keys *keys,
+	       struct aws_keys *ret, struct err *e)
 {
 	SCOPED_BUF body = buf_init(BUF_TEXT);
 	struct question q = { .aws = w, .region = role->region, .keys = role->web_token ? NULL : keys };
@@ -93,7 +96,8 @@ int aws_assume(struct aws *w, struct arena *a, const struct aws_role *role, cons
 
 	if (!aws_region_valid(role->region))
 		return err_set(e, ERR_INVALID, "region: \"%s\" is not the name of a region", role->region);
-	if (aws_files_read(a, &files, e) != 0 || aws_locate(w, a, &files, &aws_sts_service, role->region, &url, &host, e) != 0)
+	if (aws_files_read(a, &files, e) != 0 || aws_locate(w, a, &files, &aws_sts_service, role->region, &url, &host,
+							    e) != 0)
 		return -1;
 	write_body(a, role, &body);
 	q.url = arena_printf(a, "%s/", url);

@@ -19,7 +19,8 @@ static int wrap_aes(struct arena *a, EVP_PKEY *rsa, struct bytes aes, struct byt
 
 	if (!pc || EVP_PKEY_encrypt_init(pc) <= 0 || EVP_PKEY_CTX_set_rsa_padding(pc, RSA_PKCS1_OAEP_PADDING) <= 0 ||
 	    EVP_PKEY_CTX_set_rsa_oaep_md(pc, ossl_md("SHA256")) <= 0 ||
-	    EVP_PKEY_CTX_set_rsa_mgf1_md(pc, ossl_md("SHA256")) <= 0 || EVP_PKEY_encrypt(pc, out, &n, aes.p, aes.n) <= 0)
+	    EVP_PKEY_CTX_set_rsa_mgf1_md(pc, ossl_md("SHA256")) <= 0 ||
+		    EVP_PKEY_encrypt(pc, out, &n, aes.p, aes.n) <= 0)
 		return err_ossl(e, "wrapping the key for import");
 	*ret = (struct bytes){ out, n };
 	return 0;
@@ -57,7 +58,8 @@ int key_wrap(struct arena *a, EVP_PKEY *rsa, const EVP_PKEY *priv, struct bytes 
 	struct bytes aes_key = { aes, AES_LEN }, head = { 0 }, tail = { 0 };
 
 	if (!EVP_PKEY_is_a(rsa, "RSA") || EVP_PKEY_get_bits(rsa) < RSA_MIN_BITS)
-		return err_set(e, ERR_REMOTE, "the engine's wrapping key is not an RSA key of at least %d bits", RSA_MIN_BITS);
+		return err_set(e, ERR_REMOTE, "the engine's wrapping key is not an RSA key of at least %d bits",
+			       RSA_MIN_BITS);
 	if (RAND_priv_bytes(aes, AES_LEN) != 1)
 		return err_ossl(e, "random numbers");
 	if (wrap_aes(a, rsa, aes_key, &head, e) != 0 || key_wrap_aes(a, aes_key, priv, &tail, e) != 0)

@@ -1,4 +1,5 @@
-/* What AWS's services answer: errors in JSON and XML, credentials in XML, dates. What is to be printed is fit for a terminal. */
+/* What AWS's services answer: errors in JSON and XML, credentials in XML, dates. What is to be printed is fit for a
+ * terminal. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

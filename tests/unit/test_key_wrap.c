@@ -15,7 +15,8 @@ static int unwrap_aes(EVP_PKEY *rsa, struct bytes in, unsigned char *out)
 	size_t n = sizeof(big);
 
 	if (!pc || EVP_PKEY_decrypt_init(pc) <= 0 || EVP_PKEY_CTX_set_rsa_padding(pc, RSA_PKCS1_OAEP_PADDING) <= 0 ||
-	    EVP_PKEY_CTX_set_rsa_oaep_md(pc, EVP_sha256()) <= 0 || EVP_PKEY_CTX_set_rsa_mgf1_md(pc, EVP_sha256()) <= 0 ||
+	    EVP_PKEY_CTX_set_rsa_oaep_md(pc, EVP_sha256()) <= 0 ||
+		    EVP_PKEY_CTX_set_rsa_mgf1_md(pc, EVP_sha256()) <= 0 ||
 	    EVP_PKEY_decrypt(pc, big, &n, in.p, in.n) <= 0 || n != 32)
 		return -1;
 	memcpy(out, big, n);
@@ -45,7 +46,8 @@ static void round_trip(EVP_PKEY *rsa, const char *type)
 	AUTO(EVP_PKEY) *key = NULL;
 	AUTO(EVP_PKEY) *back = NULL;
 	struct bytes wrapped, again, plain, pkcs8;
-	bool good = key_generate(keytype_parse(type, &e), &key, &e) == 0 && key_wrap(arena, rsa, key, &wrapped, &e) == 0 &&
+	bool good = key_generate(keytype_parse(type, &e), &key, &e) == 0 &&
+		key_wrap(arena, rsa, key, &wrapped, &e) == 0 &&
 		    key_wrap(arena, rsa, key, &again, &e) == 0;
 
 	if (!ok(good, "%s is wrapped", type))
@@ -58,7 +60,8 @@ static void round_trip(EVP_PKEY *rsa, const char *type)
 
 int main(void)
 {
-	static const char *const types[] = { "rsa:2048", "ecdsa:224", "ecdsa:256", "ecdsa:384", "ecdsa:521", "ed25519" };
+	static const char *const types[] = { "rsa:2048", "ecdsa:224", "ecdsa:256", "ecdsa:384", "ecdsa:521",
+					     "ed25519" };
 	AUTO(EVP_PKEY) *rsa = NULL;
 	AUTO(EVP_PKEY) *ec = NULL;
 	struct err e = { 0 };

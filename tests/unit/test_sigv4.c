@@ -28,12 +28,13 @@ static const struct vector suite[] = {
 	{ "get-vanilla", "GET", "/", NULL, "", { { 0 } }, "host;x-amz-date", SLASH_ONLY },
 	{ "get-vanilla-empty-query-key", "GET", "/", "Param1=value1", "", { { 0 } }, "host;x-amz-date",
 	  "a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb" },
-	{ "get-vanilla-query-order-key-case", "GET", "/", "Param2=value2&Param1=value1", "", { { 0 } }, "host;x-amz-date",
-	  "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
+	{ "get-vanilla-query-order-key-case", "GET", "/", "Param2=value2&Param1=value1", "", { { 0 } },
+	  "host;x-amz-date", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
 	{ "get-utf8", "GET", "/\xe1\x88\xb4", NULL, "", { { 0 } }, "host;x-amz-date",
 	  "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85" },
 	{ "get-relative", "GET", "/example/..", NULL, "", { { 0 } }, "host;x-amz-date", SLASH_ONLY },
-	{ "get-relative-relative", "GET", "/example1/example2/../..", NULL, "", { { 0 } }, "host;x-amz-date", SLASH_ONLY },
+	{ "get-relative-relative", "GET", "/example1/example2/../..", NULL, "", { { 0 } }, "host;x-amz-date",
+	  SLASH_ONLY },
 	{ "get-slash", "GET", "//", NULL, "", { { 0 } }, "host;x-amz-date", SLASH_ONLY },
 	{ "get-slash-dot-slash", "GET", "/./", NULL, "", { { 0 } }, "host;x-amz-date", SLASH_ONLY },
 	{ "get-slashes", "GET", "//example//", NULL, "", { { 0 } }, "host;x-amz-date",
@@ -47,12 +48,15 @@ static const struct vector suite[] = {
 	{ "post-vanilla-query", "POST", "/", "Param1=value1", "", { { 0 } }, "host;x-amz-date",
 	  "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11" },
 	{ "get-header-key-duplicate", "GET", "/", NULL, "",
-	  { { "My-Header1", "value2" }, { "My-Header1", "value2" }, { "My-Header1", "value1" } }, "host;my-header1;x-amz-date",
+	  { { "My-Header1", "value2" }, { "My-Header1", "value2" }, { "My-Header1", "value1" } },
+		  "host;my-header1;x-amz-date",
 	  "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea" },
 	{ "get-header-value-order", "GET", "/", NULL, "",
-	  { { "My-Header1", "value4" }, { "My-Header1", "value1" }, { "My-Header1", "value3" }, { "My-Header1", "value2" } },
+	  { { "My-Header1", "value4" }, { "My-Header1", "value1" }, { "My-Header1", "value3" },
+	    { "My-Header1", "value2" } },
 	  "host;my-header1;x-amz-date", "08c7e5a9acfcfeb3ab6b2185e75ce8b1deb5e634ec47601a50643f830c755c01" },
-	{ "get-header-value-trim", "GET", "/", NULL, "", { { "My-Header1", " value1" }, { "My-Header2", " \"a   b   c\"" } },
+	{ "get-header-value-trim", "GET", "/", NULL, "", { { "My-Header1", " value1" },
+							   { "My-Header2", " \"a   b   c\"" } },
 	  "host;my-header1;my-header2;x-amz-date", "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736" },
 	{ "post-header-key-sort", "POST", "/", NULL, "", { { "My-Header1", "value1" } }, "host;my-header1;x-amz-date",
 	  "c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c" },
@@ -74,8 +78,9 @@ static void published(const struct vector *v)
 	struct net_header headers[6] = { { "X-Amz-Date", "20150830T123600Z" }, { "Host", "example.amazonaws.com" } };
 	struct sigv4 r = { .method = v->method, .path = v->path, .query = v->query, .headers = headers, .nheaders = 2,
 			   .body = bytes_of(v->body), .region = "us-east-1", .service = "service", .when = 1440938160 };
-	char *want = arena_printf(arena, "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
-				  "SignedHeaders=%s, Signature=%s", v->names, v->signature);
+	char *want = arena_printf(arena, "AWS4-HMAC-SHA256 "
+				  "Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=%s, "
+					  "Signature=%s", v->names, v->signature);
 
 	for (size_t i = 0; i < COUNT(v->more) && v->more[i].name; i++)
 		headers[r.nheaders++] = v->more[i];
@@ -104,10 +109,10 @@ static bool random_one(char *line)
 	for (size_t i = 0; i < FIELDS; i++)
 		f[i] = field(&line);
 	struct aws_keys keys = { .access = f[ACCESS], .secret = f[SECRET] };
-	struct sigv4 r = { .region = f[REGION], .service = f[SERVICE], .method = f[METHOD], .path = f[PATH], .query = f[QUERY],
-			   .body = bytes_of(f[BODY]), .headers = headers };
-	if (tm_parse(arena_printf(arena, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", f[DATE], f[DATE] + 4, f[DATE] + 6, f[DATE] + 9,
-				  f[DATE] + 11, f[DATE] + 13), &r.when, &e) != 0)
+	struct sigv4 r = { .region = f[REGION], .service = f[SERVICE], .method = f[METHOD], .path = f[PATH],
+			   .query = f[QUERY], .body = bytes_of(f[BODY]), .headers = headers };
+	if (tm_parse(arena_printf(arena, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", f[DATE], f[DATE] + 4, f[DATE] + 6,
+				  f[DATE] + 9, f[DATE] + 11, f[DATE] + 13), &r.when, &e) != 0)
 		return false;
 	while (*line && r.nheaders < COUNT(headers)) {
 		char *name = field(&line), *colon = strchr(name, ':');
@@ -130,9 +135,11 @@ int main(void)
 	arena = arena_new();
 	for (size_t i = 0; i < COUNT(suite); i++)
 		published(&suite[i]);
-	if (ok(fs_read(arena, arena_printf(arena, "%s/tests/unit/aws/sigv4.txt", dir ? dir : "."), 1 << 20, &text, &e) == 0,
+	if (ok(fs_read(arena, arena_printf(arena, "%s/tests/unit/aws/sigv4.txt", dir ? dir : "."), 1 << 20, &text,
+		       &e) == 0,
 	       "requests that botocore signed%s", e.msg))
-		for (char *p = arena_strndup(arena, (const char *)text.p, text.n), *end; (end = strchr(p, '\n')); p = end + 1) {
+		for (char *p = arena_strndup(arena, (const char *)text.p, text.n),
+		     *end; (end = strchr(p, '\n')); p = end + 1) {
 			*end = '\0';
 			n++;
 			if (random_one(p))
