@@ -213,6 +213,21 @@ struct stats_args {
 	const char *ca;
 };
 
+/* For people: the numbers, then a row for each period in which something ends. */
+static int print_stats(struct ctx *ctx, struct pki_stats s, struct err *e)
+{
+	struct expiry_bin *bins = s.expiry.v;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.expiry.n; i++)
+		if (bins[i].n)
+			bins[n++] = bins[i];
+	s.expiry = (struct vec){ 0 };
+	if (out_record(ctx, &stats_type, &s, e) != 0)
+		return -1;
+	return n ? out_list(ctx, &expiry_bin_type, bins, n, NULL, e) : 0;
+}
+
 static int run_stats(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct stats_args *a = args;
@@ -223,7 +238,7 @@ static int run_stats(struct ctx *ctx, void *args, struct err *e)
 		return -1;
 	if (stats_collect(ctx, a->ca ? ca.rec.id : NULL, &s, e) != 0)
 		return -1;
-	return out_record(ctx, &stats_type, &s, e);
+	return out_is_table(ctx) ? print_stats(ctx, s, e) : out_record(ctx, &stats_type, &s, e);
 }
 
 static const struct operand stats_operands[] = {

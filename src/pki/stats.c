@@ -37,12 +37,12 @@ static const struct field bin_fields[] = {
 	INT(expiry_bin, n, "How many end in it.", .flags = F_COL | F_SHOW0),
 	END
 };
-static const struct schema bin_type = { .name = "expiry", .doc = "A period", .size = sizeof(struct expiry_bin), .fields = bin_fields };
+const struct schema expiry_bin_type = { .name = "expiry", .doc = "A period", .size = sizeof(struct expiry_bin), .fields = bin_fields };
 
 static const struct field stats_fields[] = {
 	OBJ(pki_stats, cas, &ca_counts_type, "Authorities."),
 	OBJ(pki_stats, certificates, &cert_counts_type, "Certificates."),
-	OBJV(pki_stats, expiry, &bin_type, "Live certificates that end in each of the next twelve periods of 30 days."),
+	OBJV(pki_stats, expiry, &expiry_bin_type, "Live certificates that end in each of the next twelve periods of 30 days."),
 	END
 };
 const struct schema stats_type = {

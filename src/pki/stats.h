@@ -19,6 +19,6 @@ struct pki_stats {
 	struct cert_counts certificates;
 	struct vec expiry; /* struct expiry_bin: live certificates that end in the next periods of 30 days */
 };
-extern const struct schema stats_type;
+extern const struct schema stats_type, expiry_bin_type;
 /* ca NULL: everything. */
 int stats_collect(struct ctx *, const char *ca, struct pki_stats *ret, struct err *) NODISCARD;

@@ -255,6 +255,9 @@ load ca_helpers
 	[ "$(jq '.list | length' <<<"$output")" -eq 3 ]
 	ok lamassu ca certs ca --filter status=REVOKED -o id
 	[ "$output" = "$serial" ]
+	ok lamassu ca stats ca # for people: only periods in which something ends
+	no grep -q "expiry" <<<"$output"
+	[ "$(grep -cE "^[0-9]{4}-.*  0$" <<<"$output")" -eq 0 ]
 	ok lamassu ca stats ca -o json
 	[ "$(jq -c '[.cas.total,.certificates.total,.certificates.status_distribution]' <<<"$output")" = '[1,3,{"ACTIVE":2,"REVOKED":1}]' ]
 	[ "$(jq '[.expiry[].n] | add' <<<"$output")" -eq 2 ]
