@@ -140,6 +140,24 @@ sign_something() { # KEY [ALGORITHM]
 	accepted ../leaf.pem ../mid.pem ../root.pem
 }
 
+@test "K5 K7: taking over keys of a token: by label, by parts of a URI, all of them; what is not one key is refused" {
+	hsm_pki
+	ok p11_tool lam --keypairgen --key-type EC:prime256v1 --label one --id 01
+	ok p11_tool lam --keypairgen --key-type rsa:2048 --label twin --id 0202
+	ok p11_tool lam --keypairgen --key-type EC:secp384r1 --label twin --id 03
+	fails 3 'twin' lamassu kms key import 'pkcs11:token=other;object=twin' --engine hsm
+	fails 2 'names 2 private keys' lamassu kms key import 'pkcs11:token=lam;object=twin' --engine hsm
+	fails 2 'pin-value' lamassu kms key import 'pkcs11:object=one?pin-value=1234' --engine hsm
+	[[ $stderr != *1234* ]]
+	fails 3 'not found' lamassu kms key import 'pkcs11:object=one?module-path=/lib/other.so' --engine hsm
+	fails 2 'type=private' lamassu kms key import 'pkcs11:object=one;type=cert' --engine hsm
+	ok lamassu kms key import 'pkcs11:token=lam;id=%02%02' --engine hsm --name theirs -o json
+	[ "$(jq -r '[.handle, .algorithm, .size] | join(" ")' <<<"$output")" = '0202 RSA 2048' ]
+	ok sign_something theirs RSASSA_PSS_SHA_256
+	ok lamassu kms key list --all -o json
+	[ "$(jq '[.list[] | select(.recorded == false)] | length' <<<"$output")" -eq 2 ]
+}
+
 @test "K12: one login and one C_SignInit for one signature, in the spy's eyes; the PIN is in nothing that we write" {
 	hsm_pki
 	export PKCS11SPY=$softhsm PKCS11SPY_OUTPUT=$BATS_TEST_TMPDIR/spy HSM_PIN=73557355
