@@ -14,7 +14,7 @@
 #include "base/text.h"
 
 /* Enough for all small packs of a busy ledger; a big pack is mapped in windows, so that memory stays bounded. */
-enum { CACHE_BYTES = 32 << 20, WINDOW_BYTES = 16 << 20, MAPPED_BYTES = 96 << 20 };
+enum { CACHE_BYTES = 32 << 20, WINDOW_BYTES = 16 << 20, MAPPED_BYTES = 64 << 20 };
 
 int err_git(struct err *e, enum err_code code, const char *what)
 {
