@@ -201,6 +201,16 @@ const char *engine_default_id(struct ctx *ctx)
 	return es->n == 1 ? es->v[0].engine.doc->id : NULL;
 }
 
+struct engine *engine_unopened(struct ctx *ctx, const char *id)
+{
+	struct engines *es = ctx->engines;
+
+	for (size_t i = 0; es && id && i < es->n; i++)
+		if (strcmp(es->v[i].engine.doc->id, id) == 0)
+			return &es->v[i].engine;
+	return NULL;
+}
+
 const struct engine_ops *engine_ops_of(struct ctx *ctx, const char *id)
 {
 	const struct engines *es = ctx->engines;

@@ -189,7 +189,7 @@ int engine_passphrase(struct ctx *, const char *id, const char *text, bool gener
 int engine_unlock(struct ctx *, const char *id, int64_t secs,
 		  struct err *) NODISCARD; /* into the kernel's session keyring */
 int engine_lock(struct ctx *, const char *id, bool *ret_was_unlocked, struct err *) NODISCARD;
-bool engine_is_unlocked(struct ctx *, const char *id);
+bool engine_is_unlocked(struct ctx *, const char *id); /* opens nothing */
 
 /* --- references to secrets: ${NAME}, env:NAME, file:PATH, fd:N, command:ARGV --- */
 /* The secret itself, in the arena; one line end at its end is dropped. `what` names it in errors: "pin of engine

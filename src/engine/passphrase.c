@@ -484,9 +484,9 @@ int engine_lock(struct ctx *ctx, const char *id, bool *ret_was_unlocked, struct 
 
 bool engine_is_unlocked(struct ctx *ctx, const char *id)
 {
-	struct err ignored = { 0 };
-	struct engine *en;
+	const struct engine_ops *ops = engine_ops_of(ctx, id);
+	struct engine *en = engine_unopened(ctx, id);
 	struct bytes derived;
 
-	return get_sealed(ctx, id, &en, &ignored) == 0 && keyring_get(en, &derived);
+	return ops && ops->store && en && keyring_get(en, &derived);
 }

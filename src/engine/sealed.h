@@ -72,6 +72,9 @@ int seal_unchanged(struct ctx *, struct engine *, struct err *) NODISCARD;
 /* Whether `derived` is the key that the verifier was made from. */
 bool seal_verify(const struct seal *, struct bytes derived);
 
+/* The engine with its document only, whether open or not: for looking at the keyring. NULL when there is none of this id. */
+struct engine *engine_unopened(struct ctx *, const char *id);
+
 /* unlock.c: the derived key in the kernel's session keyring. */
 bool keyring_get(struct engine *, struct bytes *ret);
 int keyring_put(struct engine *, struct bytes derived, int64_t secs, struct err *) NODISCARD;

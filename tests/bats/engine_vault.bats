@@ -88,6 +88,7 @@ new_authority() { # new_authority ENGINE [ID]
 	[ "$(grep -c 'log in: ' <<<"$stderr")" -eq 1 ]
 	printf '%s\n' "$stderr" >>said
 	unset SECRET_ID
+	LAMASSU_LIBEXECDIR=/nonexistent ok lamassu kms engine list -o id # which opens no engine
 	fails 5 'SECRET_ID is not set' lamassu kms key create k2 --engine vault --key-type ecdsa:256
 	[ "$(git rev-parse HEAD)" = "$before" ]
 	no grep -qF -e "$real" -e 00000000-1111 -e correct-horse said
