@@ -28,7 +28,7 @@ load helpers
 	ok lamassu kms engine add -f engines.yaml
 	ok lamassu kms engine list -o json
 	[ "$(jq -rc '[.list[] | [.id, .type, .security_level]] | tojson' <<<"$output")" = \
-		'[["aws-kms-engine","AWS_KMS","SL1"],["production-hsm","PKCS11","SL2"],["software","SOFTWARE","SL0"],["vault-engine","HASHICORP_VAULT_KV_V2","SL0"]]' ]
+		'[["aws-kms-engine","AWS_KMS","SL1"],["production-hsm","PKCS11","SL2"],["software","SOFTWARE","SL0"],["vault-engine","HASHICORP_VAULT_KV_V2","SL1"]]' ] # it says that an HSM unseals it
 	git show HEAD:engines/production-hsm.yaml | grep -q 'pin: .*\${HSM_PIN}'
 	git show HEAD:engines/vault-engine.yaml | grep -q 'address: https://vault.internal:8200'
 	ok lamassu repo verify
