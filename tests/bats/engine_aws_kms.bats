@@ -210,6 +210,7 @@ state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\
 	arn=$(arn_of k) id=$(lamassu kms key show k -o id)
 	[ "$(aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"alias/$id\"}" | jq -r .KeyMetadata.Arn)" = "$arn" ]
 	ok lamassu kms key delete k --yes
+	[[ $output == *"unusable, until 20"* ]]
 	[ "$(state_of "$arn")" = PendingDeletion ]
 	left=$(($(aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$arn\"}" | jq '.KeyMetadata.DeletionDate | floor') - $(date +%s)))
 	[ $((left / 86400)) -ge 8 ] && [ $((left / 86400)) -le 9 ]
@@ -240,6 +241,18 @@ state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\
 	[ "$(aws_api "$MINISTACK_URL" TrentService.ListAliases "{\"KeyId\":\"$arn\"}" | jq '.Aliases | length')" = 2 ]
 	[ "$(aws_api "$MINISTACK_URL" TrentService.ListResourceTags "{\"KeyId\":\"$arn\"}" | jq -c '[.Tags[].TagKey] | sort')" = \
 		'["lamassu:engine","lamassu:name","lamassu:request","lamassu:tag:light green"]' ]
+}
+
+@test "K7: a key of the software engine moves into KMS, and its authority with it" {
+	new_pki
+	ok lamassu ca create root --subject CN=Root --key-type ecdsa:256 --issuance-profile tls-client
+	ok lamassu ca export root --out ../root.pem
+	aws_kms aws "$MINISTACK_URL"
+	id=$(lamassu ca show root -o json | jq -r .key_id)
+	ok lamassu kms key move "$id" --to aws
+	[ "$(lamassu ca show root -o json | jq -r .engine_id)" = aws ]
+	csr leaf && sign root leaf && accepted ../leaf.pem ../root.pem
+	no grep -rq 'PRIVATE KEY' .git
 }
 
 @test "K6: what KMS cannot sign is refused before it is asked" {
@@ -292,6 +305,10 @@ state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\
 	aws_proxy_mode ok
 	ok sign_k
 	[ "$(aws_proxy_stats .access)" = '["ASIASSOSSOSSO"]' ]
+	printf '[profile p]\nrole_arn = arn:aws:iam::000000000000:role/p\ncredential_source = EcsContainer\n' >"$AWS_CONFIG_FILE"
+	fails 5 'there are no credentials in EcsContainer' sign_k
+	AWS_CONTAINER_CREDENTIALS_FULL_URI=$PROXY_URL/creds AWS_CONTAINER_AUTHORIZATION_TOKEN=the-container-token ok sign_k -v
+	[[ $stderr == *'container credentials: 200'*'sts AssumeRole: 200'* ]]
 	AWS_PROFILE=nobody fails 3 'profile "nobody" is neither in' sign_k
 	printf '[profile p]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = q\n[profile q]\nrole_arn = arn:aws:iam::1:role/b\nsource_profile = p\n' \
 		>"$AWS_CONFIG_FILE"
