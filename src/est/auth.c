@@ -20,9 +20,18 @@ static int not_set(struct asking *q, struct identity *who, struct refusal *why)
 	return refuse(why, 401, "authentication_failure", "the device manager accepts no credential");
 }
 
+static int both(struct asking *q, struct identity *who, struct refusal *why)
+{
+	if (auth_cert(q, who, why) != 0 || auth_webhook(q, who, why) != 0)
+		return -1;
+	who->via = "certificate_and_webhook";
+	return 0;
+}
+
 /* By enum dms_auth. */
 static int (*const ways[])(struct asking *, struct identity *, struct refusal *) = {
-	[AUTH_NONE] = not_set, [AUTH_CERT] = auth_cert, [AUTH_OPEN] = no_auth
+	[AUTH_NONE] = not_set, [AUTH_CERT] = auth_cert, [AUTH_WEBHOOK] = auth_webhook,
+	[AUTH_CERT_AND_WEBHOOK] = both, [AUTH_OPEN] = no_auth
 };
 
 bool est_auth_known(int type)

@@ -25,6 +25,8 @@ int est_authenticate(struct asking *, struct identity *ret, struct refusal *) NO
 
 /* auth_cert.c: path to one of the validation CAs, dates, usage, revocation. */
 int auth_cert(struct asking *, struct identity *, struct refusal *) NODISCARD;
+/* auth_hook.c: asks the manager's webhook (E8). */
+int auth_webhook(struct asking *, struct identity *, struct refusal *) NODISCARD;
 /* proxy.c: the client's certificates as a TLS-terminating proxy forwarded them; only from --trusted-proxy. *ret_n 0: none. */
 int proxy_chain(struct arena *, const struct est_options *, const struct http_request *, struct bytes **ret, size_t *ret_n,
 		struct refusal *) NODISCARD;

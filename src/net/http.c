@@ -139,6 +139,7 @@ static bool set_trust(CURL *h, const struct net_client *c)
 	return (!o->ca_file || (SET(CAINFO, o->ca_file) && SET(CAPATH, NULL))) &&
 	       (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file)) &&
 	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
+	       (!o->no_verify || (SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L))) &&
 	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(NETRC, (long)CURL_NETRC_IGNORED);
 }
 
