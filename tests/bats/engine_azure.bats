@@ -504,6 +504,9 @@ refused() { # STATUS TEXT: one line, nothing has changed
 	lamassu -v kms key import ../k.pem --engine az >>../seen 2>&1
 	no grep -aqE 's3cr3t|eyJ|Bearer' ../seen
 	no grep -raqE 's3cr3t~of|eyJ[A-Za-z0-9_-]{20}' .
-	d=$(openssl pkey -in ../k.pem -text -noout | sed -n '/priv:/,/pub:/p' | tr -dc 0-9a-f | cut -c1-64 | xxd -r -p | base64 | tr '+/' '-_' | cut -c1-20)
+	d=$(openssl asn1parse -in ../k.pem | sed -n 's/.*OCTET STRING.*HEX DUMP\]://p' | python3 -c '
+import base64, sys
+print(base64.urlsafe_b64encode(bytes.fromhex(sys.stdin.read().strip())).decode()[:20])')
+	[ ${#d} -eq 20 ]
 	no grep -raqF -- "$d" . ../seen
 }
