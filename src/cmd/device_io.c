@@ -110,7 +110,6 @@ static int judge(struct importing *im, struct device_line *l, struct err *why)
 
 static int judge_all(struct importing *im, struct err *e)
 {
-	find_twins(im);
 	for (size_t i = 0; i < im->n; i++) {
 		struct device_line *l = &im->v[i];
 		struct err why = { 0 };
@@ -161,12 +160,18 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	const struct import_args *a = args;
 	struct importing im = { .ctx = ctx, .args = a, .name = strcmp(a->file, "-") == 0 ? "standard input" : a->file };
 	struct bytes text;
+	int rc;
 
 	if (fs_read_input(ctx->arena, a->file, DEVICES_MAX_BYTES, &text, e) != 0)
 		return -1;
 	if (devices_read(ctx->arena, (enum device_format)format_of(a, text), text, &im.v, &im.n, e) != 0)
 		return err_ctx(e, "%s", im.name);
-	if (judge_all(&im, e) != 0 || add_all(&im, e) != 0)
+	find_twins(&im);
+	if (ledger_read_begin(ctx->state, e) != 0)
+		return -1;
+	rc = judge_all(&im, e);
+	ledger_read_end(ctx->state);
+	if (rc != 0 || add_all(&im, e) != 0)
 		return -1;
 	if (im.added + im.changed > 0 &&
 	    state_commit(ctx->state, arena_printf(ctx->arena, "device: import %zu devices", im.added + im.changed), e) != 0)

@@ -38,6 +38,10 @@ bool index_damaged(const struct index *);
 
 /* --- reading, for ledger.c --- */
 
+/* Around each reading function, and around many of them: one view of a cache that stands for a commit. */
+int index_read_begin(struct index *, struct err *) NODISCARD;
+void index_read_end(struct index *);
+
 struct cert_ref {
 	const char *ca;               /* NULL: any */
 	const char *serial;           /* hex, even length; NULL: by one of the others */

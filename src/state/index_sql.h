@@ -77,9 +77,6 @@ sqlite3_stmt *index_statement(struct index *, enum statement, struct err *);
 void index_rollback(struct index *); /* if a transaction is open */
 int index_run(struct index *, sqlite3_stmt *, struct err *) NODISCARD;  /* a statement that gives no rows */
 int index_step(struct index *, sqlite3_stmt *, struct err *) NODISCARD; /* 1: a row; 0: no more, reset; -1 */
-/* Around each reading function: one view of a cache that stands for a commit. */
-int index_read_begin(struct index *, struct err *) NODISCARD;
-void index_read_end(struct index *);
 
 /* index_schema.c */
 int index_create(struct index *, struct err *) NODISCARD;   /* all tables, empty, unless somebody just has */

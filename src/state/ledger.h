@@ -47,6 +47,10 @@ struct revoked_row {
 int ledger_each_revoked(struct state *, const char *ca, int64_t expired_before, const char *since_commit,
 			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
 
+/* One view for many questions in a row, which costs each of them less; nothing may be added or committed in between. */
+int ledger_read_begin(struct state *, struct err *) NODISCARD;
+void ledger_read_end(struct state *);
+
 /* --- devices --- */
 /* An absent time is now, an absent actor the operator, and seq 0 is looked up; who adds many that he has looked up gives it. */
 int ledger_add_device(struct state *, const struct device_entry *, struct err *) NODISCARD;

@@ -9,6 +9,18 @@
 #include "state/ledger.h"
 #include "state/ledger_parts.h"
 
+int ledger_read_begin(struct state *st, struct err *e)
+{
+	struct index *ix = ledger_reading(st, e);
+
+	return ix ? index_read_begin(ix, e) : -1;
+}
+
+void ledger_read_end(struct state *st)
+{
+	index_read_end(st->index);
+}
+
 /* --- adding --- */
 
 int ledger_device_seq(struct state *st, const char *id, int64_t *ret, struct err *e)
