@@ -11,7 +11,7 @@ setup_file() {
 	ministack_start "$BATS_FILE_TMPDIR/ministack" &&
 		microburst_start "$BATS_FILE_TMPDIR/microburst" "$MINISTACK_URL" &&
 		aws_proxy_start "$BATS_FILE_TMPDIR/proxy" "$MINISTACK_URL"
-	export MINISTACK_URL MINISTACK_PID MICROBURST_URL MICROBURST_PID PROXY_URL PROXY_PID
+	export MINISTACK_URL MINISTACK_PID MICROBURST_URL MICROBURST_PID PROXY_URL PROXY_PID FILE_PROXY_PID=$PROXY_PID
 }
 
 teardown_file() { server_stop "$PROXY_PID" "$MICROBURST_PID" "$MINISTACK_PID"; }
@@ -31,6 +31,12 @@ sign_k() { lamassu kms key sign k --algorithm ECDSA_SHA_256 --in ../message --ou
 arn_of() { lamassu kms key show "$1" -o json | jq -r .handle; }
 keys_there() { aws_api "$MINISTACK_URL" TrentService.ListKeys '{"Limit":1000}' | jq '.Keys | length'; }
 state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\"}" | jq -r .KeyMetadata.KeyState; }
+
+# What a test has started itself.
+teardown() {
+	server_stop ${MOTO_PID:+"$MOTO_PID"}
+	[ "$PROXY_PID" = "$FILE_PROXY_PID" ] || server_stop "$PROXY_PID"
+}
 
 @test "C1 C2 C8 C12 C13 K1 K4 K5 K6 K7 K8 K9 K12: what every engine must do, in AWS KMS" {
 	new_pki
@@ -87,7 +93,6 @@ state_of() { aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"$1\
 	unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 	ok lamassu kms engine test by-profile --read-only
 	AWS_PROFILE=a ok lamassu kms engine test moto --read-only
-	server_stop "$MOTO_PID"
 }
 
 @test "K12: throttled ten times and then served; a service that fails once, or always" {

@@ -27,6 +27,8 @@ secrets() { aws_api "$MINISTACK_URL" secretsmanager.ListSecrets "{\"Filters\":[{
 secret_of() { aws_api "$MINISTACK_URL" secretsmanager.GetSecretValue "{\"SecretId\":\"$1\"}"; }
 stages_of() { aws_api "$MINISTACK_URL" secretsmanager.DescribeSecret "{\"SecretId\":\"$1\"}" | jq -c '[.VersionIdsToStages[] | select(. != [])] | add'; }
 
+teardown() { server_stop ${MOTO_PID:+"$MOTO_PID"}; }
+
 @test "C1 C2 C8 C12 C13 K1 K4 K5 K6 K7 K8 K9 K11: what every engine must do, in Secrets Manager" {
 	new_sm "$MINISTACK_URL"
 	conformance sm
@@ -164,7 +166,6 @@ stages_of() { aws_api "$MINISTACK_URL" secretsmanager.DescribeSecret "{\"SecretI
 	LAMASSU_PASSPHRASE=another ok lamassu kms key sign k --algorithm Ed25519 --in ../message --out ../sig
 	ok lamassu kms key delete k --yes
 	AWS_SECRET_ACCESS_KEY=wrong fails 5 'SignatureDoesNotMatch' lamassu kms key create x --engine sm --key-type ed25519
-	server_stop "$MOTO_PID"
 }
 
 @test "K3 K11: neither key nor passphrase is in messages, the log of -v, or the repository" {
