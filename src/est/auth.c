@@ -28,6 +28,16 @@ static int both(struct asking *q, struct identity *who, struct refusal *why)
 	return 0;
 }
 
+int wait_begin(struct asking *q, struct refusal *why)
+{
+	return post_wait_begin(q->post) ? 0 : refuse(why, REFUSAL_LATER, "overloaded", "others are waiting already");
+}
+
+void wait_end(struct asking *q)
+{
+	post_wait_end(q->post);
+}
+
 /* By enum dms_auth. */
 static int (*const ways[])(struct asking *, struct identity *, struct refusal *) = {
 	[AUTH_NONE] = not_set, [AUTH_CERT] = auth_cert, [AUTH_WEBHOOK] = auth_webhook,

@@ -22,6 +22,9 @@ struct asking { /* what all of them look at */
 
 bool est_auth_known(int type); /* enum dms_auth: can this listener do it? */
 int est_authenticate(struct asking *, struct identity *ret, struct refusal *) NODISCARD;
+/* Another party is asked between these two. wait_begin fails, with a refusal that is not sent, when it must happen later. */
+int wait_begin(struct asking *, struct refusal *) NODISCARD;
+void wait_end(struct asking *);
 
 /* auth_cert.c: path to one of the validation CAs, dates, usage, revocation. */
 int auth_cert(struct asking *, struct identity *, struct refusal *) NODISCARD;

@@ -8,9 +8,9 @@
 #include "crypto/name.h"
 #include "engine/engine.h"
 #include "est/auth.h"
+#include "est/json.h"
 #include "est/service.h"
 #include "net/net.h"
-#include "rec/node.h"
 
 enum { TIMEOUT_MS = 10000, ANSWER_MAX = 64 << 10 };
 
@@ -33,28 +33,6 @@ static const struct field hook_request_fields[] = {
 	END
 };
 static const struct schema hook_request_type = { .name = "request", .size = sizeof(struct hook_request), .fields = hook_request_fields };
-
-struct hook_answer {
-	bool authorized;
-	char *rest;
-};
-static const struct field hook_answer_fields[] = {
-	BOOL(hook_answer, authorized, "Whether the device may enrol."),
-	ANY(hook_answer, rest, "What else the hook says.", .flags = F_REST),
-	END
-};
-static const struct schema hook_answer_type = { .name = "answer", .size = sizeof(struct hook_answer), .fields = hook_answer_fields };
-
-struct token_answer {
-	char *access_token, *token_endpoint, *rest;
-};
-static const struct field token_answer_fields[] = {
-	STR(token_answer, access_token, "The token."),
-	STR(token_answer, token_endpoint, "Where tokens are given."),
-	ANY(token_answer, rest, "What else there is.", .flags = F_REST),
-	END
-};
-static const struct schema token_answer_type = { .name = "answer", .size = sizeof(struct token_answer), .fields = token_answer_fields };
 
 /* --- one call --- */
 
@@ -83,14 +61,14 @@ static int exchange(const struct calling *c, struct net_request *r, struct net_a
 	return net_here->send(c->client, c->q->http->arena, r, ret, &fault, &e) == 0 ? 0 : unreachable(c, e.msg, NULL);
 }
 
-static int read_token(const struct calling *c, struct net_request *r, struct token_answer *ret)
+static int read_token(const struct calling *c, struct net_request *r, struct node *ret)
 {
 	struct net_answer a;
 	struct err e = { 0 };
 
 	if (exchange(c, r, &a) != 0)
 		return -1;
-	if (a.status != 200 || rec_load(c->q->http->arena, &token_answer_type, "answer", a.body, ret, &e) != 0)
+	if (a.status != 200 || json_object(c->q->http->arena, "answer", a.body, ret, &e) != 0)
 		return unreachable(c, "no token for it", a.status != 200 ? arena_printf(c->q->http->arena, "status %d", a.status) : e.msg);
 	return 0;
 }
@@ -102,7 +80,8 @@ static int oidc_token(const struct calling *c, char **ret)
 	const struct hook_oidc *o = &c->hook->config.oidc;
 	struct arena *a = c->q->http->arena;
 	struct net_request get = { .method = "GET", .url = o->well_known, .what = "webhook oidc" }, post = { .method = "POST" };
-	struct token_answer found = { 0 }, token = { 0 };
+	const char *endpoint, *text;
+	struct node found, token;
 	struct err e = { 0 };
 	char *secret;
 
@@ -110,9 +89,10 @@ static int oidc_token(const struct calling *c, char **ret)
 		return unreachable(c, e.msg, NULL);
 	if (read_token(c, &get, &found) != 0)
 		return -1;
-	if (!found.token_endpoint || !text_has_prefix(found.token_endpoint, "https://"))
+	endpoint = json_str(&found, "token_endpoint");
+	if (!endpoint || !text_has_prefix(endpoint, "https://"))
 		return unreachable(c, "the identity provider names no token endpoint", NULL);
-	post.url = found.token_endpoint;
+	post.url = endpoint;
 	post.headers = &form;
 	post.nheaders = 1;
 	post.what = "webhook token";
@@ -120,9 +100,10 @@ static int oidc_token(const struct calling *c, char **ret)
 					  url_encode(a, bytes_of(secret))));
 	if (read_token(c, &post, &token) != 0)
 		return -1;
-	if (!token.access_token)
+	text = json_str(&token, "access_token");
+	if (!text)
 		return unreachable(c, "the identity provider gave no token", NULL);
-	*ret = arena_printf(a, "Bearer %s", token.access_token);
+	*ret = arena_printf(a, "Bearer %s", text);
 	return 0;
 }
 
@@ -178,37 +159,55 @@ static int ask(const struct calling *c)
 	struct net_header headers[2] = { { "Content-Type", "application/json" } };
 	struct net_request r = { .method = c->hook->method ? c->hook->method : "POST", .url = c->hook->url, .headers = headers, .nheaders = 1,
 				 .what = "webhook" };
-	struct hook_answer said = { 0 };
+	struct node said;
 	struct net_answer a;
 	struct err e = { 0 };
 
 	if (add_credential(c, headers, &r.nheaders) != 0 || body_of(c, &r.body) != 0 || exchange(c, &r, &a) != 0)
 		return -1;
-	if (a.status >= 500 || a.status == 429 || a.status < 200)
+	if (a.status >= 500 || a.status == 429 || a.status < 200 || (a.status >= 300 && a.status < 400))
 		return unreachable(c, "status", arena_printf(c->q->http->arena, "%d", a.status));
 	if (a.status > 299)
 		return refuse(c->why, 401, "webhook_denied", "the webhook denies it");
-	if (rec_load(c->q->http->arena, &hook_answer_type, "answer", a.body, &said, &e) != 0)
+	if (json_object(c->q->http->arena, "answer", a.body, &said, &e) != 0)
 		return unreachable(c, "its answer is no JSON object", NULL);
-	return said.authorized ? 0 : refuse(c->why, 401, "webhook_denied", "the webhook denies it");
+	return json_true(&said, "authorized") ? 0 : refuse(c->why, 401, "webhook_denied", "the webhook denies it");
+}
+
+static int set_certificate(const struct calling *c, struct net_options *o)
+{
+	const struct hook_config *cfg = &c->hook->config;
+	struct err e = { 0 };
+	char *key;
+
+	if (cfg->auth_mode != HOOK_MTLS)
+		return 0;
+	if (secret_resolve(c->q->http->arena, "key for the webhook", cfg->mtls.key, &key, &e) != 0)
+		return unreachable(c, e.msg, NULL);
+	o->cert_file = cfg->mtls.cert;
+	o->key_pem = key;
+	return 0;
 }
 
 int auth_webhook(struct asking *q, struct identity *who, struct refusal *why)
 {
 	const struct hook_auth_settings *hook = &q->how->external_webhook;
 	const struct hook_config *cfg = &hook->config;
-	const struct net_options options = { .ca_file = cfg->ca_file, .no_verify = !cfg->validate_server_cert, .answer_max = ANSWER_MAX,
-					     .cert_file = cfg->auth_mode == HOOK_MTLS ? cfg->mtls.cert : NULL,
-					     .key_file = cfg->auth_mode == HOOK_MTLS ? cfg->mtls.key : NULL };
+	struct net_options options = { .ca_file = cfg->ca_file, .no_verify = !cfg->validate_server_cert, .answer_max = ANSWER_MAX };
 	struct calling c = { .q = q, .hook = hook, .why = why,
 			     .until = tm_mono_ms() + (cfg->call_timeout.secs ? cfg->call_timeout.secs * 1000 : TIMEOUT_MS) };
 	struct err e = { 0 };
-	int r;
+	int r = -1;
 
-	if (net_here->open(&q->post->ctx, &options, &c.client, &e) != 0)
-		return unreachable(&c, e.msg, NULL);
-	r = ask(&c);
-	net_here->close(c.client);
+	if (set_certificate(&c, &options) != 0 || wait_begin(q, why) != 0)
+		return -1;
+	if (net_here->open(&q->post->ctx, &options, &c.client, &e) == 0) {
+		r = ask(&c);
+		net_here->close(c.client);
+	} else {
+		r = unreachable(&c, e.msg, NULL);
+	}
+	wait_end(q);
 	if (r == 0 && !who->via)
 		who->via = "webhook";
 	return r;

@@ -15,10 +15,12 @@
 
 enum { TLS_CERT_SECS = 7 * 86400 };
 
-static int check_auth(const struct est_options *o, const struct dms *d, const char *where, const struct dms_authentication *a, struct err *e)
+static int check_auth(struct ctx *ctx, const struct est_options *o, const struct dms *d, const char *where, const struct dms_authentication *a, struct err *e)
 {
 	if (a->type == AUTH_OPEN && !o->allow_no_auth)
 		return err_set(e, ERR_DENIED, "dms %s: %s accepts everybody; --allow-no-auth permits it", d->id, where);
+	if ((a->type == AUTH_WEBHOOK || a->type == AUTH_CERT_AND_WEBHOOK) && !a->external_webhook.config.validate_server_cert)
+		ctx_warn(ctx, "dms %s: %s does not check who its webhook is: whoever is between may let devices in", d->id, where);
 	if (!est_auth_known(a->type))
 		return err_set(e, ERR_UNSUPPORTED, "dms %s: %s by %s cannot be served yet", d->id, where, dms_auth_names[a->type]);
 	return 0;
@@ -30,8 +32,8 @@ static int check(struct ctx *ctx, const struct est_options *o, const char *id, s
 
 	if (est_load(ctx, o, id, s, e) != 0)
 		return -1;
-	if (check_auth(o, &s->dms, "enrolment", &set->enrollment_settings.est_rfc7030_settings.authentication, e) != 0 ||
-	    check_auth(o, &s->dms, "renewal", &set->reenrollment_settings.authentication, e) != 0)
+	if (check_auth(ctx, o, &s->dms, "enrolment", &set->enrollment_settings.est_rfc7030_settings.authentication, e) != 0 ||
+	    check_auth(ctx, o, &s->dms, "renewal", &set->reenrollment_settings.authentication, e) != 0)
 		return -1;
 	if (set->enrollment_settings.est_rfc7030_settings.authentication.type == AUTH_OPEN)
 		ctx_warn(ctx, "dms %s: whoever reaches this listener gets a certificate", id);

@@ -156,6 +156,10 @@ void est_refuse(struct est_call *call, const struct refusal *why)
 {
 	struct arena *a = call->in->arena;
 
+	if (why->status == REFUSAL_LATER) {
+		call->out->later = true;
+		return;
+	}
 	http_text(a, call->out, why->status, why->reason, "%s", why->text);
 	if (why->status == 401) { /* a body with a 401 ends some clients (est.md, D4) */
 		call->out->type = NULL;

@@ -47,6 +47,8 @@ int est_ready(struct post *, struct served *, struct refusal *) NODISCARD;
 /* routes.c */
 void est_handle(struct post *, const void *options, const struct http_request *, struct http_response *);
 
+enum { REFUSAL_LATER = -1 }; /* status of a refusal: nothing is answered, the request is handled anew */
+
 /* What an operation works with. */
 struct est_call {
 	struct post *post;

@@ -135,9 +135,11 @@ static size_t on_header(char *text, size_t size, size_t n, void *arg)
 static bool set_trust(CURL *h, const struct net_client *c)
 {
 	const struct net_options *o = &c->options;
+	struct curl_blob key = { .data = (void *)(uintptr_t)o->key_pem, .len = o->key_pem ? strlen(o->key_pem) : 0, .flags = CURL_BLOB_NOCOPY };
 
 	return (!o->ca_file || (SET(CAINFO, o->ca_file) && SET(CAPATH, NULL))) &&
 	       (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file)) &&
+	       (!o->key_pem || SET(SSLKEY_BLOB, &key)) &&
 	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
 	       (!o->no_verify || (SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L))) &&
 	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(NETRC, (long)CURL_NETRC_IGNORED);

@@ -46,6 +46,7 @@ struct http_response {
 	const char *subject;        /* the device or the serial number */
 	const char *reason;         /* of a refusal: one of a closed list, snake_case; NULL: none */
 	bool counts;                /* it is one of those that --max-enrollments counts */
+	bool later;                 /* nothing is answered: post_wait_begin said no, and the request is handled anew when it may wait */
 };
 void http_add_header(struct http_response *, const char *name, const char *value);
 /* One line of text as the body (est.md: errors are plain text); `fmt` may hold what the client sent, already escaped. */

@@ -22,16 +22,17 @@
 #include "serve/report.h"
 #include "state/state.h"
 
-enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20 };
+enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20, FREE_THREADS = 2 };
 
 struct worker {
 	const struct worker_setup *setup;
 	struct event_base *base;
 	struct server **servers; /* one a socket */
 	struct keyring *keys;
-	pthread_mutex_t lock;    /* of the two queues */
+	pthread_mutex_t lock;    /* of the queues and of `waiting` */
 	pthread_cond_t ready;
-	struct exchange *first, *last, *done;
+	struct exchange *first, *last, *done, *parked;
+	size_t waiting;          /* threads between post_wait_begin and post_wait_end */
 	int wake;                /* eventfd: there are done ones */
 	int64_t drain_until;
 };
@@ -90,6 +91,30 @@ void post_release(struct post *p)
 	if (p->claimed && link_send(p->link, LINK_RELEASE, (struct bytes){ 0 }, &ignored) != 0)
 		p->link = -1; /* the parent has gone, and the claim with it */
 	p->claimed = false;
+}
+
+static size_t may_wait(const struct worker *w)
+{
+	return w->setup->nlinks > FREE_THREADS ? w->setup->nlinks - FREE_THREADS : 1;
+}
+
+bool post_wait_begin(struct post *p)
+{
+	struct worker *w = p->worker;
+	bool yes;
+
+	pthread_mutex_lock(&w->lock);
+	yes = w->waiting < may_wait(w);
+	w->waiting += yes;
+	pthread_mutex_unlock(&w->lock);
+	return yes;
+}
+
+void post_wait_end(struct post *p)
+{
+	pthread_mutex_lock(&p->worker->lock);
+	p->worker->waiting--;
+	pthread_mutex_unlock(&p->worker->lock);
 }
 
 int worker_key(struct post *p, const char *key_id, EVP_PKEY **ret, struct err *e)
@@ -166,7 +191,8 @@ static void serve_one(struct post *p, struct exchange *x)
 		s->service->handle(p, s->options, &x->in, &x->out);
 	}
 	post_release(p);
-	report_exchange(p->link, s->access_log, x);
+	if (!x->out.later)
+		report_exchange(p->link, s->access_log, x);
 }
 
 static struct exchange *take(struct worker *w)
@@ -182,13 +208,41 @@ static struct exchange *take(struct worker *w)
 	return x;
 }
 
+/* At the end of the queue; the lock is held. */
+static void enqueue(struct worker *w, struct exchange *x)
+{
+	x->next = NULL;
+	*(w->first ? &w->last->next : &w->first) = x;
+	w->last = x;
+	pthread_cond_signal(&w->ready);
+}
+
+/* Until another one is done; at once when there is room by now. */
+static void park(struct worker *w, struct exchange *x)
+{
+	x->out = (struct http_response){ 0 };
+	pthread_mutex_lock(&w->lock);
+	if (w->waiting < may_wait(w)) {
+		enqueue(w, x);
+	} else {
+		x->next = w->parked;
+		w->parked = x;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void hand_back(struct worker *w, struct exchange *x)
 {
+	struct exchange *next;
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&w->lock);
 	x->next = w->done;
 	w->done = x;
+	if ((next = w->parked) != NULL) {
+		w->parked = next->next;
+		enqueue(w, next);
+	}
 	pthread_mutex_unlock(&w->lock);
 	while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
@@ -202,7 +256,10 @@ static void *thread_main(void *arg)
 		struct exchange *x = take(p->worker);
 
 		serve_one(p, x);
-		hand_back(p->worker, x);
+		if (x->out.later)
+			park(p->worker, x);
+		else
+			hand_back(p->worker, x);
 	}
 	return NULL;
 }
@@ -213,11 +270,8 @@ static void on_request(void *arg, struct exchange *x)
 {
 	struct worker *w = arg;
 
-	x->next = NULL;
 	pthread_mutex_lock(&w->lock);
-	*(w->first ? &w->last->next : &w->first) = x;
-	w->last = x;
-	pthread_cond_signal(&w->ready);
+	enqueue(w, x);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -69,3 +69,7 @@ int post_claim(struct post *, const char *const *keys, size_t n, bool counts, st
 /* Commits the transaction of post->ctx.state, together with those of other threads; returns when it is durable. Ends the claim. */
 int post_commit(struct post *, struct err *) NODISCARD;
 void post_release(struct post *); /* gives the claim up, if there is one */
+/* Around what may take long because of others (a webhook, a key set, a responder): two threads of a worker stay free for requests that
+ * wait for nobody. false: as many as may wait do so already; the service sets `later` in the response and returns. */
+bool post_wait_begin(struct post *) NODISCARD;
+void post_wait_end(struct post *);

@@ -50,3 +50,22 @@ est_post() { # est_post OP BODY [CURL-OPTIONS]: prints the status; body in answe
 }
 
 est_pem() { openssl base64 -d -in answer | openssl pkcs7 -inform DER -print_certs | openssl x509; } # the certificate of an answer
+
+hook_start() { # hook_start [CLIENT-CA]: a service over TLS in "hook"; $HOOK_URL, $HOOK_PID
+	mkdir -p hook && rm -f hook/port
+	[ -s hook/cert.pem ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout hook/key.pem -out hook/cert.pem -subj /CN=localhost \
+		-addext 'subjectAltName=DNS:localhost' -days 9 2>/dev/null || return 1
+	python3 "$BATS_TEST_DIRNAME/../servers/hook.py" hook hook/cert.pem hook/key.pem "$@" >hook/log 2>&1 3>&- &
+	HOOK_PID=$!
+	local i
+	for ((i = 0; i < 100; i++)); do [ -s hook/port ] && break; sleep 0.05; done
+	[ -s hook/port ] || { cat hook/log; return 1; }
+	HOOK_URL=https://localhost:$(cat hook/port)
+}
+
+hook_stop() {
+	[ -n "${HOOK_PID:-}" ] || return 0
+	kill "$HOOK_PID" 2>/dev/null
+	wait "$HOOK_PID" 2>/dev/null || true
+	HOOK_PID=
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# A device manager whose webhook decides; the hook is a server of Python, its certificate is of openssl.
+load helpers
+load est_helpers
+
+setup() { est_pki && est_dms factory && hook_start; }
+teardown() { est_stop; hook_stop; }
+
+AUTH=settings.enrollment_settings.est_rfc7030_settings.authentication
+
+# ask PATH [DOCUMENT-OF-CONFIG]: the manager asks the hook at that path from now on
+ask() {
+	L --repo pki dms set factory "$AUTH={type: ${TYPE:-external_webhook}, client_certificate: {validation_cas: [boot]}, external_webhook: {url: \"$HOOK_URL/$1\", config: {ca_file: $PWD/${TRUST:-hook/cert.pem}, ${2:-call_timeout: 2s}}}}"
+}
+enrol() { est_csr "$1" && est_post factory/simpleenroll "$1.b64" "${@:2}"; }
+
+@test "E8: the hook is asked with the request, the manager and the name, and its yes counts; nothing else does" {
+	ask yes
+	est_start
+	[ "$(enrol dev-1 -H 'X-Batch: 7')" = 200 ]
+	jq -e '.method == "POST" and (.headers["Content-Type"] == "application/json")' hook/asked
+	jq -r .body hook/asked >body
+	jq -e '.aps == "factory" and .device_cn == "dev-1" and .http_request.url == "/.well-known/est/factory/simpleenroll" and .http_request.headers["x-batch"] == "7"' body
+	jq -r .csr body | base64 -d | cmp - dev-1.csr
+	for path in no text denied; do
+		ask $path
+		[ "$(enrol dev-2)" = 401 ]
+		[ ! -s answer ]
+	done
+	for path in yaml lie empty broken redirect huge; do
+		ask $path
+		[ "$(enrol dev-2)" = 503 ]
+		grep -qi '^retry-after:' head
+		grep -q 'cannot be asked' answer
+	done
+	[ "$(jq -s 'map(select(.path == "/yes")) | length' hook/asked)" = 1 ] # the redirect was not followed
+	hook_stop
+	[ "$(enrol dev-2)" = 503 ]
+	no lamassu --repo pki device show dev-2
+}
+
+@test "E8: a slow hook holds nobody but who waits for it, and that one no longer than call_timeout" {
+	ask slow 'call_timeout: 1s'
+	est_start --workers 1 --threads 4
+	est_csr dev-1
+	for i in 1 2 3 4 5 6 7 8; do est_get -o "slow.$i" -w '%{http_code}\n' -H 'Content-Type: application/pkcs10' --data-binary @dev-1.b64 "$EST_URL/factory/simpleenroll" >"code.$i" & pids[i]=$!; done
+	sleep 0.3
+	[ "$(est_get -o cacerts -w '%{http_code}' --max-time 0.9 "$EST_URL/factory/cacerts")" = 200 ]
+	wait "${pids[@]}"
+	[ "$(sort -u code.?)" = 503 ]
+	ask trickle 'call_timeout: 1s'
+	SECONDS=0
+	[ "$(enrol dev-1)" = 503 ]
+	[ "$SECONDS" -le 3 ]
+}
+
+@test "E8 S1: the hook knows us by an API key, by a token of OpenID Connect, by a certificate; we know it by its own" {
+	export HOOK_KEY='s3cret key' HOOK_SECRET='a&b=c'
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout us.key -out us.pem -subj /CN=us -days 9 2>/dev/null
+	hook_stop; hook_start us.pem
+	ask key 'auth_mode: apikey, apikey: {key: "env:HOOK_KEY", header: X-Hook-Key}'
+	est_start
+	[ "$(enrol key-1)" = 200 ]
+	ask key 'auth_mode: apikey, apikey: {key: "env:NO_SUCH", header: X-Hook-Key}'
+	[ "$(enrol key-2)" = 503 ]
+	ask bearer "auth_mode: oidc, oidc: {client_id: lamassu, client_secret: \"env:HOOK_SECRET\", well_known: \"$HOOK_URL/.well-known/openid-configuration\"}"
+	[ "$(enrol oidc-1)" = 200 ]
+	ask bearer "auth_mode: oidc, oidc: {client_id: other, client_secret: \"env:HOOK_SECRET\", well_known: \"$HOOK_URL/.well-known/openid-configuration\"}"
+	[ "$(enrol oidc-2)" = 503 ]
+	ask mtls "auth_mode: mtls, mtls: {cert: $PWD/us.pem, key: \"file:$PWD/us.key\"}"
+	[ "$(enrol mtls-1)" = 200 ]
+	ask mtls
+	[ "$(enrol mtls-2)" = 401 ]
+	TRUST=us.pem ask yes
+	[ "$(enrol tls-1)" = 503 ]
+	no grep -qE 's3cret|a&b|tok\.en' err
+}
+
+@test "E8: certificate and hook must both say yes; the hook is not asked about who has no certificate" {
+	TYPE=client_certificate_and_external_webhook ask yes
+	est_start
+	[ "$(enrol dev-1)" = 401 ]
+	[ ! -e hook/asked ]
+	[ "$(enrol dev-1 --cert boot-1.pem --key boot-1.key)" = 200 ]
+	TYPE=client_certificate_and_external_webhook ask no
+	[ "$(enrol dev-2 --cert boot-1.pem --key boot-1.key)" = 401 ]
+}
+
+@test "E8: a hook that may be anybody is named when the listener starts" {
+	ask yes 'validate_server_cert: false'
+	est_start
+	grep -q 'does not check.*webhook' err
+	[ "$(enrol dev-1)" = 200 ]
+}
