@@ -186,14 +186,14 @@ static void answer_error(struct arena *a, int code, const char *word, struct ocs
 static bool nonce_fits(OCSP_REQUEST *req, bool *ret_there)
 {
 	int at = OCSP_REQUEST_get_ext_by_NID(req, NID_id_pkix_OCSP_Nonce, -1);
-	X509_EXTENSION *x = at >= 0 ? OCSP_REQUEST_get_ext(req, at) : NULL;
+	const X509_EXTENSION *x = at >= 0 ? OCSP_REQUEST_get_ext(req, at) : NULL;
 	struct der in;
 	struct bytes value;
 
 	*ret_there = x != NULL;
 	if (!x)
 		return true;
-	in = der_of(octets(X509_EXTENSION_get_data(x)));
+	in = der_of(octets(X509_EXTENSION_get_data((X509_EXTENSION *)(uintptr_t)x))); /* takes a const one from OpenSSL 4 on */
 	return der_expect(&in, DER_OCTETSTRING, &value) && der_done(&in) && value.n >= 1 && value.n <= NONCE_MAX;
 }
 
