@@ -41,12 +41,20 @@ void wait_end(struct asking *q)
 /* By enum dms_auth. */
 static int (*const ways[])(struct asking *, struct identity *, struct refusal *) = {
 	[AUTH_NONE] = not_set, [AUTH_CERT] = auth_cert, [AUTH_WEBHOOK] = auth_webhook,
-	[AUTH_CERT_AND_WEBHOOK] = both, [AUTH_OPEN] = no_auth
+	[AUTH_CERT_AND_WEBHOOK] = both, [AUTH_JWT] = auth_jwt, [AUTH_OPEN] = no_auth
 };
 
 bool est_auth_known(int type)
 {
 	return type >= 0 && (size_t)type < COUNT(ways) && ways[type];
+}
+
+void est_challenge(const struct served *s, bool renewal, struct http_response *out)
+{
+	const struct dms_settings *set = &s->dms.settings;
+	int type = renewal ? set->reenrollment_settings.authentication.type : set->enrollment_settings.est_rfc7030_settings.authentication.type;
+
+	http_add_header(out, "WWW-Authenticate", type == AUTH_JWT ? "Bearer realm=\"EST\"" : "Basic realm=\"EST\", charset=\"UTF-8\"");
 }
 
 int est_authenticate(struct asking *q, struct identity *ret, struct refusal *why)

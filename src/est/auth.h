@@ -30,6 +30,10 @@ void wait_end(struct asking *);
 int auth_cert(struct asking *, struct identity *, struct refusal *) NODISCARD;
 /* auth_hook.c: asks the manager's webhook (E8). */
 int auth_webhook(struct asking *, struct identity *, struct refusal *) NODISCARD;
+/* auth_jwt.c: a bearer token (E9). */
+int auth_jwt(struct asking *, struct identity *, struct refusal *) NODISCARD;
+/* For a 401: what the client is asked for (RFC 9110 11.6.1). */
+void est_challenge(const struct served *, bool renewal, struct http_response *);
 /* proxy.c: the client's certificates as a TLS-terminating proxy forwarded them; only from --trusted-proxy. *ret_n 0: none. */
 int proxy_chain(struct arena *, const struct est_options *, const struct http_request *, struct bytes **ret, size_t *ret_n,
 		struct refusal *) NODISCARD;

@@ -9,6 +9,7 @@
 #include "crypto/key.h"
 #include "crypto/name.h"
 #include "est/auth.h"
+#include "est/jwks.h"
 #include "est/service.h"
 #include "pki/templates.h"
 #include "state/state.h"
@@ -21,6 +22,8 @@ static int check_auth(struct ctx *ctx, const struct est_options *o, const struct
 		return err_set(e, ERR_DENIED, "dms %s: %s accepts everybody; --allow-no-auth permits it", d->id, where);
 	if ((a->type == AUTH_WEBHOOK || a->type == AUTH_CERT_AND_WEBHOOK) && !a->external_webhook.config.validate_server_cert)
 		ctx_warn(ctx, "dms %s: %s does not check who its webhook is: whoever is between may let devices in", d->id, where);
+	if (a->type == AUTH_JWT && jwks_check_file(ctx->arena, &a->jwt, e) != 0)
+		return err_ctx(e, "dms %s: %s", d->id, where);
 	if (!est_auth_known(a->type))
 		return err_set(e, ERR_UNSUPPORTED, "dms %s: %s by %s cannot be served yet", d->id, where, dms_auth_names[a->type]);
 	return 0;

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "est/auth.h"
 #include "est/service.h"
 
 struct route {
@@ -164,7 +165,7 @@ void est_refuse(struct est_call *call, const struct refusal *why)
 	if (why->status == 401) { /* a body with a 401 ends some clients (est.md, D4) */
 		call->out->type = NULL;
 		call->out->body = (struct bytes){ 0 };
-		http_add_header(call->out, "WWW-Authenticate", "Basic realm=\"EST\", charset=\"UTF-8\"");
+		est_challenge(call->served, strcmp(call->out->op, "simplereenroll") == 0, call->out);
 	}
 	if (why->status == 503 || why->status == 429)
 		http_add_header(call->out, "Retry-After", why->status == 429 ? "30" : "5");

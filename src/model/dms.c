@@ -313,6 +313,7 @@ static const struct field jwt_auth_fields[] = {
 	STR(jwt_auth, audience, "The claim aud must hold this."),
 	STR(jwt_auth, public_key_url, "URL of the key set (JWKS).", .aka = jwks_aka),
 	STR(jwt_auth, public_key_file, "File of the key set, instead of public_key_url."),
+	STR(jwt_auth, ca_file, "PEM file of trusted authorities for public_key_url, instead of the system's."),
 	STRV(jwt_auth, required_claims, "Claims that must be present.", .dflt = "[sub, exp]"),
 	STRV(jwt_auth, algorithms, "Signature algorithms that are accepted.", .dflt = "[ES256, ES384, PS256, RS256, EdDSA]"),
 	STR(jwt_auth, device_claim, "Claim that must be the id of the device that enrols; absent: the token is good for any device."),

@@ -54,6 +54,7 @@ struct hook_auth_settings {
 struct jwt_auth {
 	char *issuer, *audience;
 	char *public_key_url, *public_key_file; /* JWKS */
+	char *ca_file;                          /* for public_key_url, instead of the system's trusted authorities */
 	struct strv required_claims, algorithms;
 	char *device_claim;                     /* names the device that may enrol; NULL: any */
 	bool validate_signature;

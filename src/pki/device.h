@@ -13,6 +13,8 @@
 #define META_BOOTSTRAP "lamassu.io/bootstrap"
 /* In an enrolled certificate's metadata: the serial number of the certificate that was its credential. */
 #define META_AUTHORIZED_BY "lamassu.io/device/authorized-by"
+/* sub and jti of the bearer token that was its credential. */
+#define META_TOKEN "lamassu.io/device/token"
 
 /* What the ledger says of a client's certificate, once who->rec is its record: a bootstrap certificate may be for one device, for one
  * device manager, for one use. */

@@ -20,7 +20,7 @@ enum { RESEND_SECS = 24 * 3600 }; /* how long a repeated request is taken for th
 const char *const refusal_reasons[] = {
 	"authentication_failure", "authorization_denied", "binding_mismatch", "binding_missing", "ca_not_active", "device_blocked",
 	"device_decommissioned", "device_exists", "device_mismatch", "device_not_registered", "engine", "expired_certificate", "fault",
-	"identity_mismatch", "malformed_request", "media_type", "method", "no_certificate", "not_found", "other_dms", "overloaded", "policy",
+	"identity_mismatch", "key_set_unreachable", "malformed_request", "media_type", "method", "no_certificate", "not_found", "other_dms", "overloaded", "policy",
 	"proof_of_possession", "repository", "revoked_certificate", "target_reached", "too_early", "unknown_dms", "unsupported",
 	"untrusted_certificate", "untrusted_proxy", "webhook_denied", "webhook_unreachable", NULL
 };
@@ -347,6 +347,8 @@ int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device
 			return -1;
 		is.rec.dms = en->dms->id;
 		is.rec.bind = arena_strdup(ctx->arena, bind_mode(&d));
+		if (en->who->token && any_set(ctx->arena, is.rec.metadata, META_TOKEN, en->who->token, &is.rec.metadata, &e) != 0)
+			return refuse_err(why, &e);
 		if (en->who->recorded && en->kind == ENROLL_NEW &&
 		    any_set(ctx->arena, is.rec.metadata, META_AUTHORIZED_BY, arena_printf(ctx->arena, "\"%s\"", en->who->rec.serial_number),
 			    &is.rec.metadata, &e) != 0)

@@ -347,6 +347,8 @@ static int set_up(struct listener *l, struct err *e)
 		return err_set(e, ERR_USAGE, "at most %d workers with %d threads each", WORKERS_MAX, THREADS_MAX);
 	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
 	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
+	l->lanes = arena_new_array(a, l->nworkers * l->nthreads, struct lane);
+	l->workers = arena_new_array(a, l->nworkers, pid_t);
 	raise_limits();
 	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && become_user(o->user, e) != 0) ||
 	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || set_up_tls(l, &p, e) != 0 ||
@@ -360,8 +362,6 @@ static int set_up(struct listener *l, struct err *e)
 	l->setup.ctx = l->ctx;
 	l->setup.sockets = l->sockets.fds;
 	l->setup.nsockets = l->sockets.n;
-	l->lanes = arena_new_array(a, l->nworkers * l->nthreads, struct lane);
-	l->workers = arena_new_array(a, l->nworkers, pid_t);
 	l->tally = tally_new(a, o->service->name);
 	l->committer = committer_new(a, &(struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .what = o->commits, .target = o->target,
 				     .lock_timeout_ms = o->lock_timeout_ms, .answer = answer, .arg = l }, l->nworkers * l->nthreads);
