@@ -84,13 +84,14 @@ static struct bytes foreign(long version, int64_t not_after)
 {
 	AUTO(X509) *x = X509_new();
 	AUTO(BIGNUM) *serial = NULL;
+	AUTO(X509_NAME) *name = X509_NAME_new();
 
 	BN_hex2bn(&serial, "ffeeddccbbaa99887766554433221100ffeeddcc");
 	X509_set_version(x, version);
 	BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x));
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"old", -1, -1,
-				   0);
-	X509_set_issuer_name(x, X509_get_subject_name(x));
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"old", -1, -1, 0);
+	X509_set_subject_name(x, name);
+	X509_set_issuer_name(x, name);
 	ASN1_TIME_set(X509_getm_notBefore(x), T0);
 	ASN1_TIME_set(X509_getm_notAfter(x), not_after);
 	X509_set_pubkey(x, root.key);

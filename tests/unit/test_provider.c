@@ -76,11 +76,12 @@ static X509 *certificate(EVP_PKEY *pub, EVP_PKEY *signer, const struct sigalg *a
 {
 	AUTO(EVP_MD_CTX) *m = sign_ctx(signer, alg);
 	X509 *x = X509_new();
-	X509_NAME *name = X509_get_subject_name(x);
+	AUTO(X509_NAME) *name = X509_NAME_new(); /* that of a certificate is const from OpenSSL 4 on */
 
 	X509_set_version(x, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(x), 7);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"localhost", -1, -1, 0);
+	X509_set_subject_name(x, name);
 	X509_set_issuer_name(x, name);
 	X509_gmtime_adj(X509_getm_notBefore(x), -60);
 	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
