@@ -9,6 +9,7 @@ extern const struct cmd device_import_cmd, device_export_cmd;                   
 extern const struct cmd device_decommission_cmd, device_delete_cmd, device_compromise_cmd, device_unblock_cmd;          /* device_life.c */
 extern const struct cmd device_group_cmd;                                                                               /* device_group.c */
 extern const struct cmd device_bootstrap_cmd;                                                                           /* device_bootstrap.c */
+extern const struct cmd device_enroll_cmd, device_renew_cmd;                                                              /* device_enroll.c */
 
 struct device_ref { /* args of verbs that take only a device */
 	const char *device;

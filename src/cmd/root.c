@@ -164,6 +164,7 @@ static const struct env_doc env[] = {
 	{ "LAMASSU_NEW_PASSPHRASE", "The new passphrase, where one is changed." },
 	{ "LAMASSU_IMPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is imported." },
 	{ "LAMASSU_EXPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is written." },
+	{ "LAMASSU_EST_PASSWORD", "The password that `device enroll` and `device renew` show with --user." },
 	{ "LAMASSU_LOCK_TIMEOUT", "How long to wait for another writer, where --lock-timeout does not say." },
 	{ "LAMASSU_ALLOW_COMMANDS", "With 1, secrets may be what a program prints (command:ARGV in an engine's document); so does git "
 	  "config lamassu.allowCommands true." },

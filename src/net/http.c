@@ -142,6 +142,8 @@ static bool set_trust(CURL *h, const struct net_client *c)
 	       (!o->key_pem || SET(SSLKEY_BLOB, &key)) &&
 	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
 	       (!o->no_verify || (SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L))) &&
+	       (!o->pinned_key || SET(PINNEDPUBLICKEY, o->pinned_key)) &&
+	       (!o->fresh || (SET(FRESH_CONNECT, 1L) && SET(FORBID_REUSE, 1L) && SET(SSL_SESSIONID_CACHE, 0L))) &&
 	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(NETRC, (long)CURL_NETRC_IGNORED);
 }
 
@@ -272,4 +274,43 @@ static int client_send(struct net_client *c, struct arena *a, const struct net_r
 	return rc;
 }
 
-const struct net_ops net_curl = { .open = client_open, .close = client_close, .send = client_send };
+DEFINE_AUTO(CURL, curl_easy_cleanup)
+
+/* "Cert:PEM" of the first certificate that libcurl noted. */
+static const char *first_cert(CURL *h)
+{
+	struct curl_certinfo *info = NULL;
+
+	if (curl_easy_getinfo(h, CURLINFO_CERTINFO, &info) != CURLE_OK || !info || info->num_of_certs < 1)
+		return NULL;
+	for (const curl_slist *l = info->certinfo[0]; l; l = l->next)
+		if (text_has_prefix(l->data, "Cert:"))
+			return l->data + strlen("Cert:");
+	return NULL;
+}
+
+static int client_peer(struct net_client *c, struct arena *a, const char *url, struct bytes *ret, struct err *e)
+{
+	AUTO(CURL) *h = curl_easy_init();
+	int64_t connect = c->options.connect_timeout_ms ? c->options.connect_timeout_ms : CONNECT_TIMEOUT_MS;
+	char why[CURL_ERROR_SIZE] = "";
+	const char *pem;
+	CURLcode rc;
+
+	if (!h || !SET(URL, url) || !SET(PROTOCOLS_STR, "https") || !SET(NOSIGNAL, 1L) || !SET(CONNECT_ONLY, 1L) || !SET(CERTINFO, 1L) ||
+	    !SET(SSL_VERIFYPEER, 0L) || !SET(SSL_VERIFYHOST, 0L) || !SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) ||
+	    !SET(CONNECTTIMEOUT_MS, (long)connect) || !SET(ERRORBUFFER, why) || (c->options.no_proxy && !SET(PROXY, "")) ||
+	    (c->connect_to && !SET(CONNECT_TO, c->connect_to)))
+		return err_set(e, ERR_UNSUPPORTED, "%s: this libcurl cannot ask for a certificate", origin(a, url));
+	rc = curl_easy_perform(h);
+	if (rc != CURLE_OK)
+		return err_set(e, ERR_REMOTE, "%s: %s", origin(a, url),
+			       text_escape(a, bytes_of(why[0] ? why : curl_easy_strerror(rc))));
+	pem = first_cert(h);
+	if (!pem)
+		return err_set(e, ERR_REMOTE, "%s: it showed no certificate", origin(a, url));
+	*ret = bytes_of(arena_strdup(a, pem));
+	return 0;
+}
+
+const struct net_ops net_curl = { .open = client_open, .close = client_close, .send = client_send, .peer = client_peer };

@@ -16,7 +16,9 @@ struct net_options { /* zeroes are the defaults */
 	const char *key_pem;              /* the key itself, instead of key_file */
 	const char *connect_to;           /* HOST:PORT to connect to, whatever the URL says; TLS still checks the URL's host */
 	bool no_verify;                   /* accept any server: only where a document says so in as many words */
+	const char *pinned_key;           /* "sha256//BASE64" of the one SubjectPublicKeyInfo that the server may have */
 	bool no_proxy;                    /* past any proxy: for metadata services of the machine */
+	bool fresh;                       /* a connection and a full TLS handshake for each request */
 	int64_t connect_timeout_ms;       /* 0: 5000 */
 	size_t answer_max;                /* bytes of a body; 0: 1 MiB */
 };
@@ -59,6 +61,9 @@ struct net_ops {
 	 * without the path or the query, which may hold secrets. */
 	int (*send)(struct net_client *, struct arena *, const struct net_request *, struct net_answer *ret,
 		    enum net_fault *ret_fault, struct err *) NODISCARD;
+	/* The certificate, PEM, that the server of an https URL shows to anybody: a handshake and nothing more. Nothing of it is
+	 * verified: for a caller who knows it by other means, or asks somebody. */
+	int (*peer)(struct net_client *, struct arena *, const char *url, struct bytes *ret_pem, struct err *) NODISCARD;
 };
 extern const struct net_ops *net_here; /* NULL in `lamassu`; set once, by main */
 extern const struct net_ops net_curl;  /* http.c */

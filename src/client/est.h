@@ -1,0 +1,53 @@
+#pragma once
+#include "base/ctx.h"
+#include "crypto/ossl.h"
+#include "net/net.h"
+
+/* A client of EST (RFC 7030, RFC 8951). net_need() comes first. */
+struct est_target {
+	const char *url;           /* https://HOST[:PORT], or that with a path that ends in /.well-known/est[/LABEL] */
+	const char *label;         /* NULL: none, or it is in the URL */
+	const char *ca_file;       /* PEM; NULL: the system's authorities */
+	const char *pin;           /* SHA-256 of the server's certificate in hex: instead of authorities; NULL: none */
+	const char *cert_file, *key_file; /* who we are, PEM; NULL: nobody */
+	const char *authorization; /* the whole value of the header; NULL: none */
+	int64_t patience_ms;       /* for one operation with its retries; 0: two minutes */
+	bool fresh;                /* a connection and a full handshake for each request */
+};
+
+struct est; /* ends with the context's arena */
+int est_open(struct ctx *, const struct est_target *, struct est **ret, struct err *) NODISCARD;
+void est_close(struct est *); /* NULL is allowed */
+/* The same, once, with whatever server is there: *ret_fingerprint is that of its certificate, for a person to compare. All that
+ * follows is said to a server with that key. */
+int est_open_unknown(struct ctx *, const struct est_target *, struct est **ret, char **ret_fingerprint, struct err *) NODISCARD;
+
+/* The authorities that the server distributes (4.1), DER. */
+struct est_cas {
+	struct bytes *v;
+	size_t n;
+};
+int est_get_cas(struct est *, struct arena *, struct est_cas *ret, struct err *) NODISCARD;
+int est_has_host(const char *url, bool *ret_loopback, struct err *) NODISCARD; /* of an https URL: is it this machine? */
+
+/* Request and answer. From any thread, each with its own arena. ERR_DENIED: the server refuses (4xx); ERR_REMOTE: it may take it
+ * later, the same request can be sent again. */
+enum est_op { EST_ENROLL, EST_REENROLL, EST_KEYGEN };
+int est_request(struct arena *, struct bytes subject_der, const struct strv *san, EVP_PKEY *, struct bytes *ret_der, struct err *) NODISCARD;
+struct est_answer {
+	struct bytes *certs; /* not judged yet */
+	size_t n;
+	EVP_PKEY *key;       /* EST_KEYGEN: the server's making, owned by the caller; else NULL */
+};
+int est_send(struct est *, struct arena *, enum est_op, struct bytes csr_der, struct est_answer *ret, struct err *) NODISCARD;
+
+/* The certificate among those of an answer that is for the key; ERR_CHECK when there is none. */
+int est_find(const struct est_answer *, struct arena *, const EVP_PKEY *key, struct bytes *ret_leaf, struct err *) NODISCARD;
+/* Does it lead to a root of the server's authorities (to any of them, when none is a root)? The chain has what is between, in
+ * order. ERR_CHECK says what is wrong. */
+struct est_chain {
+	struct bytes leaf;
+	struct bytes *v;
+	size_t n;
+};
+int est_judge(struct ctx *, const struct est_answer *, const struct est_cas *, struct bytes leaf, struct est_chain *ret, struct err *) NODISCARD;
