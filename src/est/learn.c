@@ -34,7 +34,8 @@ static int load_renewal(struct ctx *ctx, struct served *s, struct err *e)
 /* What cacerts and csrattrs answer. */
 static int load_answers(struct ctx *ctx, const struct est_options *o, struct served *s, struct err *e)
 {
-	const struct csrattrs_wishes wishes = { .pop = o->require_binding };
+	const struct csrattrs_wishes wishes = { .pop = o->require_binding,
+						.template_ = s->dms.settings.enrollment_settings.csrattrs_template };
 	struct bytes *ders;
 	size_t n;
 

@@ -83,13 +83,21 @@ static int commit(struct est_call *c, struct enroll_work *w, struct refusal *why
 	return refuse(why, 503, "repository", "the repository cannot be written at the moment");
 }
 
+/* Clients that send a credential only when they are asked for one begin with a request that may be empty (RFC 7030 3.2.3). */
+static bool shows_nothing(const struct est_call *c, const struct asking *q)
+{
+	return q->nchain == 0 && q->how->type != AUTH_OPEN && !http_field(c->in, "authorization") && !(c->in->tls && c->in->tls->psk_identity);
+}
+
 int enroll_begin(struct est_call *c, enum enroll_kind kind, struct enroll_work *w, struct refusal *why)
 {
 	struct asking q = { .post = c->post, .options = c->options, .served = c->served, .how = rules(c, kind), .kind = kind, .http = c->in,
 			    .csr = &w->csr };
 
-	if (read_request(c, w, why) != 0 || client_chain(c, &q, why) != 0)
+	if (client_chain(c, &q, why) != 0)
 		return -1;
+	if (read_request(c, w, why) != 0)
+		return shows_nothing(c, &q) ? refuse(why, 401, "no_certificate", "no credential") : -1;
 	q.device = w->device;
 	return est_authenticate(&q, &w->who, why);
 }

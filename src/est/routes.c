@@ -61,7 +61,7 @@ static size_t split(struct arena *a, const char *path, char *v[SEGMENTS_MAX])
 
 	if (strncasecmp(path, "https://", 8) == 0)
 		path = path + 8 + strcspn(path + 8, "/");
-	if (*path != '/' || strlen(path) > PATH_MAX_LEN)
+	if (*path != '/')
 		return 0;
 	while (*path == '/') {
 		size_t len = strcspn(++path, "/");
@@ -178,12 +178,16 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 	const struct route *r;
 	struct place place;
 
+	if (strlen(in->path) > PATH_MAX_LEN) {
+		http_text(in->arena, out, 414, "malformed_request", "the path is longer than %d bytes", PATH_MAX_LEN);
+		return;
+	}
 	if (!find_place(in->arena, in->path, &place)) {
 		http_text(in->arena, out, 404, "not_found", "there is nothing here; EST is at /.well-known/est/");
 		return;
 	}
-	out->op = place.op;
 	r = find_route(place.op);
+	out->op = r ? r->op : NULL; /* logs and counts know our words only */
 	call.served = find_served(m, place.label);
 	if (call.served)
 		out->realm = call.served->dms.id;

@@ -11,6 +11,7 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -248,6 +249,52 @@ static struct exchange *take_request(struct server *s, struct evhttp_request *re
 	return x;
 }
 
+static bool is_token(const char *s)
+{
+	return *s && s[strspn(s, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")] == '\0';
+}
+
+/* What could mean one thing here and another to a proxy before us is refused, and the connection with it (RFC 9112 3.2, 6.1). */
+static const char *ambiguity(const struct http_request *in, const struct evhttp_request *req)
+{
+	size_t hosts = 0, lengths = 0, codings = 0;
+
+	for (size_t i = 0; i < in->nheaders; i++) {
+		const struct net_header *h = &in->headers[i];
+
+		if (!is_token(h->name))
+			return "the name of a header is malformed";
+		hosts += strcmp(h->name, "host") == 0;
+		lengths += strcmp(h->name, "content-length") == 0;
+		codings += strcmp(h->name, "transfer-encoding") == 0;
+		if (strcmp(h->name, "transfer-encoding") == 0 && strcasecmp(h->value, "chunked") != 0)
+			return "Transfer-Encoding must be chunked";
+	}
+	if (lengths + codings > 1)
+		return "the length of the body is given twice";
+	if (hosts > 1 || (hosts == 0 && req->major == 1 && req->minor >= 1))
+		return "there must be one Host header";
+	return NULL;
+}
+
+/* Before the service sees it; false: it has been answered. */
+static bool admit(struct server *s, struct exchange *x)
+{
+	const char *wrong = ambiguity(&x->in, x->req);
+
+	if (wrong) {
+		http_text(x->arena, &x->out, 400, "malformed_request", "%s", wrong);
+		http_add_header(&x->out, "Connection", "close");
+	} else if (s->busy > s->limits.exchanges) {
+		http_text(x->arena, &x->out, 503, "overloaded", "too many requests at once");
+		http_add_header(&x->out, "Retry-After", "1");
+	} else {
+		return true;
+	}
+	server_answer(x);
+	return false;
+}
+
 static void on_http(struct evhttp_request *req, void *arg)
 {
 	struct server *s = arg;
@@ -262,13 +309,8 @@ static void on_http(struct evhttp_request *req, void *arg)
 	x = take_request(s, req, ssl);
 	x->req = req;
 	s->busy++;
-	if (s->busy <= s->limits.exchanges) {
+	if (admit(s, x))
 		s->on_request(s->arg, x);
-		return;
-	}
-	http_text(x->arena, &x->out, 503, "overloaded", "too many requests at once");
-	http_add_header(&x->out, "Retry-After", "1");
-	server_answer(x);
 }
 
 static bool closes(const struct server *s, const struct conn *c)
@@ -312,6 +354,27 @@ void server_answer(struct exchange *x)
 		set_phase(c, WAITING, IDLE_SECS);
 	reply(s, req, x, c); /* frees a request whose client has gone */
 	arena_free(x->arena);
+}
+
+/* What evhttp refuses by itself (no HTTP, too large, an unknown method). libevent 2.1 has no hook for it and would answer in HTML, so
+ * this takes the place of its function; where a linker binds libevent to its own, those answers are HTML again and nothing else. */
+void evhttp_send_error(struct evhttp_request *req, int status, const char *reason)
+{
+	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+	struct evbuffer *body = evbuffer_new();
+	char length[24];
+
+	if (!body)
+		out_of_memory();
+	evbuffer_add_printf(body, "%s\n", reason ? reason : status == 413 ? "the request is too large" : status == 501 ?
+			    "the method is not known" : status == 404 ? "there is nothing here" : "the request is malformed");
+	snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
+	evhttp_clear_headers(out);
+	evhttp_add_header(out, "Content-Type", "text/plain; charset=utf-8");
+	evhttp_add_header(out, "Content-Length", length);
+	evhttp_add_header(out, "Connection", "close");
+	evhttp_send_reply(req, status, NULL, body);
+	evbuffer_free(body);
 }
 
 /* --- the server --- */

@@ -201,7 +201,7 @@ int state_init(struct arena *a, const char *dir, const struct state_init_opts *o
 	char *operator_;
 	int r;
 
-	*st = (struct state){ .arena = a, .flags = STATE_WRITE, .env = *env, .lock_fd = -1 };
+	*st = (struct state){ .arena = a, .lasting = a, .flags = STATE_WRITE, .env = *env, .lock_fd = -1 };
 	if (check_folder(&in, e))
 		return -1;
 	if (!is_git(a, dir) && (state_find_operator(a, actor_of(&in), user_key, a, &operator_, e) ||

@@ -22,7 +22,8 @@ enum { GC_PACKS = 96 };    /* so many are past what joining small ones keeps up 
 enum { CLOCK_SKEW = 600 }; /* seconds by which the clocks of two clones may differ */
 
 struct state {
-	struct arena *arena;
+	struct arena *arena;     /* of results */
+	struct arena *lasting;   /* of the handle: the same, until state_follow gives results another */
 	const char *dir, *private_dir;
 	unsigned flags;
 	struct state_env env;
@@ -42,7 +43,7 @@ struct state {
 	/* git's index, to tell uncommitted edits of records that are read; NULL before the first */
 	struct gitindex *seen;
 	bool seen_tried;
-	struct dms_deltas *deltas; /* of the policy commit below; NULL: not asked for yet */
+	struct dms_deltas *deltas; /* of the policy commit below, in `lasting`; NULL: not asked for yet */
 	size_t ndeltas;
 	struct oid deltas_of;
 	struct strv warned;      /* records that a warning has named */

@@ -61,12 +61,14 @@ int ledger_add_device(struct state *st, const struct device_entry *rec, struct e
 /* Kept until the policy moves: a listener asks for devices thousands of times. */
 static void load_deltas(struct state *st)
 {
+	struct arena *results = st->arena;
 	struct err ignored = { 0 };
 	struct strv ids;
 	size_t n = 0;
 
 	if (st->deltas && oid_equal(&st->deltas_of, &st->policy.commit))
 		return;
+	st->arena = st->lasting;
 	if (state_ids(st, &dms_type, &ids, &ignored) != 0)
 		ids.n = 0;
 	st->deltas = arena_new_array(st->arena, ids.n + 1, struct dms_deltas);
@@ -80,6 +82,7 @@ static void load_deltas(struct state *st)
 	}
 	st->ndeltas = n;
 	st->deltas_of = st->policy.commit;
+	st->arena = results;
 }
 
 static struct query_target target_of(struct state *st)

@@ -383,7 +383,7 @@ int state_open(struct arena *a, const char *dir, unsigned flags, const struct st
 {
 	struct state *st = arena_alloc(a, 1, sizeof(*st));
 
-	*st = (struct state){ .arena = a, .flags = flags, .env = *env, .lock_fd = -1 };
+	*st = (struct state){ .arena = a, .lasting = a, .flags = flags, .env = *env, .lock_fd = -1 };
 	if (open_all(st, dir, e)) {
 		state_close(st);
 		return -1;

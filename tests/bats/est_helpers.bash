@@ -1,7 +1,10 @@
-# A repository with an authority for devices and one for bootstrap certificates, and listeners that end with the test.
+# A repository with an authority for devices and one for bootstrap certificates, and listeners that end with the test, or
+# with the file when setup_file starts them.
+
+EST_TMP=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}
 
 est_pki() { # in "pki", below the test's folder; root.pem beside it
-	mkdir -p "$BATS_TEST_TMPDIR/est" && cd "$BATS_TEST_TMPDIR/est" || return 1
+	mkdir -p "$EST_TMP/est" && cd "$EST_TMP/est" || return 1
 	L init pki --unencrypted-keys && cd pki || return 1
 	L ca create root --subject 'CN=Root,O=Acme' --key-type ecdsa:384 --validity 10y
 	L ca create devices --parent root --subject 'CN=Devices,O=Acme' --key-type ecdsa:256 --validity 5y --issuance-profile iot-device
@@ -11,7 +14,7 @@ est_pki() { # in "pki", below the test's folder; root.pem beside it
 	est_csr boot-1 && L --repo pki ca sign boot --csr boot-1.csr --out boot-1.pem
 }
 
-L() { "$LAMASSU" "$@" >/dev/null 2>"$BATS_TEST_TMPDIR/.err" || { cat "$BATS_TEST_TMPDIR/.err" >&2; return 1; }; }
+L() { "$LAMASSU" "$@" >/dev/null 2>"$EST_TMP/.err" || { cat "$EST_TMP/.err" >&2; return 1; }; }
 
 est_csr() { # est_csr NAME [OPENSSL-REQ-OPTIONS]: NAME.key, NAME.csr, NAME.b64
 	local name=$1; shift
@@ -26,7 +29,7 @@ est_dms() { # est_dms ID [OPTIONS]
 
 est_start() { # est_start [OPTIONS]: $EST_PID, $EST_PORT; its output in sum, err
 	rm -f ready
-	"$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-name localhost --ready-file ready --timeout 60s "$@" >sum 2>err 3>&- &
+	"$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-name localhost --ready-file ready --timeout "${EST_TIMEOUT:-60s}" "$@" >sum 2>err 3>&- &
 	EST_PID=$!
 	local i
 	for ((i = 0; i < 200; i++)); do [ -s ready ] && break; kill -0 "$EST_PID" 2>/dev/null || break; sleep 0.05; done
@@ -68,4 +71,38 @@ hook_stop() {
 	kill "$HOOK_PID" 2>/dev/null
 	wait "$HOOK_PID" 2>/dev/null || true
 	HOOK_PID=
+}
+
+# For files whose tests share listeners, started by setup_file in $BATS_FILE_TMPDIR/est: each test works in a folder of its own.
+est_share() {
+	cd "$BATS_TEST_TMPDIR" && cp "$BATS_FILE_TMPDIR"/est/{root.pem,boot-1.pem,boot-1.key} . || return 1
+	[ -e pki ] || ln -s "$BATS_FILE_TMPDIR/est/pki" pki
+}
+
+est_keep() { # est_keep NAME [OPTIONS]: a listener that stays until est_end, in a folder NAME; its port in NAME/port
+	local name=$1; shift
+	mkdir -p "$name" && cd "$name" && cp ../root.pem . && ln -s ../pki pki && EST_TIMEOUT=600s est_start "$@" || return 1
+	echo "$EST_PID" >pid; echo "$EST_PORT" >port
+	cd ..
+}
+
+est_use() { # est_use NAME: requests go to that one
+	EST_PORT=$(cat "$BATS_FILE_TMPDIR/est/$1/port")
+	EST_URL=https://localhost:$EST_PORT/.well-known/est
+}
+
+est_end() { # all that est_keep has started
+	local f
+	for f in "$BATS_FILE_TMPDIR"/est/*/pid; do kill -TERM "$(cat "$f")"; done
+	for f in "$BATS_FILE_TMPDIR"/est/*/pid; do tail --pid "$(cat "$f")" -f /dev/null; done
+}
+
+est_raw() { python3 "$BATS_TEST_DIRNAME/est_client.py" raw "$EST_PORT"; } # standard input as it is, and what comes back
+
+# est_line STATUS [SUBSTRING]: the last answer has this status, and says why in one line of plain text.
+est_line() {
+	head -n 1 head | grep -q "^HTTP/1.1 $1 " && grep -qi '^content-type: text/plain; charset=utf-8' head && [ "$(wc -l <answer)" = 1 ] &&
+		grep -q "${2:-.}" answer && return
+	cat head answer
+	return 1
 }
