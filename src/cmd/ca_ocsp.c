@@ -38,8 +38,8 @@ static const struct schema produced_type = { .name = "answers", .plural = "answe
 
 static int own_key(void *arg, struct authority *ca, struct ocsp_signer *ret, struct err *e)
 {
-	(void)arg, (void)e;
-	*ret = (struct ocsp_signer){ ca->key, ca->cert.der, ca->alg, ca->cert.not_after };
+	(void)e;
+	*ret = (struct ocsp_signer){ ca->key, ca->cert.der, ca->alg, ((const struct ocsp_issuer *)arg)->key_hash[0] };
 	return 0;
 }
 
@@ -72,7 +72,7 @@ static int run_ocsp(struct ctx *ctx, void *args, struct err *e)
 	struct produced_view v = { 0 };
 
 	p.responder = (struct ocsp_responder){ .v = &p.issuer, .n = 1, .validity = a->validity.text ? a->validity.secs : VALIDITY,
-					       .signer = own_key };
+					       .signer = own_key, .arg = &p.issuer };
 	if (p.responder.validity < 60 || p.responder.validity > VALIDITY_MAX)
 		return err_set(e, ERR_USAGE, "--validity must be between 1m and 366d");
 	if (authority_load(ctx, a->ca, &ca, e) != 0)

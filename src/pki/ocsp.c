@@ -2,28 +2,17 @@
  * numbers match; "good" is said of certificates that are recorded here and of no others; a nonce is repeated or the request refused. */
 #include "pki/ocsp.h"
 
-#include <openssl/err.h>
-#include <openssl/ocsp.h>
-#include <openssl/rsa.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/key.h"
+#include "crypto/signed.h"
 #include "state/ledger.h"
 
-enum { REQUEST_MAX = 16 << 10, ASKED_MAX = 32, NONCE_MAX = 128 };
-
-DEFINE_AUTO(OCSP_REQUEST, OCSP_REQUEST_free)
-DEFINE_AUTO(OCSP_RESPONSE, OCSP_RESPONSE_free)
-DEFINE_AUTO(OCSP_BASICRESP, OCSP_BASICRESP_free)
-DEFINE_AUTO(OCSP_CERTID, OCSP_CERTID_free)
-DEFINE_AUTO(ASN1_TIME, ASN1_TIME_free)
-
-static const struct {
-	int nid;
-	const char *md;
-} hashes[OCSP_HASHES] = { { NID_sha1, "SHA1" }, { NID_sha256, "SHA256" }, { NID_sha384, "SHA384" }, { NID_sha512, "SHA512" } };
+enum { SERIAL_OCTETS = 20, HOLD = 6 };
+enum { GOOD, REVOKED, UNKNOWN };                                              /* tags of CertStatus */
+enum { SUCCESSFUL, MALFORMED_REQUEST, INTERNAL_ERROR, TRY_LATER, UNAUTHORIZED = 6 }; /* OCSPResponseStatus */
 
 /* The content of the BIT STRING of a SubjectPublicKeyInfo, which is what a CertID's key hash is of. */
 static struct bytes key_bits(struct bytes spki)
@@ -53,70 +42,56 @@ void ocsp_issuer_init(struct arena *a, struct authority *ca, struct ocsp_issuer 
 {
 	*ret = (struct ocsp_issuer){ .ca = ca };
 	for (size_t i = 0; i < OCSP_HASHES; i++) {
-		ret->name_hash[i] = hash(a, hashes[i].md, ca->cert.subject);
-		ret->key_hash[i] = hash(a, hashes[i].md, key_bits(ca->cert.spki));
+		ret->name_hash[i] = hash(a, ocsp_hashes[i].md, ca->cert.subject);
+		ret->key_hash[i] = hash(a, ocsp_hashes[i].md, key_bits(ca->cert.spki));
 	}
+}
+
+struct bytes ocsp_key_hash(struct arena *a, struct bytes spki)
+{
+	return hash(a, "SHA1", key_bits(spki));
 }
 
 /* --- what is asked --- */
 
 struct asked {
-	OCSP_CERTID *id;        /* borrowed */
+	struct bytes id;        /* the CertID */
 	const struct ocsp_issuer *issuer;
-	char *serial;
+	char *serial;           /* NULL: none that a certificate can have */
 };
 
-static struct bytes octets(const ASN1_OCTET_STRING *s)
+static const struct ocsp_issuer *find_issuer(const struct ocsp_responder *r, const struct ocsp_certid *id)
 {
-	return (struct bytes){ ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s) };
-}
-
-static const struct ocsp_issuer *find_issuer(const struct ocsp_responder *r, int nid, struct bytes name, struct bytes key)
-{
-	for (size_t h = 0; h < OCSP_HASHES; h++)
-		for (size_t i = 0; hashes[h].nid == nid && i < r->n; i++)
-			if (bytes_equal(r->v[i].name_hash[h], name) && bytes_equal(r->v[i].key_hash[h], key))
-				return &r->v[i];
+	for (size_t i = 0; id->hash >= 0 && i < r->n; i++)
+		if (bytes_equal(r->v[i].name_hash[id->hash], id->name_hash) && bytes_equal(r->v[i].key_hash[id->hash], id->key_hash))
+			return &r->v[i];
 	return NULL;
 }
 
-/* False: the authority is none of ours. */
-static bool read_id(struct arena *a, const struct ocsp_responder *r, OCSP_CERTID *id, struct asked *ret)
+static char *serial_of(struct arena *a, struct bytes n)
 {
-	ASN1_OCTET_STRING *name = NULL, *key = NULL;
-	ASN1_INTEGER *serial = NULL;
-	ASN1_OBJECT *md = NULL;
-	AUTO(BIGNUM) *n = NULL;
-	unsigned char raw[64];
-	int len;
-
-	if (OCSP_id_get0_info(&name, &md, &key, &serial, id) != 1)
-		return false;
-	n = ASN1_INTEGER_to_BN(serial, NULL);
-	if (!n || BN_is_negative(n) || (len = BN_num_bytes(n)) > (int)sizeof(raw))
-		return false;
-	len = BN_bn2bin(n, raw);
-	*ret = (struct asked){ id, find_issuer(r, OBJ_obj2nid(md), octets(name), octets(key)),
-			       cert_serial_hex(a, (struct bytes){ raw, (size_t)len }) };
-	return ret->issuer != NULL;
+	if (n.p[0] & 0x80)
+		return NULL; /* negative */
+	while (n.n > 1 && n.p[0] == 0)
+		n = (struct bytes){ n.p + 1, n.n - 1 };
+	return n.n > SERIAL_OCTETS ? NULL : cert_serial_hex(a, n);
 }
 
 /* --- the state of one certificate --- */
 
 struct standing {
-	int status, reason; /* of OpenSSL; reason -1: none */
+	int status, reason; /* reason -1: none */
 	int64_t since;
+	int64_t until;      /* 0: nothing is known that will change it */
 };
 
-static int standing_of(struct ctx *ctx, const struct certrec *c, struct standing *ret)
+static struct standing standing_of(struct ctx *ctx, const struct certrec *c)
 {
 	if (c->status == CERT_HELD)
-		*ret = (struct standing){ V_OCSP_CERTSTATUS_REVOKED, OCSP_REVOKED_STATUS_CERTIFICATEHOLD, c->revoked_at };
-	else if (c->status == CERT_REVOKED && c->revoked_at <= ctx->now)
-		*ret = (struct standing){ V_OCSP_CERTSTATUS_REVOKED, c->revocation_reason > 0 ? c->revocation_reason : -1, c->revoked_at };
-	else
-		*ret = (struct standing){ V_OCSP_CERTSTATUS_GOOD, -1, 0 };
-	return 0;
+		return (struct standing){ REVOKED, HOLD, c->revoked_at, 0 };
+	if (c->status == CERT_REVOKED && c->revoked_at <= ctx->now)
+		return (struct standing){ REVOKED, c->revocation_reason > 0 ? c->revocation_reason : -1, c->revoked_at, 0 };
+	return (struct standing){ GOOD, -1, 0, c->status == CERT_REVOKED ? c->revoked_at : 0 };
 }
 
 static int look_up(struct ctx *ctx, const struct asked *q, struct standing *ret, struct err *e)
@@ -124,201 +99,221 @@ static int look_up(struct ctx *ctx, const struct asked *q, struct standing *ret,
 	struct err none = { 0 };
 	struct certrec c;
 
-	*ret = (struct standing){ V_OCSP_CERTSTATUS_UNKNOWN, -1, 0 };
-	if (ledger_cert(ctx->state, q->issuer->ca->rec.id, q->serial, &c, &none) == 0) /* which takes abbreviations too */
-		return strcmp(c.serial_number, q->serial) == 0 ? standing_of(ctx, &c, ret) : 0;
+	*ret = (struct standing){ UNKNOWN, -1, 0, 0 };
+	if (!q->serial)
+		return 0;
+	if (ledger_cert(ctx->state, q->issuer->ca->rec.id, q->serial, &c, &none) == 0) { /* which takes abbreviations too */
+		if (strcmp(c.serial_number, q->serial) == 0)
+			*ret = standing_of(ctx, &c);
+		return 0;
+	}
 	if (none.code == ERR_NOT_FOUND || none.code == ERR_USAGE)
 		return 0;
 	*e = none;
 	return -1;
 }
 
-static int add_status(struct ctx *ctx, const struct ocsp_responder *r, OCSP_BASICRESP *basic, OCSP_CERTID *id, const struct standing *s,
-		      struct err *e)
-{
-	AUTO(ASN1_TIME) *this = ASN1_TIME_set(NULL, (time_t)ctx->now), *next = ASN1_TIME_set(NULL, (time_t)(ctx->now + r->validity)),
-			*since = ASN1_TIME_set(NULL, (time_t)s->since);
+/* --- the answer, backwards as struct derw has it --- */
 
-	if (!this || !next || !since || !ASN1_TIME_to_generalizedtime(this, NULL))
-		return err_ossl(e, "OCSP times");
-	return OCSP_basic_add1_status(basic, id, s->status, s->reason, s->status == V_OCSP_CERTSTATUS_REVOKED ? since : NULL, this, next)
-	       ? 0 : err_ossl(e, "OCSP status");
+static void put_status(struct derw *w, const struct standing *s)
+{
+	size_t mark = derw_mark(w), reason;
+	unsigned char code = (unsigned char)s->reason;
+
+	if (s->status != REVOKED) { /* [0] good and [2] unknown are NULL */
+		derw_tlv(w, DER_CTX + s->status, NULL, 0);
+		return;
+	}
+	if (s->reason >= 0) {
+		reason = derw_mark(w);
+		derw_tlv(w, DER_ENUMERATED, &code, 1);
+		derw_head(w, DER_CTX_CONS, reason);
+	}
+	derw_gentime(w, s->since);
+	derw_head(w, DER_CTX_CONS + 1, mark);
 }
 
-/* --- signing --- */
-
-static int sign(OCSP_BASICRESP *basic, const struct ocsp_signer *s, struct err *e)
+static void put_single(struct derw *w, struct bytes id, const struct standing *s, int64_t this, int64_t next)
 {
-	const unsigned char *p = s->cert.p;
-	AUTO(X509) *cert = d2i_X509(NULL, &p, (long)s->cert.n);
-	AUTO(EVP_MD_CTX) *m = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *pc = NULL;
+	size_t mark = derw_mark(w);
 
-	if (!cert || !m || EVP_DigestSignInit(m, &pc, s->alg->md ? ossl_md(s->alg->md) : NULL, NULL, s->key) != 1)
-		return err_ossl(e, "OCSP signature");
-	if (s->alg->pss && (EVP_PKEY_CTX_set_rsa_padding(pc, RSA_PKCS1_PSS_PADDING) != 1 ||
-			    EVP_PKEY_CTX_set_rsa_pss_saltlen(pc, RSA_PSS_SALTLEN_DIGEST) != 1))
-		return err_ossl(e, "OCSP signature");
-	if (OCSP_basic_sign_ctx(basic, cert, m, NULL, OCSP_RESPID_KEY) != 1)
-		return key_remote_error(e) ? -1 : err_ossl(e, "OCSP signature");
-	return 0;
+	derw_gentime(w, next);
+	derw_head(w, DER_CTX_CONS, mark);
+	derw_gentime(w, this);
+	put_status(w, s);
+	derw_raw(w, id.p, id.n);
+	derw_head(w, DER_SEQUENCE, mark);
 }
 
-static void encode(struct arena *a, int code, OCSP_BASICRESP *basic, struct bytes *ret)
+/* ResponseData of RFC 6960 4.2.1; the nonce is a whole extension, or empty. */
+static void put_data(struct derw *w, const struct asked *v, const struct standing *s, size_t n, struct bytes nonce, struct bytes key_hash,
+		     int64_t this, int64_t next)
 {
-	AUTO(OCSP_RESPONSE) *r = OCSP_response_create(code, basic);
-	unsigned char *p = NULL;
-	int n = r ? i2d_OCSP_RESPONSE(r, &p) : -1;
+	size_t mark;
 
-	if (n <= 0)
-		out_of_memory();
-	*ret = (struct bytes){ arena_memdup(a, p, (size_t)n), (size_t)n };
-	OPENSSL_free(p);
+	if (nonce.n) {
+		derw_raw(w, nonce.p, nonce.n);
+		derw_head(w, DER_SEQUENCE, 0);
+		derw_head(w, DER_CTX_CONS + 1, 0);
+	}
+	mark = derw_mark(w);
+	for (size_t i = n; i-- > 0;)
+		put_single(w, v[i].id, &s[i], this, next);
+	derw_head(w, DER_SEQUENCE, mark);
+	derw_gentime(w, this);
+	mark = derw_mark(w);
+	derw_tlv(w, DER_OCTETSTRING, key_hash.p, key_hash.n);
+	derw_head(w, DER_CTX_CONS + 2, mark);
+	derw_head(w, DER_SEQUENCE, 0);
+}
+
+/* BasicOCSPResponse in OCSPResponse: what `whole` has, and the signer's certificate behind it. */
+static struct bytes wrap(struct arena *a, struct bytes whole, struct bytes cert)
+{
+	static const unsigned char successful[] = { DER_ENUMERATED, 1, SUCCESSFUL },
+				   basic_oid[] = { DER_OID, 9, 0x2b, 6, 1, 5, 5, 7, 48, 1, 1 };
+	const struct bytes status = { successful, sizeof(successful) }, oid = { basic_oid, sizeof(basic_oid) };
+	struct der d = der_of(whole);
+	struct bytes in, certs, basic;
+
+	if (!der_expect(&d, DER_SEQUENCE, &in))
+		in = (struct bytes){ 0 };
+	certs = DER_JOIN(a, DER_CTX_CONS, DER_JOIN(a, DER_SEQUENCE, cert));
+	basic = DER_JOIN(a, DER_OCTETSTRING, DER_JOIN(a, DER_SEQUENCE, in, certs));
+	return DER_JOIN(a, DER_SEQUENCE, status, DER_JOIN(a, DER_CTX_CONS, DER_JOIN(a, DER_SEQUENCE, oid, basic)));
 }
 
 static void answer_error(struct arena *a, int code, const char *word, struct ocsp_answer *ret)
 {
+	const unsigned char status[] = { DER_SEQUENCE, 3, DER_ENUMERATED, 1, (unsigned char)code };
+
 	ret->status = word;
-	encode(a, code, NULL, &ret->der);
-}
-
-/* RFC 9654 2.1: 1 to 128 octets. */
-static bool nonce_fits(OCSP_REQUEST *req, bool *ret_there)
-{
-	int at = OCSP_REQUEST_get_ext_by_NID(req, NID_id_pkix_OCSP_Nonce, -1);
-	const X509_EXTENSION *x = at >= 0 ? OCSP_REQUEST_get_ext(req, at) : NULL;
-	struct der in;
-	struct bytes value;
-
-	*ret_there = x != NULL;
-	if (!x)
-		return true;
-	in = der_of(octets(X509_EXTENSION_get_data((X509_EXTENSION *)(uintptr_t)x))); /* takes a const one from OpenSSL 4 on */
-	return der_expect(&in, DER_OCTETSTRING, &value) && der_done(&in) && value.n >= 1 && value.n <= NONCE_MAX;
+	ret->der = (struct bytes){ arena_memdup(a, status, sizeof(status)), sizeof(status) };
 }
 
 static const char *word_of(int status)
 {
-	return status == V_OCSP_CERTSTATUS_GOOD ? "good" : status == V_OCSP_CERTSTATUS_REVOKED ? "revoked" : "unknown";
+	return status == GOOD ? "good" : status == REVOKED ? "revoked" : "unknown";
 }
 
-static int build(struct ctx *ctx, const struct ocsp_responder *r, OCSP_REQUEST *req, const struct asked *v, size_t n, struct ocsp_answer *ret,
+static size_t room_for(const struct asked *v, size_t n, struct bytes nonce)
+{
+	size_t room = 128 + nonce.n;
+
+	for (size_t i = 0; i < n; i++)
+		room += 96 + v[i].id.n;
+	return room;
+}
+
+static int build(struct ctx *ctx, const struct ocsp_responder *r, const struct asked *v, size_t n, struct bytes nonce, struct ocsp_answer *ret,
 		 struct err *e)
 {
-	AUTO(OCSP_BASICRESP) *basic = OCSP_BASICRESP_new();
+	struct standing s[OCSP_ASKED_MAX];
 	struct ocsp_signer signer;
+	int64_t next = ctx->now + r->validity;
+	struct bytes whole;
+	struct derw w;
 
-	if (!basic)
-		return err_ossl(e, "OCSP answer");
 	for (size_t i = 0; i < n; i++) {
-		struct standing s;
-
-		if (look_up(ctx, &v[i], &s, e) != 0 || add_status(ctx, r, basic, v[i].id, &s, e) != 0)
+		if (look_up(ctx, &v[i], &s[i], e) != 0)
 			return -1;
-		ret->status = n > 1 ? "several" : word_of(s.status);
+		if (s[i].until && s[i].until < next)
+			next = s[i].until; /* a revocation that is dated ahead must not be hidden by what was said before it */
 	}
-	if (req && OCSP_copy_nonce(basic, req) < 0)
-		return err_ossl(e, "OCSP nonce");
-	if (r->signer(r->arg, v[0].issuer->ca, &signer, e) != 0 || sign(basic, &signer, e) != 0)
+	if (r->signer(r->arg, v[0].issuer->ca, &signer, e) != 0)
 		return -1;
-	encode(ctx->arena, OCSP_RESPONSE_STATUS_SUCCESSFUL, basic, &ret->der);
+	w = signed_begin(ctx->arena, room_for(v, n, nonce));
+	put_data(&w, v, s, n, nonce, signer.key_hash, ctx->now, next);
+	if (signed_end(&w, signer.key, signer.alg, &whole, e) != 0)
+		return -1;
+	ret->der = wrap(ctx->arena, whole, signer.cert);
+	ret->status = n > 1 ? "several" : word_of(s[0].status);
 	ret->this_update = ctx->now;
-	ret->next_update = ctx->now + r->validity;
+	ret->next_update = next;
 	return 0;
 }
 
-static void answer(struct ctx *ctx, const struct ocsp_responder *r, OCSP_REQUEST *req, struct ocsp_answer *ret)
+static void answer(struct ctx *ctx, const struct ocsp_responder *r, const struct ocsp_request *req, struct ocsp_answer *ret)
 {
-	int n = OCSP_request_onereq_count(req);
-	struct asked v[ASKED_MAX];
+	const struct ocsp_issuer *issuer = find_issuer(r, &req->ids[0]);
+	struct asked v[OCSP_ASKED_MAX];
 	struct err e = { 0 };
-	bool nonce;
+	bool later;
 
-	if (n < 1 || n > ASKED_MAX || !nonce_fits(req, &nonce)) {
-		answer_error(ctx->arena, OCSP_RESPONSE_STATUS_MALFORMEDREQUEST, "malformed", ret);
-		return;
-	}
-	for (int i = 0; i < n; i++) {
-		if (read_id(ctx->arena, r, OCSP_onereq_get0_id(OCSP_request_onereq_get0(req, i)), &v[i]) && v[i].issuer == v[0].issuer)
+	for (size_t i = 0; i < req->n; i++) {
+		const struct ocsp_certid *id = &req->ids[i];
+
+		v[i] = (struct asked){ id->whole, find_issuer(r, id), serial_of(ctx->arena, id->serial) };
+		if (issuer && v[i].issuer == issuer)
 			continue;
-		answer_error(ctx->arena, OCSP_RESPONSE_STATUS_UNAUTHORIZED, "unauthorized", ret);
+		answer_error(ctx->arena, UNAUTHORIZED, "unauthorized", ret);
 		return;
 	}
-	ret->ca = v[0].issuer->ca->rec.id;
-	ret->serial = v[0].serial;
-	if (build(ctx, r, req, v, (size_t)n, ret, &e) == 0) {
-		ret->good_to_cache = !nonce;
+	ret->ca = issuer->ca->rec.id;
+	ret->serial = serial_of(ctx->arena, req->ids[0].serial);
+	if (build(ctx, r, v, req->n, req->nonce, ret, &e) == 0) {
+		ret->good_to_cache = req->nonce.n == 0;
+		return;
+	}
+	if (e.code == ERR_DENIED && !issuer->ca->rec.key) { /* others answer for it */
+		answer_error(ctx->arena, UNAUTHORIZED, "unauthorized", ret);
 		return;
 	}
 	ctx_warn(ctx, "ca %s: %s", ret->ca, e.msg);
-	answer_error(ctx->arena, e.code == ERR_REMOTE ? OCSP_RESPONSE_STATUS_TRYLATER : OCSP_RESPONSE_STATUS_INTERNALERROR, "internal", ret);
+	later = e.code == ERR_REMOTE || e.code == ERR_IO;
+	answer_error(ctx->arena, later ? TRY_LATER : INTERNAL_ERROR, later ? "try_later" : "internal", ret);
 }
 
 void ocsp_answer(struct ctx *ctx, const struct ocsp_responder *r, struct bytes request, struct ocsp_answer *ret)
 {
-	const unsigned char *p = request.p;
-	AUTO(OCSP_REQUEST) *req = request.n && request.n <= REQUEST_MAX ? d2i_OCSP_REQUEST(NULL, &p, (long)request.n) : NULL;
+	struct ocsp_request req;
 
 	*ret = (struct ocsp_answer){ 0 };
-	if (!req || p != request.p + request.n)
-		answer_error(ctx->arena, OCSP_RESPONSE_STATUS_MALFORMEDREQUEST, "malformed", ret);
+	if (ocsp_request_parse(request, &req))
+		answer(ctx, r, &req, ret);
 	else
-		answer(ctx, r, req, ret);
-	ERR_clear_error();
+		answer_error(ctx->arena, MALFORMED_REQUEST, "malformed", ret);
 }
 
 /* --- for static hosting --- */
 
 /* RFC 5019 2.1.1: SHA-1 is what clients that GET use. */
-static OCSP_CERTID *make_id(const struct ocsp_issuer *issuer, const struct certrec *c)
+static int make_id(struct arena *a, const struct ocsp_issuer *issuer, const char *serial, struct bytes *ret, struct err *e)
 {
-	AUTO(BIGNUM) *n = NULL;
-	ASN1_INTEGER *serial = NULL;
-	const unsigned char *p = issuer->ca->cert.subject.p;
-	AUTO(X509_NAME) *name = d2i_X509_NAME(NULL, &p, (long)issuer->ca->cert.subject.n);
-	struct bytes bits = key_bits(issuer->ca->cert.spki);
-	ASN1_BIT_STRING *key = ASN1_BIT_STRING_new();
-	OCSP_CERTID *id = NULL;
+	unsigned char buf[128];
+	struct derw w = derw_init(buf, sizeof(buf));
+	struct bytes n;
+	size_t mark;
 
-	if (BN_hex2bn(&n, c->serial_number) > 0)
-		serial = BN_to_ASN1_INTEGER(n, NULL);
-	if (name && serial && key && ASN1_STRING_set(key, bits.p, (int)bits.n) == 1)
-		id = OCSP_cert_id_new(EVP_sha1(), name, key, serial);
-	ASN1_INTEGER_free(serial);
-	ASN1_BIT_STRING_free(key);
-	return id;
-}
-
-static int name_of(struct arena *a, OCSP_CERTID *id, char **ret, struct err *e)
-{
-	AUTO(OCSP_REQUEST) *req = OCSP_REQUEST_new();
-	OCSP_CERTID *copy = OCSP_CERTID_dup(id);
-	unsigned char *p = NULL;
-	int n;
-
-	if (!req || !copy || !OCSP_request_add0_id(req, copy)) {
-		OCSP_CERTID_free(copy);
-		return err_ossl(e, "OCSP request");
-	}
-	n = i2d_OCSP_REQUEST(req, &p);
-	if (n <= 0)
-		return err_ossl(e, "OCSP request");
-	*ret = url_encode(a, bytes_of(b64_encode(a, (struct bytes){ p, (size_t)n })));
-	OPENSSL_free(p);
+	if (hex_decode(a, serial, &n) != 0)
+		return err_set(e, ERR_INVALID, "its serial number is damaged");
+	derw_int_bytes(&w, n.p, n.n);
+	derw_tlv(&w, DER_OCTETSTRING, issuer->key_hash[0].p, issuer->key_hash[0].n);
+	derw_tlv(&w, DER_OCTETSTRING, issuer->name_hash[0].p, issuer->name_hash[0].n);
+	mark = derw_mark(&w);
+	derw_tlv(&w, DER_NULL, NULL, 0);
+	derw_oid(&w, ocsp_hashes[0].oid);
+	derw_head(&w, DER_SEQUENCE, mark);
+	derw_head(&w, DER_SEQUENCE, 0);
+	if (w.over)
+		return err_set(e, ERR_INVALID, "its serial number is too long");
+	n = derw_bytes(&w);
+	*ret = (struct bytes){ arena_memdup(a, n.p, n.n), n.n };
 	return 0;
 }
 
 int ocsp_produce(struct ctx *ctx, const struct ocsp_responder *r, const struct ocsp_issuer *issuer, const struct certrec *c,
 		 struct ocsp_answer *ret, char **ret_name, struct err *e)
 {
-	AUTO(OCSP_CERTID) *id = make_id(issuer, c);
-	struct asked q = { id, issuer, c->serial_number };
+	struct arena *a = ctx->arena;
+	struct asked q = { .issuer = issuer, .serial = c->serial_number };
 	struct ocsp_answer out = { .ca = issuer->ca->rec.id, .serial = c->serial_number, .good_to_cache = true };
+	struct bytes list;
 
-	if (!id)
-		return err_ossl(e, "OCSP certificate id");
-	if (build(ctx, r, NULL, &q, 1, &out, e) != 0 || name_of(ctx->arena, id, ret_name, e) != 0)
+	if (make_id(a, issuer, c->serial_number, &q.id, e) != 0 || build(ctx, r, &q, 1, (struct bytes){ 0 }, &out, e) != 0)
 		return -1;
+	list = DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, q.id));
+	*ret_name = url_encode(a, bytes_of(b64_encode(a, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, list)))));
 	*ret = out;
 	return 0;
 }

@@ -1,15 +1,16 @@
 #pragma once
 #include "pki/authority.h"
+#include "pki/ocsp_request.h"
 
 /* OCSP answers (RFC 6960, RFC 5019, RFC 9654) from the records of this repository. */
-enum { OCSP_HASHES = 4 };
 
 struct ocsp_signer { /* what answers are signed with: a delegated responder, or the authority itself */
 	EVP_PKEY *key;          /* borrowed */
 	struct bytes cert;      /* DER */
 	const struct sigalg *alg;
-	int64_t not_after;
+	struct bytes key_hash;  /* of the certificate's key: ocsp_key_hash */
 };
+struct bytes ocsp_key_hash(struct arena *, struct bytes spki); /* how a responder is named: SHA-1 of its key (RFC 6960 4.2.1) */
 
 struct ocsp_issuer { /* an authority that answers are given for */
 	struct authority *ca;
@@ -29,8 +30,8 @@ struct ocsp_responder {
 struct ocsp_answer {
 	struct bytes der;     /* OCSPResponse: always there */
 	bool good_to_cache;   /* signed, and without a nonce */
-	int64_t this_update, next_update;
-	const char *status;   /* for logs: "good" "revoked" "unknown" "several" "unauthorized" "malformed" "internal" */
+	int64_t this_update, next_update; /* next_update: also where a revocation dated ahead begins */
+	const char *status;   /* for logs: "good" "revoked" "unknown" "several" "unauthorized" "malformed" "try_later" "internal" */
 	const char *ca, *serial; /* of the first one asked for; NULL: unknown */
 };
 /* The answer to a request, whatever it is: what is no OCSP request, or asks of authorities that are not ours, is answered with the

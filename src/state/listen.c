@@ -11,7 +11,7 @@ int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret
 	struct tip policy = st->policy;
 	struct index *ix;
 
-	if (state_index(st, &ix, e)) /* which lives as long as the handle, so before the arena changes */
+	if (state_index_as_is(st, &ix, e)) /* which lives as long as the handle, so before the arena changes */
 		return -1;
 	gitindex_close(st->seen);
 	st->seen = NULL;

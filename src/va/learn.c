@@ -26,12 +26,12 @@ static int signer(void *arg, struct authority *ca, struct ocsp_signer *ret, stru
 
 		if (strcmp(d->ca, ca->rec.id) != 0 || m->post->ctx.now > d->not_after - m->ocsp.validity - EXPIRY_MARGIN)
 			continue;
-		*ret = (struct ocsp_signer){ d->key, d->cert, sigalg_default(d->key), d->not_after };
+		*ret = (struct ocsp_signer){ d->key, d->cert, d->alg, d->key_hash };
 		return 0;
 	}
 	if (va_key(m->post, ca, e) != 0)
 		return -1;
-	*ret = (struct ocsp_signer){ ca->key, ca->cert.der, ca->alg, ca->cert.not_after };
+	*ret = (struct ocsp_signer){ ca->key, ca->cert.der, ca->alg, ocsp_key_hash(m->post->ctx.arena, ca->cert.spki) };
 	return 0;
 }
 
@@ -61,6 +61,8 @@ static int read_delegates(struct post *p, struct va_memory *m, struct err *e)
 		if (cert_parse(a, cert, &parsed, e) != 0 || key_load(key, NULL, &d.key, e) != 0)
 			return -1;
 		d.not_after = parsed.not_after;
+		d.key_hash = ocsp_key_hash(a, parsed.spki);
+		d.alg = sigalg_default(d.key);
 		m->delegates = arena_grow(a, m->delegates, m->ndelegates, sizeof(*m->delegates));
 		m->delegates[m->ndelegates++] = d;
 	}

@@ -14,7 +14,9 @@ struct va_options {
 struct delegate { /* a responder certificate that was issued when the listener was started */
 	char *ca;
 	struct bytes cert;
+	struct bytes key_hash;
 	EVP_PKEY *key;
+	const struct sigalg *alg;
 	int64_t not_after;
 };
 
