@@ -52,8 +52,11 @@ int net_put(struct ctx *ctx, const char *url, const char *content_type, struct b
 		return -1;
 	rc = net_here->send(client, ctx->arena, &request, &answer, &fault, e);
 	net_here->close(client);
-	if (rc != 0)
-		return -1;
+	if (rc != 0) { /* "scheme://host: why", but here the whole address says what went wrong */
+		const char *why = strstr(e->msg, ": ");
+
+		return err_set(e, e->code, "%s: %s", url, why ? why + 2 : e->msg);
+	}
 	if (answer.status < 200 || answer.status > 299)
 		return err_set(e, ERR_REMOTE, "%s: the server answered %d", url, answer.status);
 	return 0;

@@ -67,7 +67,7 @@ assert d["device"] == "Gerät/7 a:b" and d["action"] == "REGISTER" and d["actor"
 	ok lamassu device register e --dms factory
 	issue e --validity 60d
 	[ "$(status_of e)" = RENEWAL_PENDING ]
-	ok lamassu dms set factory settings.reenrollment_settings.critical_delta=60d
+	ok lamassu dms set factory settings.reenrollment_settings.critical_delta=61d
 	[ "$(status_of e)" = EXPIRING_SOON ]
 	[ "$(lamassu device list --filter status=EXPIRING_SOON --filter id=e -o id)" = e ]
 	[ -z "$(lamassu device list --filter status=ACTIVE --filter id=e -o id)" ]

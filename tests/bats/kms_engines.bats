@@ -177,7 +177,7 @@ foreign() {
 	ok lamassu kms key move root-key --to hsm --keep
 	[ "$(ca_field root .engine_id)" = hsm ]
 	ok lamassu ca sign root --csr ../a.csr --out ../c.pem
-	[[ $stderr != *bao* ]]
+	[[ $stderr == *'its replica cannot stand in'* && $stderr != *'signs'*'bao'* ]]
 	sound
 }
 
