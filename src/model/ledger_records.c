@@ -78,7 +78,7 @@ static const struct field certrec_fields[] = {
 	INT(certrec, partition, "CRL partition that lists it when it is revoked; -1 is none.", .dflt = "-1", .min = -1, .max = 4095),
 	ANY(certrec, metadata, "Free key-value data."),
 	ENUM(certrec, revocation_reason, revocation_reason_names, "Why it was revoked.", .flags = F_OUT),
-	TIME(certrec, revoked_at, "Since when it counts as revoked.", .flags = F_OUT),
+	TIME(certrec, revoked_at, "Since when it counts as revoked; while that lies ahead it is not.", .flags = F_OUT),
 	STR(certrec, path, "The entry in the ledger.", .flags = F_OUT),
 	END
 };

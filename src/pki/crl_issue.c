@@ -192,11 +192,15 @@ static int add_row(void *arg, const struct revoked_row *r, struct err *e)
 static int fill_and_sign(struct making *m, const struct crl_head *head, EVP_PKEY *key, struct bytes *ret, struct err *e)
 {
 	AUTO(crl_builder) *b = crl_new(head);
-	const char *since = m->order->delta ? m->base.ledger_commit : NULL;
-	int64_t expired = m->have_base ? m->base.this_update : 0; /* what ended before the last CRL was on it for the last time */
+	const struct revoked_span span = {
+		.as_of = m->rec.this_update,
+		.expired_before = m->have_base ? m->base.this_update : 0, /* what ended before the last CRL was on it for the last time */
+		.since_commit = m->order->delta ? m->base.ledger_commit : NULL,
+		.since = m->base.this_update
+	};
 
 	m->builder = b;
-	if (ledger_each_revoked(m->ctx->state, m->ca->rec.id, expired, since, add_row, m, e) != 0)
+	if (ledger_each_revoked(m->ctx->state, m->ca->rec.id, &span, add_row, m, e) != 0)
 		return -1;
 	m->rec.entries = (int64_t)crl_count(b);
 	return crl_sign(m->ctx->arena, b, key, sigalg_default(key), ret, e);

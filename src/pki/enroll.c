@@ -172,7 +172,8 @@ static int find_earlier(struct decision *d, bool *ret_found, struct enrolled *re
 		return 0;
 	if (ledger_cert_by_request(d->ctx->state, d->en->ca->rec.id, d->en->request->sha256, &found, &rec, &e) != 0)
 		return refuse_err(d->why, &e);
-	if (!found || !rec.device || strcmp(rec.device, d->device) != 0 || rec.status != CERT_ACTIVE || d->ctx->now - rec.issued_at > RESEND_SECS)
+	if (!found || !rec.device || strcmp(rec.device, d->device) != 0 || rec.status != CERT_ACTIVE || rec.revoked_at ||
+	    d->ctx->now - rec.issued_at > RESEND_SECS)
 		return 0;
 	if (ledger_cert_pem(d->ctx->state, &rec, &pem, &e) != 0 || !pem_next(d->ctx->arena, &pem, "CERTIFICATE", NULL, &ret->der))
 		return refuse(d->why, 500, "fault", "a fault on this side");
@@ -306,25 +307,28 @@ static int add_device(struct decision *d, struct err *e)
 	return d->known ? 0 : ledger_add_device(d->ctx->state, &entry, e);
 }
 
-static int supersede(struct ctx *ctx, const struct certrec *rec, const char *note, struct err *e)
+/* After so many seconds, which may outlast the certificate. Recorded now: nothing has to come back to it. */
+static int supersede(struct ctx *ctx, const struct certrec *rec, int64_t delay, const char *note, struct err *e)
 {
-	const struct revoke_order order = { .action = REVOKE_REVOKE, .reason = 4 /* superseded */, .note = note };
+	const struct revoke_order order = { .action = REVOKE_REVOKE, .reason = 4 /* superseded */, .at = ctx->now + delay, .ahead = true,
+					    .note = note };
 
-	return rec->status == CERT_REVOKED ? 0 : revoke_cert(ctx, rec, &order, e);
+	return rec->status == CERT_REVOKED || delay >= rec->not_after - ctx->now ? 0 : revoke_cert(ctx, rec, &order, e);
 }
 
 /* The certificate that is replaced, and a credential that served once. */
 static int revoke_old(struct decision *d, struct err *e)
 {
 	const struct dms_settings *s = &d->en->dms->settings;
-	int64_t delay;
-	bool now = d->en->kind == ENROLL_NEW ||
-		   (s->reenrollment_settings.revoke_on_reenrollment && dms_revoke_when(d->en->dms, &delay) == REVOKE_AT_ISSUE);
+	int64_t delay = 0;
+	bool anew = d->en->kind == ENROLL_NEW;
 
-	if (d->has_current && now && supersede(d->ctx, &d->current, d->en->kind == ENROLL_NEW ? "enrolled anew" : "renewed", e) != 0)
+	if (d->has_current && (anew || (s->reenrollment_settings.revoke_on_reenrollment &&
+					dms_revoke_when(d->en->dms, &delay) != REVOKE_AT_FIRST_USE)) &&
+	    supersede(d->ctx, &d->current, anew ? 0 : delay, anew ? "enrolled anew" : "renewed", e) != 0)
 		return -1;
 	if (d->en->who->single_use && d->en->who->recorded)
-		return supersede(d->ctx, &d->en->who->rec, "used to enrol", e);
+		return supersede(d->ctx, &d->en->who->rec, 0, "used to enrol", e);
 	return 0;
 }
 
@@ -387,7 +391,7 @@ int enroll_first_use(struct ctx *ctx, const struct dms *dms, const struct identi
 		if (v[i].status != CERT_ACTIVE || strcmp(v[i].serial_number, who->rec.serial_number) == 0 ||
 		    v[i].not_before > who->rec.not_before || v[i].issued_at > who->rec.issued_at)
 			continue;
-		if (supersede(ctx, &v[i], "renewed", e) != 0)
+		if (supersede(ctx, &v[i], 0, "renewed", e) != 0)
 			return -1;
 		*ret_changed = true;
 	}

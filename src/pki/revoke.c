@@ -35,7 +35,7 @@ int revoke_cert(struct ctx *ctx, const struct certrec *c, const struct revoke_or
 
 	if (check_transition(c, o, e) != 0)
 		return -1;
-	if (r.time > ctx->now)
+	if (r.time > ctx->now && !o->ahead)
 		return err_set(e, ERR_USAGE, "a revocation in the future is not possible: %s", tm_format(a, r.time));
 	if (o->action == REVOKE_REVOKE && reason == REASON_HOLD)
 		r.action = REVOKE_HOLD;

@@ -7,6 +7,7 @@ struct revoke_order {
 	int action;          /* enum revocation_action */
 	int reason;          /* code */
 	int64_t at;          /* takes effect; 0: now */
+	bool ahead;          /* `at` may lie in the future: until then the certificate stands */
 	int64_t invalidity;  /* 0: none */
 	const char *note;
 	size_t chunk;        /* a cascade commits after so many, under `subject`, because memory is not for a million; 0: it does not */

@@ -39,13 +39,17 @@ static const char *const statements[ST_N] = {
 	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device IS NOT NULL",
 	[ST_BOOTSTRAP] = "SELECT count(*), count(status) FROM cert INDEXED BY cert_bootstrap WHERE bind = 'BOOTSTRAP'",
 	[ST_REVOKED_EACH] = "SELECT serial, reason, time, invalidity, \"partition\" FROM revoked "
-			    "WHERE ca = ?1 AND state > 0 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
+			    "WHERE ca = ?1 AND state > 0 AND time <= ?4 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
 	[ST_REVOKED_ONE] = "SELECT serial, reason, time, invalidity, \"partition\", state FROM revoked "
-			   "WHERE ca = ?1 AND serial = ?3 AND (not_after = 0 OR not_after >= ?2)",
+			   "WHERE ca = ?1 AND serial = ?3 AND (state = 0 OR time <= ?4) AND (not_after = 0 OR not_after >= ?2)",
+	[ST_REVOKED_AHEAD] = "SELECT lower(hex(serial)) FROM revoked INDEXED BY revoked_ahead "
+			     "WHERE ca = ?1 AND time > changed AND time > ?2 AND time <= ?3",
 	[ST_COUNT_BY] = "SELECT ca, profile, status, count(*), total(not_after < ?1) FROM cert INDEXED BY cert_ca "
 			"GROUP BY ca, profile, status",
+	[ST_COUNT_AHEAD] = "SELECT ca, profile, count(*), total(not_after < ?1) FROM cert INDEXED BY cert_status "
+			   "WHERE status = 2 AND revoked_at > ?1 GROUP BY ca, profile",
 	[ST_EXPIRY] = "SELECT (not_after - ?1) / ?2 AS period, count(*) FROM cert INDEXED BY cert_not_after "
-		      "WHERE not_after >= ?1 AND not_after < ?3 AND not_after >= ?4 AND status IS NULL AND (?5 IS NULL OR ca = ?5) "
+		      "WHERE not_after >= ?1 AND not_after < ?3 AND not_after >= ?4 AND (status IS NULL OR revoked_at > ?4) AND (?5 IS NULL OR ca = ?5) "
 		      "GROUP BY period",
 };
 

@@ -78,8 +78,10 @@ int index_bootstrap(struct index *, int64_t *ret_all, int64_t *ret_revoked, stru
 int index_device_count(struct index *, struct arena *, const struct query_target *, const struct query *, int64_t now,
 		       int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;
 /* `only`: sorted serials in hex, n of them; NULL: all. With it, released holds are rows too. */
-int index_each_revoked(struct index *, const char *ca, int64_t expired_before, const struct strv *only,
+int index_each_revoked(struct index *, const char *ca, int64_t expired_before, int64_t as_of, const struct strv *only,
 		       int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
+/* Serials, in hex, of those that were recorded ahead and took effect after one time and until another. */
+int index_revoked_ahead(struct index *, struct arena *, const char *ca, int64_t after, int64_t until, struct strv *ret, struct err *) NODISCARD;
 int index_last_crl(struct index *, struct arena *, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *) NODISCARD;
 int index_crls(struct index *, struct arena *, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *) NODISCARD;
 int index_count(struct index *, struct arena *, int64_t now, struct cert_count **ret, size_t *ret_n, struct err *) NODISCARD;

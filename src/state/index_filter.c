@@ -438,6 +438,11 @@ static int name_code(struct builder *b, const struct column *c, const struct fil
 					      "cessation_of_operation, certificate_hold, privilege_withdrawn, aa_compromise");
 }
 
+const char *query_in_force(struct builder *b)
+{
+	return arena_printf(b->a, "(status IS NULL OR (status = %d AND revoked_at > %s))", CERT_REVOKED, query_int(b, b->now));
+}
+
 static const char *name_is(struct builder *b, const struct column *c, int code, struct term *t)
 {
 	if (c->kind == COL_STATUS)
@@ -448,12 +453,12 @@ static const char *name_is(struct builder *b, const struct column *c, int code, 
 		return arena_printf(b->a, "(status IS NOT NULL AND revocation_reason = %d)", code);
 	if (code == CERT_REVOKED || code == CERT_HELD) {
 		t->drive = arena_printf(b->a, "status = %d", code);
-		return t->drive;
+		return code == CERT_HELD ? t->drive : arena_printf(b->a, "(%s AND revoked_at <= %s)", t->drive, query_int(b, b->now));
 	}
 	/* Who is neither revoked nor held is ACTIVE until it ends. */
 	t->index = code == CERT_EXPIRED ? "cert_not_after" : NULL;
 	t->drive = arena_printf(b->a, "not_after %s %s", code == CERT_EXPIRED ? "<" : ">=", query_int(b, b->now));
-	return arena_printf(b->a, "(status IS NULL AND %s)", t->drive);
+	return arena_printf(b->a, "(%s AND %s)", query_in_force(b), t->drive);
 }
 
 static int name_term(struct builder *b, const struct column *c, const struct filter *f, struct term *t, struct err *e)

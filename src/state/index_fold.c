@@ -29,8 +29,13 @@ struct verdict {
 	int64_t time, invalidity, not_after, changed;
 };
 
+struct verdicts {
+	struct verdict ended, held; /* for good, and of holds and releases */
+	bool held_once;
+};
+
 /* Folds in one more entry; they come in the order of their names. */
-static void judge(struct verdict *v, bool *held_once, sqlite3_stmt *s)
+static void judge(struct verdicts *v, sqlite3_stmt *s)
 {
 	struct verdict w = { CERT_REVOKED, sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3),
 			     sqlite3_column_int64(s, 5), sqlite3_column_int64(s, 4) };
@@ -39,12 +44,22 @@ static void judge(struct verdict *v, bool *held_once, sqlite3_stmt *s)
 	if (action == REVOKE_HOLD || (action == REVOKE_REVOKE && w.reason == REASON_HOLD)) {
 		w.state = CERT_HELD;
 		w.reason = REASON_HOLD;
-		*held_once = true;
+		v->held_once = true;
 	} else if (action == REVOKE_UNHOLD) {
 		w.state = CERT_ACTIVE;
 	}
-	if (w.state == CERT_REVOKED ? v->state != CERT_REVOKED || w.time < v->time : v->state != CERT_REVOKED && w.changed >= v->changed)
-		*v = w;
+	if (w.state == CERT_REVOKED ? v->ended.state != CERT_REVOKED || w.time < v->ended.time : w.changed >= v->held.changed)
+		*(w.state == CERT_REVOKED ? &v->ended : &v->held) = w;
+}
+
+/* A hold brings a revocation that was recorded ahead forward: it must not be without effect until then. */
+static struct verdict settle(const struct verdicts *v)
+{
+	struct verdict r = v->ended.state == CERT_REVOKED ? v->ended : v->held;
+
+	if (r.state == CERT_REVOKED && r.time > r.changed && v->held.state == CERT_HELD && v->held.time < r.time)
+		r.time = v->held.time;
+	return r;
 }
 
 static int store_verdict(struct index *ix, const char *serial, const char *ca, const struct verdict *v, struct err *e)
@@ -93,16 +108,18 @@ static int mark_cert(struct index *ix, const char *serial, const char *ca, const
 static int refold_state(struct index *ix, const char *serial, const char *ca, struct err *e)
 {
 	sqlite3_stmt *s = of_cert(ix, ST_REVOCATIONS, serial, ca, e);
-	struct verdict v = { .state = CERT_ACTIVE, .changed = INT64_MIN };
-	bool held_once = false, any = false;
+	struct verdicts all = { .held = { .state = CERT_ACTIVE, .changed = INT64_MIN } };
+	struct verdict v;
+	bool any = false;
 	int r;
 
 	while ((r = s ? index_step(ix, s, e) : -1) > 0) {
 		any = true;
-		judge(&v, &held_once, s);
+		judge(&all, s);
 	}
+	v = settle(&all);
 	/* A release of what was never held says nothing. */
-	if (r < 0 || !any || (v.state == CERT_ACTIVE && !held_once))
+	if (r < 0 || !any || (v.state == CERT_ACTIVE && !all.held_once))
 		return r;
 	if (store_verdict(ix, serial, ca, &v, e) != 0)
 		return -1;

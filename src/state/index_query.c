@@ -105,7 +105,7 @@ static int write_sql(struct builder *b, const struct query *q, struct buf *out, 
 	if (words)
 		buf_printf(out, " AND id IN (SELECT rowid FROM words WHERE words MATCH %s)", driver->match);
 	if (sort->kind == COL_STATE)
-		buf_printf(out, " ORDER BY coalesce(status, not_after < %s)", query_int(b, b->now));
+		buf_printf(out, " ORDER BY CASE WHEN %s THEN not_after < %s ELSE status END", query_in_force(b), query_int(b, b->now));
 	else if (sort->kind == COL_STATUS)
 		buf_printf(out, " ORDER BY %s", query_device_status_case(b));
 	else

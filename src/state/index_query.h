@@ -29,6 +29,8 @@ int query_unknown_field(struct builder *, const char *name, struct err *);
 int query_add(struct builder *, const struct filter *, struct err *) NODISCARD; /* appends to terms, which has room */
 const char *query_int(struct builder *, int64_t);                               /* "?N" */
 const char *query_text(struct builder *, const char *);
+/* index_filter.c: the condition that a certificate is neither revoked as of now nor held. */
+const char *query_in_force(struct builder *);
 /* index_device.c: the condition, and what may drive it; and the status as a number, for sorting and counting. */
 const char *query_device_status(struct builder *, enum device_status, struct term *);
 const char *query_device_status_case(struct builder *);

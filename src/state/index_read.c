@@ -88,7 +88,7 @@ static void read_revoked(sqlite3_stmt *s, bool one, struct revoked_row *ret)
 
 struct revoked_call {
 	const char *ca, *serial; /* serial NULL: all */
-	int64_t expired_before;
+	int64_t expired_before, as_of;
 	int (*cb)(void *arg, const struct revoked_row *, struct err *);
 	void *arg;
 };
@@ -105,6 +105,7 @@ static int run_revoked(struct index *ix, const struct revoked_call *c, struct er
 	sqlite3_bind_int64(s, 2, c->expired_before);
 	if (c->serial)
 		index_bind_hex(s, 3, c->serial);
+	sqlite3_bind_int64(s, 4, c->as_of);
 	while ((r = index_step(ix, s, e)) > 0) {
 		read_revoked(s, c->serial != NULL, &row);
 		if (c->cb(c->arg, &row, e) != 0) {
@@ -115,10 +116,10 @@ static int run_revoked(struct index *ix, const struct revoked_call *c, struct er
 	return r;
 }
 
-int index_each_revoked(struct index *ix, const char *ca, int64_t expired_before, const struct strv *only,
+int index_each_revoked(struct index *ix, const char *ca, int64_t expired_before, int64_t as_of, const struct strv *only,
 		       int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *e)
 {
-	struct revoked_call c = { .ca = ca, .expired_before = expired_before, .cb = cb, .arg = arg };
+	struct revoked_call c = { .ca = ca, .expired_before = expired_before, .as_of = as_of, .cb = cb, .arg = arg };
 	int r = 0;
 
 	if (index_read_begin(ix, e) != 0)
@@ -130,6 +131,29 @@ int index_each_revoked(struct index *ix, const char *ca, int64_t expired_before,
 		r = run_revoked(ix, &c, e);
 	}
 	index_read_end(ix);
+	return r;
+}
+
+int index_revoked_ahead(struct index *ix, struct arena *a, const char *ca, int64_t after, int64_t until, struct strv *ret, struct err *e)
+{
+	struct strv v = { 0 };
+	sqlite3_stmt *s;
+	int r = -1;
+
+	if (index_read_begin(ix, e) != 0)
+		return -1;
+	s = index_statement(ix, ST_REVOKED_AHEAD, e);
+	if (s) {
+		index_bind_text(s, 1, ca);
+		sqlite3_bind_int64(s, 2, after);
+		sqlite3_bind_int64(s, 3, until);
+	}
+	while (s && (r = index_step(ix, s, e)) > 0) {
+		v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
+		v.v[v.n++] = index_text(a, s, 0);
+	}
+	index_read_end(ix);
+	*ret = v;
 	return r;
 }
 
@@ -185,12 +209,46 @@ int index_crls(struct index *ix, struct arena *a, const char *ca, struct crlrec 
 
 /* --- numbers --- */
 
+static bool same_text(const char *x, const char *y)
+{
+	return x && y ? strcmp(x, y) == 0 : x == y;
+}
+
 static void add_count(struct arena *a, struct cert_count **v, size_t *n, struct cert_count c)
 {
 	if (c.n == 0)
 		return;
+	for (size_t i = 0; i < *n; i++)
+		if ((*v)[i].status == c.status && same_text((*v)[i].ca, c.ca) && same_text((*v)[i].profile, c.profile)) {
+			(*v)[i].n += c.n;
+			return;
+		}
 	*v = arena_grow(a, *v, *n, sizeof(**v));
 	(*v)[(*n)++] = c;
+}
+
+/* Those whose revocation lies ahead were counted as revoked. */
+static int count_ahead(struct index *ix, struct arena *a, int64_t now, struct cert_count **v, size_t *n, struct err *e)
+{
+	sqlite3_stmt *s = index_statement(ix, ST_COUNT_AHEAD, e);
+	int r = -1;
+
+	if (s)
+		sqlite3_bind_int64(s, 1, now);
+	while (s && (r = index_step(ix, s, e)) > 0) {
+		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1), .status = CERT_REVOKED,
+					.n = -sqlite3_column_int64(s, 2) };
+		int64_t expired = (int64_t)sqlite3_column_double(s, 3), live = -c.n - expired;
+
+		add_count(a, v, n, c);
+		c.status = CERT_ACTIVE;
+		c.n = live;
+		add_count(a, v, n, c);
+		c.status = CERT_EXPIRED;
+		c.n = expired;
+		add_count(a, v, n, c);
+	}
+	return r;
 }
 
 int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_count **ret, size_t *ret_n, struct err *e)
@@ -217,6 +275,8 @@ int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_coun
 		c.n = expired;
 		add_count(a, &v, &n, c);
 	}
+	if (r == 0)
+		r = count_ahead(ix, a, now, &v, &n, e);
 	index_read_end(ix);
 	if (r < 0)
 		return -1;

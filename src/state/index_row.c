@@ -367,6 +367,8 @@ void index_read_cert(struct arena *a, sqlite3_stmt *s, int64_t now, struct certr
 {
 	*ret = (struct certrec){ 0 };
 	index_read(a, s, &cert_table, ret);
+	if (ret->status == CERT_REVOKED && ret->revoked_at > now)
+		ret->status = CERT_ACTIVE;
 	if (ret->status == CERT_ACTIVE && ret->not_after < now)
 		ret->status = CERT_EXPIRED;
 }

@@ -15,6 +15,8 @@ static const char tables[] =
 	/* The fold of revocations, in the order that CRLs want it; state is 0 after a release. */
 	"CREATE TABLE revoked(ca TEXT, serial BLOB, state INT, reason INT, time INT, invalidity INT, not_after INT, changed INT,"
 	" \"partition\" INT, PRIMARY KEY(ca, serial)) WITHOUT ROWID;"
+	/* Few: those that were to take effect later than they were recorded. */
+	"CREATE INDEX revoked_ahead ON revoked(ca, time) WHERE time > changed;"
 	/* Trigrams of subject, device and alternative names; which column it was is checked on the row. */
 	"CREATE VIRTUAL TABLE words USING fts5(t, content='', tokenize='trigram', detail=none, columnsize=0);"
 	"INSERT INTO words(words, rank) VALUES('hashsize', 8388608);";
@@ -45,7 +47,7 @@ static const char indexes[] =
 	"CREATE INDEX cert_device ON cert(device, not_before, serial_number) WHERE device IS NOT NULL;"
 	"CREATE INDEX cert_bootstrap ON cert(status) WHERE bind = 'BOOTSTRAP';"
 	"CREATE INDEX cert_ca_id ON cert(ca_id) WHERE ca_id IS NOT NULL;"
-	"CREATE INDEX cert_status ON cert(status) WHERE status IS NOT NULL;"
+	"CREATE INDEX cert_status ON cert(status, revoked_at) WHERE status IS NOT NULL;"
 	"CREATE INDEX cert_fingerprint ON cert(substr(fingerprint, 1, 8));"
 	"CREATE INDEX cert_request ON cert(substr(request_sha256, 1, 8)) WHERE request_sha256 IS NOT NULL;";
 

@@ -5,7 +5,7 @@
 #include "state/index.h"
 
 /* The inside of the cache, for index*.c only. */
-enum { INDEX_VERSION = 5 };
+enum { INDEX_VERSION = 6 };
 
 /* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
 enum column_kind {
@@ -49,7 +49,7 @@ enum statement {
 	ST_DEVICE_ENTRY_ADD, ST_DEVICE_ENTRIES, ST_DEVICE_PUT, ST_DEVICE_DROP, ST_DEVICE_SLOT, ST_DEVICE_OF,
 	/* reading */
 	ST_DEVICE_GET, ST_DEVICE_FIND, ST_DEVICE_CERTS,
-	ST_BOOTSTRAP, ST_REVOKED_EACH, ST_REVOKED_ONE, ST_COUNT_BY, ST_EXPIRY,
+	ST_BOOTSTRAP, ST_REVOKED_EACH, ST_REVOKED_ONE, ST_REVOKED_AHEAD, ST_COUNT_BY, ST_COUNT_AHEAD, ST_EXPIRY,
 	ST_N
 };
 

@@ -338,7 +338,6 @@ static int changed_since(struct serials *s, const char *commit_hex, struct err *
 	struct oid commit, tree, old_id, new_id;
 	const struct oid *old_tree, *new_tree;
 	struct state *st = s->st;
-	size_t n = 0;
 
 	if (oid_parse(commit_hex, &commit) != 0)
 		return err_set(e, ERR_INVALID, "\"%s\" is not a commit", commit_hex);
@@ -349,13 +348,19 @@ static int changed_since(struct serials *s, const char *commit_hex, struct err *
 	for (size_t i = 0; i < st->nentries; i++)
 		if (text_has_prefix(st->entries[i].path, "revoked/"))
 			add_serial(s, st->entries[i].path + strlen("revoked/"));
+	return 0;
+}
+
+static void sort_serials(struct serials *s)
+{
+	size_t n = 0;
+
 	if (s->v.n)
 		qsort(s->v.v, s->v.n, sizeof(*s->v.v), by_text);
 	for (size_t i = 0; i < s->v.n; i++)
 		if (n == 0 || strcmp(s->v.v[n - 1], s->v.v[i]) != 0)
 			s->v.v[n++] = s->v.v[i];
 	s->v.n = n;
-	return 0;
 }
 
 struct revoked_call {
@@ -372,7 +377,23 @@ static int on_revoked(void *arg, const struct revoked_row *row, struct err *e)
 	return c->cb(c->arg, row, e);
 }
 
-int ledger_each_revoked(struct state *st, const char *ca, int64_t expired_before, const char *since_commit,
+/* What took effect since: recorded meanwhile, or before and ahead. */
+static int effective_since(struct serials *s, const char *ca, const struct revoked_span *span, struct err *e)
+{
+	struct asking a = { .st = s->st };
+	struct strv ahead = { 0 };
+
+	if (changed_since(s, span->since_commit, e) != 0)
+		return -1;
+	while (ask(&a, e))
+		a.r = index_revoked_ahead(a.ix, s->a, ca, span->since, span->as_of, &ahead, e);
+	for (size_t i = 0; a.r == 0 && i < ahead.n; i++)
+		add_serial(s, ahead.v[i]);
+	sort_serials(s);
+	return a.r;
+}
+
+int ledger_each_revoked(struct state *st, const char *ca, const struct revoked_span *span,
 			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *e)
 {
 	SCOPED_ARENA *scratch = arena_new();
@@ -380,10 +401,10 @@ int ledger_each_revoked(struct state *st, const char *ca, int64_t expired_before
 	struct asking a = { .st = st };
 	struct revoked_call c = { &a, cb, arg };
 
-	if (since_commit && changed_since(&only, since_commit, e) != 0)
+	if (span->since_commit && effective_since(&only, ca, span, e) != 0)
 		return -1;
 	while (ask(&a, e))
-		a.r = index_each_revoked(a.ix, ca, expired_before, since_commit ? &only.v : NULL, on_revoked, &c, e);
+		a.r = index_each_revoked(a.ix, ca, span->expired_before, span->as_of, span->since_commit ? &only.v : NULL, on_revoked, &c, e);
 	return a.r;
 }
 

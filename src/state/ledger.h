@@ -31,10 +31,15 @@ int ledger_each_cert(struct state *, const struct query *, int (*cb)(void *arg, 
  * operation it was. */
 int ledger_cert_by_request(struct state *, const char *ca, const char *request_sha256, bool *ret_found, struct certrec *ret, struct err *) NODISCARD;
 
-/* Everything that `ca`'s next CRL must know, in order of serial; streamed, so a million rows need no memory. Rows whose
- * certificate expired before `expired_before` are left out. For a delta CRL `since_commit` is the ledger commit of its base:
- * only what has changed since comes, by commit and not by the clock, because what another clone recorded before the base may
- * arrive after it. NULL: everything. */
+/* Everything that a CRL of `ca` must know, in order of serial; streamed, so a million rows need no memory. For a delta only what has
+ * changed since its base comes: by commit and not by the clock, because what another clone recorded before the base may arrive after
+ * it; and what was recorded ahead and has taken effect since. */
+struct revoked_span {
+	int64_t as_of;            /* thisUpdate: what takes effect later is left out */
+	int64_t expired_before;   /* certificates that ended before it are left out */
+	const char *since_commit; /* the ledger commit of a delta's base; NULL: everything */
+	int64_t since;            /* thisUpdate of the base */
+};
 struct revoked_row {
 	unsigned char serial[20];
 	size_t serial_n;
@@ -44,8 +49,7 @@ struct revoked_row {
 	int partition;     /* -1: none */
 	bool removed;      /* released from hold since then (delta CRLs: removeFromCRL) */
 };
-int ledger_each_revoked(struct state *, const char *ca, int64_t expired_before, const char *since_commit,
-			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
+int ledger_each_revoked(struct state *, const char *ca, const struct revoked_span *, int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
 
 /* One view for many questions in a row, which costs each of them less; nothing may be added or committed in between. */
 int ledger_read_begin(struct state *, struct err *) NODISCARD;

@@ -418,7 +418,7 @@ static char *revoked(struct index *ix, const char *ca, int64_t expired_before, c
 	struct err e = { 0 };
 	char *s;
 
-	if (index_each_revoked(ix, ca, expired_before, only, on_row, &rows, &e) != 0)
+	if (index_each_revoked(ix, ca, expired_before, INT64_MAX, only, on_row, &rows, &e) != 0)
 		buf_puts(&rows.text, e.msg);
 	s = arena_strdup(A, buf_str(&rows.text));
 	buf_release(&rows.text);

@@ -183,9 +183,10 @@ static int list_cb(void *arg, const struct revoked_row *r, struct err *e)
 static char *revoked(struct state *st, const char *since)
 {
 	SCOPED_BUF b = buf_init(BUF_TEXT);
+	const struct revoked_span span = { .as_of = INT64_MAX, .since_commit = since, .since = INT64_MAX };
 	struct err e = { 0 };
 
-	if (ledger_each_revoked(st, "root", 0, since, list_cb, &b, &e) != 0)
+	if (ledger_each_revoked(st, "root", &span, list_cb, &b, &e) != 0)
 		buf_puts(&b, e.msg);
 	return arena_strdup(A, buf_str(&b));
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bats
+# What enrolment leaves in the ledger beside certificates: revocations that lie ahead, double uses, summaries of refusals.
+load helpers
+load est_helpers
+
+setup() { est_pki && est_dms factory; }
+teardown() { est_stop; }
+
+status_of() { lamassu --repo pki --at "$2" cert show "$1" -o json | jq -r .status; }
+listed() { lamassu --repo pki ca crl devices --out "$1" "${@:2}" >/dev/null && openssl crl -in "$1" -noout -text | grep -c 'Serial Number:' || true; }
+answered() { # answered TIME: what openssl reads in the answer that is made then
+	rm -rf ocsp && lamassu --repo pki --at "$1" ca ocsp devices --out ocsp --validity 7d >/dev/null &&
+		cat ocsp/"$(openssl ocsp -issuer devices.pem -cert old.pem -no_nonce -reqout - | base64 -w0 | jq -Rr @uri)" >a.resp &&
+		openssl ocsp -respin a.resp "${@:2}" -issuer devices.pem -cert old.pem -CAfile root.pem -attime "$(date -d "$1" +%s)" 2>&1
+}
+
+@test "E11 C11 C13 C14: revoke_after DURATION: what was renewed ends by itself, in records, CRLs, deltas, OCSP and TLS" {
+	L --repo pki dms set factory settings.reenrollment_settings.revoke_on_reenrollment=true settings.reenrollment_settings.revoke_after=3d
+	L --repo pki ca export devices --out devices.pem
+	est_start
+	est_csr dev-1
+	[ "$(est_post factory/simpleenroll dev-1.b64 --cert boot-1.pem --key boot-1.key)" = 200 ]; est_pem >old.pem; cp dev-1.key old.key
+	sleep 1; est_csr dev-1
+	[ "$(est_post factory/simplereenroll dev-1.b64 --cert old.pem --key old.key)" = 200 ]
+	serial=$(serial_of old.pem); now=$(date -u +%FT%TZ); later=$(date -u -d '+4 days' +%FT%TZ)
+	# the old one still serves, and still renews
+	sleep 1; est_csr dev-1
+	[ "$(est_post factory/simplereenroll dev-1.b64 --cert old.pem --key old.key)" = 200 ]
+	est_stop
+	ok lamassu --repo pki cert show "$serial" -o json
+	jq -e '.status == "ACTIVE" and .revocation_reason == "superseded"' <<<"$output"
+	ends=$(jq -r .revoked_at <<<"$output")
+	secs=$(($(date -d "$ends" +%s) - $(date +%s)))
+	[ "$secs" -gt $((3 * 86400 - 60)) ]; [ "$secs" -le $((3 * 86400)) ]
+	[ "$(status_of "$serial" "$later")" = REVOKED ]
+	for pair in "$now ACTIVE 3" "$later ACTIVE 1" "$now REVOKED 0" "$later REVOKED 2"; do
+		# shellcheck disable=SC2086 # three words
+		set -- $pair
+		ok lamassu --repo pki --at "$1" cert list --filter status="$2" --filter dms=factory -o json
+		[ "$(jq '.list | length' <<<"$output")" -eq "$3" ] || { echo "$pair: $output"; return 1; }
+	done
+	[ "$(lamassu --repo pki repo status -o json | jq .revoked) $(lamassu --repo pki --at "$later" repo status -o json | jq .revoked)" = '0 2' ]
+	[ "$(lamassu --repo pki --at "$later" device show dev-1 -o json | jq -r .status)" != REVOKED ]
+	[ "$(listed full.crl)" -eq 0 ]
+	[ "$(listed late.crl --at "$later")" -eq 2 ]
+	openssl crl -in late.crl -noout -text | grep -A2 "$serial" -i | grep -q "$(date -u -d "$ends" '+%b %e %T %Y')"
+	answered "$now" | grep -q 'old.pem: good'
+	# what says "good" does not outlive it
+	openssl ocsp -respin a.resp -text -noverify | grep -q "Next Update: $(date -u -d "$ends" '+%b %e %T %Y')"
+	answered "$later" -text >said || true
+	grep -q 'Cert Status: revoked' said; grep -q 'Revocation Reason: superseded' said; grep -q 'Response verify OK' said
+	est_start --at "$later"; est_csr dev-1
+	[ "$(est_post factory/simplereenroll dev-1.b64 -k --cert old.pem --key old.key)" = 401 ]
+	est_stop
+	lamassu --repo pki repo verify
+}
+
+@test "C11 C13: a delta has what took effect since its base; a hold or a revocation brings forward what lies ahead" {
+	L --repo pki dms set factory settings.reenrollment_settings.revoke_on_reenrollment=true settings.reenrollment_settings.revoke_after=3d
+	est_start
+	for n in 1 2; do
+		est_csr dev-$n
+		[ "$(est_post factory/simpleenroll dev-$n.b64 --cert boot-1.pem --key boot-1.key)" = 200 ]; est_pem >old-$n.pem; cp dev-$n.key old.key
+		sleep 1; est_csr dev-$n
+		[ "$(est_post factory/simplereenroll dev-$n.b64 --cert old-$n.pem --key old.key)" = 200 ]
+	done
+	est_stop
+	later=$(date -u -d '+4 days' +%FT%TZ)
+	[ "$(listed full.crl)" -eq 0 ]
+	[ "$(listed delta.crl --delta --at "$later")" -eq 2 ]
+	L --repo pki cert hold "$(serial_of old-1.pem)" --yes
+	L --repo pki cert revoke "$(serial_of old-2.pem)" --reason key_compromise --yes
+	for n in 1 2; do [ "$(lamassu --repo pki cert show "$(serial_of old-$n.pem)" -o json | jq -r .status)" = REVOKED ]; done
+	[ "$(listed now.crl)" -eq 2 ]
+	openssl crl -in now.crl -noout -text | grep -q 'Key Compromise'
+	lamassu --repo pki repo reindex && lamassu --repo pki repo verify
+}
