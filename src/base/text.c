@@ -379,6 +379,23 @@ bool id_valid(const char *s)
 	return n >= 1 && n <= 64 && strspn(s, first) > 0 && strspn(s, rest) == n;
 }
 
+char *text_file_name(struct arena *a, const char *name, size_t max)
+{
+	char *out = arena_alloc(a, 1, max + 3), *to = out;
+
+	for (const unsigned char *c = (const unsigned char *)name; *c && (size_t)(to - out) < max; c++) {
+		if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '-' || *c == '_' ||
+		    (*c == '.' && to != out)) {
+			*to++ = (char)*c;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = upper_hex[*c >> 4];
+		*to++ = upper_hex[*c & 15];
+	}
+	return out;
+}
+
 bool text_has_prefix(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;

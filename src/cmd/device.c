@@ -216,7 +216,7 @@ static const struct cmd renewals_cmd = {
 
 static const struct cmd *const verbs[] = {
 	&device_register_cmd, &device_import_cmd, &device_export_cmd, &list_cmd, &show_cmd, &events_cmd, &device_set_cmd, &device_metadata_cmd,
-	&stats_cmd, &renewals_cmd, &device_bootstrap_cmd, &device_decommission_cmd, &device_delete_cmd, &device_compromise_cmd,
+	&stats_cmd, &renewals_cmd, &device_bootstrap_cmd, &device_psk_cmd, &device_decommission_cmd, &device_delete_cmd, &device_compromise_cmd,
 	&device_unblock_cmd, &device_group_cmd, &device_enroll_cmd, &device_renew_cmd, NULL
 };
 const struct cmd device_cmd = {

@@ -10,6 +10,7 @@ extern const struct cmd device_decommission_cmd, device_delete_cmd, device_compr
 extern const struct cmd device_group_cmd;                                                                               /* device_group.c */
 extern const struct cmd device_bootstrap_cmd;                                                                           /* device_bootstrap.c */
 extern const struct cmd device_enroll_cmd, device_renew_cmd;                                                              /* device_enroll.c */
+extern const struct cmd device_psk_cmd;                                                                                 /* device_psk.c */
 
 struct device_ref { /* args of verbs that take only a device */
 	const char *device;

@@ -14,7 +14,7 @@
 #include "pki/device.h"
 #include "state/ledger.h"
 
-enum { CHUNK = 1000, MAX_COUNT = 1000000, DAY = 86400 };
+enum { CHUNK = 1000, MAX_COUNT = 1000000, DAY = 86400, NAME_BYTES = 200 };
 
 struct bootstrap_args {
 	struct strv devices;
@@ -53,20 +53,6 @@ static char *subject_of(struct arena *a, const char *name)
 	return arena_strdup(a, buf_str(&b));
 }
 
-/* A name of a file for any device. */
-static char *file_name(struct arena *a, const char *name)
-{
-	SCOPED_BUF b = buf_init(BUF_TEXT);
-
-	for (const char *c = name; *c && b.n < 200; c++)
-		if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '-' || *c == '_' ||
-		    (*c == '.' && c != name))
-			buf_putc(&b, *c);
-		else
-			buf_printf(&b, "%%%02X", (unsigned char)*c);
-	return arena_strdup(a, buf_str(&b));
-}
-
 static void take_back(struct job *j)
 {
 	for (size_t i = 0; i < j->n; i++)
@@ -99,7 +85,7 @@ static int make_one(struct job *j, const char *name, const char *device, struct 
 	struct arena *ar = j->ctx->arena;
 	struct made *m = &j->v[j->n];
 	SCOPED_CERT_MADE made = { 0 };
-	char *bootstrap = NULL, *base = arena_printf(ar, "%s/%s", j->a->out, file_name(ar, name));
+	char *bootstrap = NULL, *base = arena_printf(ar, "%s/%s", j->a->out, text_file_name(ar, name, NAME_BYTES));
 	struct bytes pem;
 
 	*m = (struct made){ .cert_file = arena_printf(ar, "%s.pem", base) };

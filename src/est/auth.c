@@ -41,7 +41,7 @@ void wait_end(struct asking *q)
 /* By enum dms_auth. */
 static int (*const ways[])(struct asking *, struct identity *, struct refusal *) = {
 	[AUTH_NONE] = not_set, [AUTH_CERT] = auth_cert, [AUTH_WEBHOOK] = auth_webhook,
-	[AUTH_CERT_AND_WEBHOOK] = both, [AUTH_JWT] = auth_jwt, [AUTH_OPEN] = no_auth
+	[AUTH_CERT_AND_WEBHOOK] = both, [AUTH_JWT] = auth_jwt, [AUTH_PSK] = auth_psk, [AUTH_OPEN] = no_auth
 };
 
 bool est_auth_known(int type)
@@ -49,12 +49,16 @@ bool est_auth_known(int type)
 	return type >= 0 && (size_t)type < COUNT(ways) && ways[type];
 }
 
-void est_challenge(const struct served *s, bool renewal, struct http_response *out)
+void est_challenge(const struct post *p, const struct served *s, bool renewal, struct http_response *out)
 {
 	const struct dms_settings *set = &s->dms.settings;
-	int type = renewal ? set->reenrollment_settings.authentication.type : set->enrollment_settings.est_rfc7030_settings.authentication.type;
+	const struct dms_authentication *how =
+		renewal ? &set->reenrollment_settings.authentication : &set->enrollment_settings.est_rfc7030_settings.authentication;
 
-	http_add_header(out, "WWW-Authenticate", type == AUTH_JWT ? "Bearer realm=\"EST\"" : "Basic realm=\"EST\", charset=\"UTF-8\"");
+	if (how->type == AUTH_PSK)
+		psk_challenge(p, &s->dms, how->psk.store, out);
+	else
+		http_add_header(out, "WWW-Authenticate", how->type == AUTH_JWT ? "Bearer realm=\"EST\"" : "Basic realm=\"EST\", charset=\"UTF-8\"");
 }
 
 int est_authenticate(struct asking *q, struct identity *ret, struct refusal *why)

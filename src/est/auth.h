@@ -32,8 +32,15 @@ int auth_cert(struct asking *, struct identity *, struct refusal *) NODISCARD;
 int auth_webhook(struct asking *, struct identity *, struct refusal *) NODISCARD;
 /* auth_jwt.c: a bearer token (E9). */
 int auth_jwt(struct asking *, struct identity *, struct refusal *) NODISCARD;
+/* auth_psk.c: a secret of the device by HTTP Basic or Digest (E9). */
+int auth_psk(struct asking *, struct identity *, struct refusal *) NODISCARD;
+void psk_challenge(const struct post *, const struct dms *, int store, struct http_response *);
+/* Between the issue and the commit of a certificate: a credential of single use is spent on this request, in whatever process. The other
+ * takes it back when the commit failed. Nothing happens to credentials that the ledger knows. */
+int psk_use(struct post *, const struct dms *, const struct identity *, const char *request, struct refusal *) NODISCARD;
+void psk_unuse(struct post *, const struct dms *, const struct identity *);
 /* For a 401: what the client is asked for (RFC 9110 11.6.1). */
-void est_challenge(const struct served *, bool renewal, struct http_response *);
+void est_challenge(const struct post *, const struct served *, bool renewal, struct http_response *);
 /* proxy.c: the client's certificates as a TLS-terminating proxy forwarded them; only from --trusted-proxy. *ret_n 0: none. */
 int proxy_chain(struct arena *, const struct est_options *, const struct http_request *, struct bytes **ret, size_t *ret_n,
 		struct refusal *) NODISCARD;

@@ -71,12 +71,10 @@ static int prove(struct est_call *c, struct enroll_work *w, struct refusal *why)
 	return 0;
 }
 
-static int commit(struct est_call *c, struct enroll_work *w, struct refusal *why)
+static int commit(struct est_call *c, struct refusal *why)
 {
 	struct err e = { 0 };
 
-	if (w->result.existing)
-		return 0;
 	if (post_commit(c->post, &e) == 0)
 		return 0;
 	ctx_warn(&c->post->ctx, "%s", e.msg);
@@ -114,7 +112,14 @@ int enroll_finish(struct est_call *c, enum enroll_kind kind, struct enroll_work 
 	if (est_ready(c->post, c->served, why) != 0 || enroll_issue(&c->post->ctx, &en, w->device, &w->result, why) != 0)
 		return -1;
 	c->out->counts = !w->result.existing;
-	return commit(c, w, why);
+	if (w->result.existing)
+		return 0;
+	if (psk_use(c->post, &c->served->dms, &w->who, w->request.sha256, why) != 0)
+		return -1;
+	if (commit(c, why) == 0)
+		return 0;
+	psk_unuse(c->post, &c->served->dms, &w->who);
+	return -1;
 }
 
 static void answer(struct est_call *c, const struct enroll_work *w)

@@ -2,6 +2,7 @@
  * are opened once, so that passphrases are asked for while somebody is there to type them; the certificate of the listener itself is
  * recorded like any other. */
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 #include "pki/templates.h"
 #include "state/state.h"
 
-enum { TLS_CERT_SECS = 7 * 86400 };
+enum { TLS_CERT_SECS = 7 * 86400, NONCE_KEY = 32 };
 
 static int check_auth(struct ctx *ctx, const struct est_options *o, const struct dms *d, const char *where, const struct dms_authentication *a, struct err *e)
 {
@@ -169,6 +170,9 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 	for (size_t i = 0; i < ids.n; i++)
 		if (check(ctx, o, ids.v[i], &v[i], &p, e) != 0)
 			return -1;
+	p.own = (struct bytes){ arena_alloc(ctx->arena, 1, NONCE_KEY), NONCE_KEY };
+	if (RAND_bytes((unsigned char *)(uintptr_t)p.own.p, NONCE_KEY) != 1)
+		return err_ossl(e, "no random numbers");
 	if (o->own_tls && own_tls(ctx, o, &v[0], &p, e) != 0)
 		return -1;
 	*ret = p;

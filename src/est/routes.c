@@ -165,10 +165,10 @@ void est_refuse(struct est_call *call, const struct refusal *why)
 	if (why->status == 401) { /* a body with a 401 ends some clients (est.md, D4) */
 		call->out->type = NULL;
 		call->out->body = (struct bytes){ 0 };
-		est_challenge(call->served, strcmp(call->out->op, "simplereenroll") == 0, call->out);
+		est_challenge(call->post, call->served, strcmp(call->out->op, "simplereenroll") == 0, call->out);
 	}
 	if (why->status == 503 || why->status == 429)
-		http_add_header(call->out, "Retry-After", why->status == 429 ? "30" : "5");
+		http_add_header(call->out, "Retry-After", why->status == 429 ? "60" : "5");
 }
 
 void est_handle(struct post *post, const void *options, const struct http_request *in, struct http_response *out)

@@ -1,0 +1,245 @@
+/* Secrets shared with single devices (E9): HTTP Basic, and Digest with SHA-256 where the manager keeps what it needs. Guarantees: an unknown
+ * device costs the same as a wrong secret; no more than CHECKS_MAX secrets are stretched at a time; who guesses is slowed down; a secret of
+ * single use is spent by the certificate that it got, and by nothing else. */
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "base/tm.h"
+#include "crypto/digest.h"
+#include "est/auth.h"
+#include "est/http_auth.h"
+#include "est/service.h"
+#include "model/device.h"
+#include "pki/psk.h"
+#include "state/ledger.h"
+
+enum { CHECKS_MAX = 2, NONCE_SECS = 300, MAC = 16, GUESSERS = 256, GUESSES_MAX = 10, GUESS_MS = 60000 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all that is static */
+static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
+static int checking;
+
+/* --- who guesses --- */
+
+static struct guesser {
+	unsigned char who[8];
+	int n;
+	int64_t since;
+} guessers[GUESSERS];
+
+static struct guesser *guesser_of(const struct asking *q, const char *device)
+{
+	unsigned char h[SHA256_LEN];
+	struct guesser *g;
+
+	sha256(bytes_of(arena_printf(q->http->arena, "%s %s", q->http->address, device)), h);
+	g = &guessers[h[8]];
+	if (memcmp(g->who, h, sizeof(g->who)) != 0 || tm_mono_ms() - g->since > GUESS_MS) {
+		*g = (struct guesser){ .since = tm_mono_ms() };
+		memcpy(g->who, h, sizeof(g->who));
+	}
+	return g;
+}
+
+static int check_guesses(const struct asking *q, const char *device, struct refusal *why)
+{
+	bool many;
+
+	pthread_mutex_lock(&lock);
+	many = guesser_of(q, device)->n >= GUESSES_MAX;
+	pthread_mutex_unlock(&lock);
+	return many ? refuse(why, 429, "overloaded", "too many wrong secrets; try again later") : 0;
+}
+
+static int wrong(const struct asking *q, const char *device, struct refusal *why)
+{
+	pthread_mutex_lock(&lock);
+	guesser_of(q, device)->n++;
+	pthread_mutex_unlock(&lock);
+	return refuse(why, 401, "authentication_failure", "the device or its secret is not known");
+}
+
+/* --- Basic --- */
+
+static bool check_bounded(const struct asking *q, const struct psk *p, struct bytes secret)
+{
+	bool good;
+
+	pthread_mutex_lock(&lock);
+	while (checking >= CHECKS_MAX)
+		pthread_cond_wait(&freed, &lock);
+	checking++;
+	pthread_mutex_unlock(&lock);
+	good = psk_check(q->http->arena, &q->served->dms, p, secret);
+	pthread_mutex_lock(&lock);
+	checking--;
+	pthread_cond_signal(&freed);
+	pthread_mutex_unlock(&lock);
+	return good;
+}
+
+/* NULL: there is none. */
+static int find(struct asking *q, const char *device, struct psk *store, const struct psk **ret, struct refusal *why)
+{
+	struct err e = { 0 };
+
+	*ret = NULL;
+	if (device_id_check(device, &e) != 0)
+		return 0;
+	if (psk_load(&q->post->ctx, &q->served->dms, device, store, &e) == 0)
+		*ret = store;
+	else if (e.code != ERR_NOT_FOUND)
+		return refuse_err(why, &e);
+	return 0;
+}
+
+static int by_basic(struct asking *q, const char *field, const char **ret_device, const struct psk **ret, struct psk *store, struct refusal *why)
+{
+	struct basic in;
+	struct err e = { 0 };
+	bool good;
+
+	if (http_basic(q->http->arena, field, &in, &e) != 0 || in.secret.n > PSK_MAX)
+		return refuse(why, 401, "authentication_failure", "%s", e.code ? e.msg : "the secret is too long");
+	*ret_device = *in.user ? in.user : q->device;
+	if (check_guesses(q, *ret_device, why) != 0 || find(q, *ret_device, store, ret, why) != 0 || wait_begin(q, why) != 0)
+		return -1;
+	good = check_bounded(q, *ret, in.secret);
+	wait_end(q);
+	return good ? 0 : wrong(q, *ret_device, why);
+}
+
+/* --- Digest (RFC 7616) --- */
+
+/* The time and its MAC: no list of nonces is kept. A nonce may serve again while it is valid; TLS keeps what it serves for from others. */
+static char *nonce_at(const struct post *p, struct arena *a, int64_t at)
+{
+	struct bytes key = worker_own(p);
+	char *when = arena_printf(a, "%llx", (unsigned long long)at);
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (!HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)when, strlen(when), mac, &n) || n < MAC)
+		out_of_memory();
+	return arena_printf(a, "%s-%s", when, hex_encode(a, (struct bytes){ mac, MAC }));
+}
+
+static bool same_secret_text(const char *a, const char *b)
+{
+	return strlen(a) == strlen(b) && CRYPTO_memcmp(a, b, strlen(a)) == 0;
+}
+
+static bool nonce_good(const struct asking *q, const char *nonce)
+{
+	int64_t at = (int64_t)strtoull(nonce, NULL, 16), now = q->post->ctx.now;
+
+	return at <= now && now - at <= NONCE_SECS && same_secret_text(nonce, nonce_at(q->post, q->http->arena, at));
+}
+
+static bool is_target(const struct http_request *in, const char *uri)
+{
+	size_t n = strlen(in->path);
+
+	return in->query ? strncmp(uri, in->path, n) == 0 && uri[n] == '?' && strcmp(uri + n + 1, in->query) == 0 : strcmp(uri, in->path) == 0;
+}
+
+static char *response_of(struct arena *a, const struct digest *d, const char *method, const char *ha1)
+{
+	char *ha2 = sha256_hex(a, bytes_of(arena_printf(a, "%s:%s", method, d->uri)));
+
+	return sha256_hex(a, bytes_of(arena_printf(a, "%s:%s:%s:%s:%s:%s", ha1, d->nonce, d->nc, d->cnonce, d->qop, ha2)));
+}
+
+static int by_digest(struct asking *q, const char *field, const char **ret_device, const struct psk **ret, struct psk *store, struct refusal *why)
+{
+	static const unsigned char none[SHA256_LEN];
+	struct arena *a = q->http->arena;
+	struct digest d;
+	struct err e = { 0 };
+	char *ha1, *wanted;
+
+	if (http_digest(a, field, &d, &e) != 0)
+		return refuse(why, 401, "authentication_failure", "%s", e.msg);
+	*ret_device = *d.username ? d.username : q->device;
+	if (check_guesses(q, *ret_device, why) != 0 || find(q, *ret_device, store, ret, why) != 0)
+		return -1;
+	ha1 = hex_encode(a, *ret ? (*ret)->hash : (struct bytes){ none, sizeof(none) });
+	wanted = response_of(a, &d, q->http->method, ha1);
+	if (!nonce_good(q, d.nonce))
+		return refuse(why, 401, "authentication_failure", "the nonce is not of now");
+	if (!d.algorithm || strcasecmp(d.algorithm, "SHA-256") != 0 || strcmp(d.qop, "auth") != 0 || !is_target(q->http, d.uri) ||
+	    strcmp(d.realm, psk_realm(a, &q->served->dms)) != 0 || !*ret || (*ret)->store != PSK_HA1 || !same_secret_text(wanted, d.response))
+		return wrong(q, *ret_device, why);
+	return 0;
+}
+
+void psk_challenge(const struct post *p, const struct dms *dms, int store, struct http_response *out)
+{
+	struct arena *a = p->ctx.arena;
+	const char *realm = psk_realm(a, dms);
+
+	if (store == PSK_HA1) /* the stronger one first (RFC 7616 3.7) */
+		http_add_header(out, "WWW-Authenticate", arena_printf(a, "Digest realm=\"%s\", qop=\"auth\", algorithm=SHA-256, nonce=\"%s\"", realm,
+								      nonce_at(p, a, p->ctx.now)));
+	http_add_header(out, "WWW-Authenticate", arena_printf(a, "Basic realm=\"%s\", charset=\"UTF-8\"", realm));
+}
+
+/* --- single use --- */
+
+/* What was spent on this very request is good for the answer that was lost, or for what a crash kept from being issued. */
+static int check_spent(struct asking *q, const char *device, struct identity *who, struct refusal *why)
+{
+	struct ctx *ctx = &q->post->ctx;
+	char *request = sha256_hex(ctx->arena, q->csr->der), *on;
+	struct certrec rec;
+	struct err e = { 0 };
+
+	if (psk_spent_on(ctx, &q->served->dms, device, &on, &e) != 0)
+		return refuse_err(why, &e);
+	if (!on)
+		return 0;
+	if (strcmp(on, request) != 0)
+		return refuse(why, 401, "authentication_failure", "the secret was used already");
+	return ledger_cert_by_request(ctx->state, q->served->ca.rec.id, request, &who->spent, &rec, &e) == 0 ? 0 : refuse_err(why, &e);
+}
+
+int auth_psk(struct asking *q, struct identity *who, struct refusal *why)
+{
+	const char *field = http_field(q->http, "authorization"), *device = NULL;
+	const struct psk *p = NULL;
+	struct psk store;
+	bool digest = http_is(field, "Digest") && q->how->psk.store == PSK_HA1;
+
+	if (!digest && !http_is(field, "Basic"))
+		return refuse(why, 401, "authentication_failure", "the device's name and secret are needed");
+	if (digest ? by_digest(q, field, &device, &p, &store, why) != 0 : by_basic(q, field, &device, &p, &store, why) != 0)
+		return -1;
+	who->via = "psk";
+	who->device = arena_strdup(q->http->arena, device);
+	who->single_use = p->single_use;
+	if (!p->single_use)
+		return 0;
+	who->credential = arena_printf(q->http->arena, "psk/%s/%s", q->served->dms.id, device);
+	return check_spent(q, device, who, why);
+}
+
+int psk_use(struct post *p, const struct dms *dms, const struct identity *who, const char *request, struct refusal *why)
+{
+	struct err e = { 0 };
+
+	if (!who->single_use || who->recorded || psk_spend(&p->ctx, dms, who->device, request, &e) == 0)
+		return 0;
+	return e.code == ERR_DENIED ? refuse(why, 401, "authentication_failure", "%s", e.msg) : refuse_err(why, &e);
+}
+
+void psk_unuse(struct post *p, const struct dms *dms, const struct identity *who)
+{
+	if (who->single_use && !who->recorded)
+		psk_unspend(&p->ctx, dms, who->device);
+}

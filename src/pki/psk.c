@@ -1,0 +1,165 @@
+/* Secrets of devices. Guarantees: what is kept does not give a secret away, in files that only their owner can read, outside of the
+ * history; whether a device has a secret cannot be told from the time that a check takes; a secret of single use is spent by the creation
+ * of one file, which the file system grants once. */
+#include "pki/psk.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "crypto/ossl.h"
+#include "model/device.h"
+#include "state/state.h"
+
+enum { SALT = 16, HASH = 32, SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 64 << 20, FILE_BYTES = 4096, NAME_BYTES = 200 };
+
+static const char *const store_names[] = { "scrypt", "ha1", NULL };
+static const struct field psk_fields[] = {
+	STR(psk, device, "The device.", .flags = F_REQ),
+	ENUM(psk, store, store_names, "How the secret is kept.", .flags = F_SHOW0),
+	BOOL(psk, single_use, "Whether it serves once.", .dflt = "false"),
+	TIME(psk, created_at, "When it was set."),
+	BYTES(psk, salt, "Salt of scrypt."),
+	BYTES(psk, hash, "What is left of the secret.", .flags = F_REQ),
+	END
+};
+static const struct schema psk_type = { .name = "psk", .plural = "psks", .doc = "A secret of a device", .size = sizeof(struct psk), .fields = psk_fields };
+
+static char *file_of(struct ctx *ctx, const struct dms *dms, const char *device, const char *suffix)
+{
+	char *name = text_file_name(ctx->arena, device, NAME_BYTES);
+
+	if (strlen(name) >= NAME_BYTES)
+		name = arena_printf(ctx->arena, "~%s", sha256_hex(ctx->arena, bytes_of(device)));
+	return arena_printf(ctx->arena, "%s/psk/%s/%s%s", state_private(ctx->state), dms->id, name, suffix);
+}
+
+char *psk_realm(struct arena *a, const struct dms *dms)
+{
+	return arena_printf(a, "EST %s", dms->id);
+}
+
+static bool stretch(struct bytes secret, struct bytes salt, unsigned char out[HASH])
+{
+	return EVP_PBE_scrypt((const char *)secret.p, secret.n, salt.p, salt.n, SCRYPT_N, SCRYPT_R, SCRYPT_P, SCRYPT_MEMORY, out, HASH) == 1;
+}
+
+/* H(user ":" realm ":" secret) */
+static void ha1(struct arena *a, const struct dms *dms, const char *device, struct bytes secret, unsigned char out[HASH])
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+
+	buf_printf(&text, "%s:%s:", device, psk_realm(a, dms));
+	buf_put(&text, secret.p, secret.n);
+	sha256(buf_bytes(&text), out);
+}
+
+int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const char *secret, bool single_use, struct err *e)
+{
+	const struct psk_auth *how = &dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk;
+	unsigned char salt[SALT], hash[HASH];
+	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = how->store, .single_use = single_use, .created_at = ctx->now,
+			 .hash = { hash, HASH } };
+	SCOPED_BUF text = buf_init(FILE_BYTES);
+
+	if (strlen(secret) < PSK_MIN || strlen(secret) > PSK_MAX)
+		return err_set(e, ERR_INVALID, "the secret must have from %d to %d bytes", PSK_MIN, PSK_MAX);
+	if (how->store == PSK_HA1) {
+		ha1(ctx->arena, dms, device, bytes_of(secret), hash);
+	} else {
+		p.salt = (struct bytes){ salt, SALT };
+		if (RAND_bytes(salt, SALT) != 1 || !stretch(bytes_of(secret), p.salt, hash))
+			return err_ossl(e, "the secret cannot be stretched");
+	}
+	rec_emit(&psk_type, &p, &text);
+	if (ctx->dry_run)
+		return 0;
+	if (fs_mkdirs(arena_printf(ctx->arena, "%s/psk/%s", state_private(ctx->state), dms->id), 0700, e) != 0 ||
+	    fs_write(file_of(ctx, dms, device, ".yaml"), buf_bytes(&text), 0600, true, e) != 0)
+		return -1;
+	psk_unspend(ctx, dms, device);
+	return 0;
+}
+
+int psk_remove(struct ctx *ctx, const struct dms *dms, const char *device, struct err *e)
+{
+	const char *file = file_of(ctx, dms, device, ".yaml");
+
+	if (!fs_exists(file))
+		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s", text_escape(ctx->arena, bytes_of(device)), dms->id);
+	if (ctx->dry_run)
+		return 0;
+	if (unlink(file) != 0)
+		return err_sys(e, file);
+	psk_unspend(ctx, dms, device);
+	return 0;
+}
+
+int psk_load(struct ctx *ctx, const struct dms *dms, const char *device, struct psk *ret, struct err *e)
+{
+	const char *file = file_of(ctx, dms, device, ".yaml");
+	struct bytes text;
+
+	if (fs_read(ctx->arena, file, FILE_BYTES, &text, e) != 0 || rec_load(ctx->arena, &psk_type, file, text, ret, e) != 0)
+		return -1;
+	if (strcmp(ret->device, device) != 0 || ret->hash.n != HASH)
+		return err_set(e, ERR_INVALID, "%s: is not the secret of that device", file);
+	return 0;
+}
+
+bool psk_check(struct arena *a, const struct dms *dms, const struct psk *p, struct bytes secret)
+{
+	static const unsigned char none[HASH];
+	int store = p ? p->store : dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store;
+	unsigned char hash[HASH];
+	bool made = true, same;
+
+	if (store == PSK_HA1)
+		ha1(a, dms, p ? p->device : "nobody", secret, hash);
+	else
+		made = stretch(secret, p ? p->salt : (struct bytes){ none, SALT }, hash);
+	same = CRYPTO_memcmp(hash, p ? p->hash.p : none, HASH) == 0;
+	OPENSSL_cleanse(hash, sizeof(hash));
+	return made && p && same;
+}
+
+/* --- single use --- */
+
+int psk_spent_on(struct ctx *ctx, const struct dms *dms, const char *device, char **ret, struct err *e)
+{
+	struct bytes text;
+
+	*ret = NULL;
+	if (fs_read(ctx->arena, file_of(ctx, dms, device, ".used"), FILE_BYTES, &text, e) == 0)
+		*ret = arena_strndup(ctx->arena, (const char *)text.p, text.n);
+	else if (e->code != ERR_NOT_FOUND)
+		return -1;
+	return 0;
+}
+
+int psk_spend(struct ctx *ctx, const struct dms *dms, const char *device, const char *request, struct err *e)
+{
+	struct err why = { 0 };
+	char *on;
+
+	if (fs_write(file_of(ctx, dms, device, ".used"), bytes_of(request), 0600, false, &why) == 0)
+		return 0;
+	if (why.code != ERR_EXISTS)
+		return err_set(e, why.code, "%s", why.msg);
+	if (psk_spent_on(ctx, dms, device, &on, e) != 0)
+		return -1;
+	return on && strcmp(on, request) == 0 ? 0 : err_set(e, ERR_DENIED, "the secret was used already");
+}
+
+void psk_unspend(struct ctx *ctx, const struct dms *dms, const char *device)
+{
+	const char *file = file_of(ctx, dms, device, ".used");
+
+	if (fs_exists(file) && unlink(file) != 0)
+		ctx_warn(ctx, "%s cannot be removed", file);
+}

@@ -1,0 +1,27 @@
+#pragma once
+#include "base/ctx.h"
+#include "model/dms.h"
+
+/* Secrets that single devices share with a device manager: hashed, in .git/lamassu/psk/<dms>/, never in git. */
+struct psk {
+	char *device;
+	int store;         /* enum psk_store */
+	bool single_use;
+	int64_t created_at;
+	struct bytes salt, hash; /* ha1: no salt, and the hash of RFC 7616 3.4.2 with the manager's realm */
+};
+enum { PSK_MIN = 12, PSK_MAX = 1024 }; /* bytes of a secret */
+
+char *psk_realm(struct arena *, const struct dms *);
+/* Sets or replaces it. ERR_INVALID for a secret that is too short. */
+int psk_set(struct ctx *, const struct dms *, const char *device, const char *secret, bool single_use, struct err *) NODISCARD;
+int psk_remove(struct ctx *, const struct dms *, const char *device, struct err *) NODISCARD; /* ERR_NOT_FOUND */
+int psk_load(struct ctx *, const struct dms *, const char *device, struct psk *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */
+/* Is it the secret? Costs the same for psk NULL, which it never is. */
+bool psk_check(struct arena *, const struct dms *, const struct psk *, struct bytes secret);
+
+/* Single use. Only one request can spend a secret, whatever process it is in; the same request may do so again. ERR_DENIED: it is
+ * spent on another one. */
+int psk_spend(struct ctx *, const struct dms *, const char *device, const char *request, struct err *) NODISCARD;
+void psk_unspend(struct ctx *, const struct dms *, const char *device);
+int psk_spent_on(struct ctx *, const struct dms *, const char *device, char **ret, struct err *) NODISCARD; /* *ret NULL: nothing */
