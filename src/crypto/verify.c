@@ -70,16 +70,59 @@ static int say_why(X509_STORE_CTX *ctx, struct err *e)
 		       X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 }
 
+/* One attempt; *ret_dead: the certificate of `others` that it failed at, or NULL. */
+static int try_path(X509_STORE *store, X509 *leaf, STACK_OF(X509) *others, unsigned long flags, int64_t at, X509 **ret_dead, struct err *e)
+{
+	AUTO(X509_STORE_CTX) *ctx = X509_STORE_CTX_new();
+
+	*ret_dead = NULL;
+	if (!ctx || X509_STORE_CTX_init(ctx, store, leaf, others) != 1)
+		return err_ossl(e, "verify");
+	X509_STORE_CTX_set_flags(ctx, flags);
+	X509_STORE_CTX_set_time(ctx, 0, (time_t)at);
+	X509_STORE_CTX_set_verify_cb(ctx, on_error);
+	if (X509_verify_cert(ctx) == 1)
+		return 0;
+	if (X509_STORE_CTX_get_error_depth(ctx) > 0)
+		*ret_dead = X509_STORE_CTX_get_current_cert(ctx);
+	return say_why(ctx, e);
+}
+
+static bool drop(STACK_OF(X509) *v, const X509 *x)
+{
+	for (int i = 0; x && i < sk_X509_num(v); i++) {
+		if (sk_X509_value(v, i) != x)
+			continue;
+		X509_free(sk_X509_delete(v, i));
+		return true;
+	}
+	return false;
+}
+
+/* OpenSSL follows one issuer of each name. With cross-certificates that may be the wrong one, so a path that fails is tried again
+ * without the certificate that it failed at. */
+static int try_paths(X509_STORE *store, X509 *leaf, STACK_OF(X509) *others, unsigned long flags, int64_t at, struct err *e)
+{
+	struct err first = { 0 }, later = { 0 };
+	X509 *dead;
+	int r = try_path(store, leaf, others, flags, at, &dead, &first);
+
+	while (r != 0 && drop(others, dead))
+		r = try_path(store, leaf, others, flags, at, &dead, &later);
+	if (r != 0)
+		*e = first;
+	return r;
+}
+
 int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, const struct bytes *roots, size_t nroots,
 		const struct bytes *crls, size_t ncrls, int64_t at, struct err *e)
 {
 	AUTO(X509_STORE) *store = X509_STORE_new();
-	AUTO(X509_STORE_CTX) *ctx = X509_STORE_CTX_new();
 	AUTO(X509) *x = read_cert(leaf);
 	__attribute__((cleanup(free_certs))) STACK_OF(X509) *others = sk_X509_new_null();
 	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
 
-	if (!store || !ctx || !x || !others)
+	if (!store || !x || !others)
 		return err_ossl(e, "certificate");
 	if (add_roots(store, roots, nroots, e) < 0 || add_crls(store, crls, ncrls, e) < 0)
 		return -1;
@@ -91,13 +134,8 @@ int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, con
 			return err_ossl(e, "certificate of the chain");
 		}
 	}
-	if (X509_STORE_CTX_init(ctx, store, x, others) != 1)
-		return err_ossl(e, "verify");
 	if (ncrls)
 		flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_EXTENDED_CRL_SUPPORT |
 			 X509_V_FLAG_USE_DELTAS;
-	X509_STORE_CTX_set_flags(ctx, flags);
-	X509_STORE_CTX_set_time(ctx, 0, (time_t)at);
-	X509_STORE_CTX_set_verify_cb(ctx, on_error);
-	return X509_verify_cert(ctx) == 1 ? 0 : say_why(ctx, e);
+	return try_paths(store, x, others, flags, at, e);
 }

@@ -76,15 +76,18 @@ int est_learn(struct post *p, const void *options, struct err *e)
 	if (est_ids(&p->ctx, options, &ids, e) != 0)
 		return -1;
 	m->v = arena_new_array(p->ctx.arena, ids.n + 1, struct served);
+	m->broken.v = arena_new_array(p->ctx.arena, ids.n + 1, char *);
 	for (size_t i = 0; i < ids.n; i++) {
 		struct err why = { 0 };
 
-		if (est_load(&p->ctx, options, ids.v[i], &m->v[m->n], &why) == 0)
+		if (est_load(&p->ctx, options, ids.v[i], &m->v[m->n], &why) == 0) {
 			m->n++;
-		else /* the others go on; this one is unknown until it is mended */
-			ctx_warn(&p->ctx, "%s", why.msg);
+			continue;
+		}
+		ctx_warn(&p->ctx, "%s", why.msg); /* the others go on; this one answers 503 until it is mended */
+		m->broken.v[m->broken.n++] = ids.v[i];
 	}
-	m->unlabelled = m->n == 1 ? &m->v[0] : NULL;
+	m->unlabelled = ids.n == 1 && m->n == 1 ? &m->v[0] : NULL;
 	p->memory = m;
 	return 0;
 }

@@ -112,6 +112,14 @@ static struct served *find_served(const struct est_memory *m, const char *label)
 	return NULL;
 }
 
+static bool is_broken(const struct est_memory *m, const char *label)
+{
+	for (size_t i = 0; i < m->broken.n; i++)
+		if (label ? strcmp(m->broken.v[i], label) == 0 : m->n == 0)
+			return true;
+	return false;
+}
+
 static const struct route *find_route(const char *op)
 {
 	for (size_t i = 0; i < COUNT(routes); i++)
@@ -193,6 +201,8 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 		out->realm = call.served->dms.id;
 	if (!r)
 		http_text(in->arena, out, 404, "not_found", "no such operation");
+	else if (!call.served && is_broken(m, place.label))
+		est_refuse(&call, &(struct refusal){ 503, "repository", "the device manager cannot be served as it is now" });
 	else if (!call.served)
 		http_text(in->arena, out, 404, "unknown_dms", "%s", place.label ? "no such device manager" : "name the device manager in the path");
 	else

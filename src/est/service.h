@@ -29,6 +29,7 @@ struct est_memory {
 	struct served *v;
 	size_t n;
 	struct served *unlabelled; /* for /.well-known/est/OP; NULL: there is none */
+	struct strv broken;        /* ids of those that cannot be served as they are now */
 };
 
 extern const struct service est_service;

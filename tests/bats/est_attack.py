@@ -1,0 +1,220 @@
+"""Clients that mean no good, and one that only wants much. The certificate is boot-1, the folder the one of the test.
+
+idle PORT N: N silent connections and N half handshakes; others are served meanwhile; all of them are closed in time.
+trickle PORT: a request that comes a byte at a time; prints after how many seconds it is over.
+many PORT N: N connections with TLS stay open; others are served meanwhile.
+flood PORT N: N requests at once on one connection; prints how many answers came.
+load PORT FIRST N THREADS: enrols N devices; again after a lost connection; prints statuses; each certificate goes to got/NAME.
+foreign: an authority that is not ours, trusted.pem, and certificates of it.
+"""
+import base64, datetime, http.client, os, socket, ssl, subprocess, sys, threading, time
+from collections import Counter
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+SLOW = float(os.environ.get("LAMASSU_SLOW", "1"))
+PATH = "/.well-known/est/factory/"
+GET = f"GET {PATH}cacerts HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def tls(cert=None):
+    c = ssl.create_default_context(cafile="root.pem")
+    if cert:
+        c.load_cert_chain(cert + ".pem", cert + ".key")
+    return c
+
+
+def served(port, times=5):
+    """The longest time that somebody else waits."""
+    longest = 0
+    for _ in range(times):
+        t = time.monotonic()
+        h = http.client.HTTPSConnection("localhost", port, timeout=20, context=tls())
+        h.request("GET", PATH + "cacerts")
+        assert h.getresponse().status == 200
+        h.close()
+        longest = max(longest, time.monotonic() - t)
+    return longest
+
+
+def closed(s, until):
+    s.settimeout(max(0.01, until - time.monotonic()))
+    try:
+        while s.recv(4096):
+            pass
+        return True
+    except (TimeoutError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+
+
+def idle(port, n):
+    hello, _ = ssl.MemoryBIO(), None
+    inside = tls().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost")
+    try:
+        inside.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    part = hello.read()[:40]
+    all_ = [socket.create_connection(("127.0.0.1", port)) for _ in range(2 * n)]
+    for s in all_[n:]:
+        s.sendall(part)
+    worst = served(port)
+    assert worst < 2 * SLOW, worst
+    until = time.monotonic() + 6 + 2 * SLOW
+    assert all(closed(s, until) for s in all_)
+    print(f"waited {worst:.2f} s")
+
+
+def trickle(port):
+    s = tls().wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+    t = time.monotonic()
+    try:
+        for c in GET[:-2] * 9:
+            s.sendall(bytes([c]))
+            s.settimeout(0.25)
+            try:
+                if not s.recv(100):
+                    break
+            except TimeoutError:
+                pass
+            assert time.monotonic() - t < 60
+    except OSError:
+        pass
+    print(int(time.monotonic() - t))
+
+
+def many(port, n):
+    c, all_ = tls(), []
+    for _ in range(n):
+        s = c.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+        s.sendall(GET)
+        all_.append(s)
+    assert all(s.recv(12) == b"HTTP/1.1 200" for s in all_)
+    raw = [socket.create_connection(("127.0.0.1", port)) for _ in range(2 * n)]
+    worst = served(port)
+    assert worst < 2 * SLOW, worst
+    assert not any(closed(s, time.monotonic()) for s in all_[-10:])
+    print(f"{n} open, {len(raw)} silent, waited {worst:.2f} s")
+
+
+def flood(port, n):
+    s = tls().wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+    threading.Thread(target=lambda: send_quietly(s, GET * n), daemon=True).start()
+    s.settimeout(5)
+    got = b""
+    try:
+        while part := s.recv(65536):
+            got += part
+    except OSError:
+        pass
+    print(got.count(b"HTTP/1.1 200"), got.count(b"HTTP/1.1 "))
+
+
+def send_quietly(s, data):
+    try:
+        s.sendall(data)
+    except OSError:
+        pass
+
+
+def csr(name, key):
+    b = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+    return base64.b64encode(b.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+
+
+def enrol(port, body):
+    h = http.client.HTTPSConnection("localhost", port, timeout=30, context=tls("boot-1"))
+    h.request("POST", PATH + "simpleenroll", body, {"Content-Type": "application/pkcs10"})
+    a = h.getresponse()
+    text = a.read()
+    h.close()
+    return a.status, text
+
+
+def load(port, first, n, threads):
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [f"load-{i}" for i in range(first, first + n)]
+    seen, lock = Counter(), threading.Lock()
+    os.makedirs("got", exist_ok=True)
+
+    def run():
+        while True:
+            with lock:
+                if not names:
+                    return
+                name = names.pop()
+            body, until = csr(name, key), time.monotonic() + 20
+            while time.monotonic() < until:
+                try:
+                    status, text = enrol(port, body)
+                except ConnectionRefusedError:
+                    seen["refused"] += 1
+                    break
+                except (OSError, http.client.HTTPException):
+                    seen["again"] += 1
+                    continue
+                seen[status] += 1
+                if status == 200:
+                    c, = pkcs7.load_der_pkcs7_certificates(base64.b64decode(text))
+                    with open("got/" + name, "w") as f:
+                        f.write("%032x\n" % c.serial_number)
+                break
+
+    all_ = [threading.Thread(target=run) for _ in range(threads)]
+    for t in all_:
+        t.start()
+    for t in all_:
+        t.join()
+    print(" ".join(f"{k}={v}" for k, v in sorted(seen.items(), key=str)))
+
+
+def foreign():
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = datetime.timedelta(days=1)
+
+    def make(name, issuer, begin=-day, end=20 * day, ca=False, usage=ExtendedKeyUsageOID.CLIENT_AUTH, key=None):
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        b = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer[0].subject if issuer else subject)
+        b = b.public_key(key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(now + begin)
+        b = b.not_valid_after(now + end).add_extension(x509.BasicConstraints(ca, None), True)
+        b = b.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        if issuer:
+            b = b.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer[1].public_key()), False)
+        if ca:
+            b = b.add_extension(x509.KeyUsage(*[x in (5, 6) for x in range(9)]), True)
+        else:
+            b = b.add_extension(x509.ExtendedKeyUsage([usage]), False)
+        return b.sign(issuer[1] if issuer else key, hashes.SHA256()), key
+
+    def put(name, pair, *more):
+        with open(name + ".pem", "wb") as f:
+            for c in (pair[0], *more):
+                f.write(c.public_bytes(serialization.Encoding.PEM))
+        with open(name + ".key", "wb") as f:
+            f.write(pair[1].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+    root, other = make("Trusted", None, ca=True), make("Other", None, ca=True)
+    sub = make("Sub", root, ca=True)
+    cross = make("Sub", other, ca=True, key=sub[1])
+    put("trusted", root)
+    put("good", make("good", root))
+    put("future", make("future", root, begin=day))
+    put("expired", make("expired", root, begin=-3 * day, end=-day))
+    put("server", make("server", root, usage=ExtendedKeyUsageOID.SERVER_AUTH))
+    put("unknown", make("unknown", other))
+    put("by-leaf", make("by-leaf", make("good", root)))
+    leaf = make("leaf", sub)
+    put("chain", leaf, sub[0])
+    put("both", leaf, cross[0], sub[0])
+    put("crossed", leaf, cross[0])
+
+
+what, args = sys.argv[1], [int(a) for a in sys.argv[2:]]
+{"idle": idle, "trickle": trickle, "many": many, "flood": flood, "load": load, "foreign": foreign}[what](*args)
