@@ -129,11 +129,12 @@ static int offer_names(SSL_CTX *c, const struct tls_settings *s, struct err *e)
 
 static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct strv *ciphers, struct err *e)
 {
+	char groups[] = "X25519:P-256:P-384"; /* the macro casts const away */
 	int min;
 
 	if (min_version_of(min_version, &min, e) != 0 || use_ciphers(c, ciphers, e) != 0)
 		return -1;
-	if (SSL_CTX_set_min_proto_version(c, min) != 1 || SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") != 1)
+	if (SSL_CTX_set_min_proto_version(c, min) != 1 || SSL_CTX_set1_groups_list(c, groups) != 1)
 		return err_ossl(e, "TLS");
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_max_early_data(c, 0);
