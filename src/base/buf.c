@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,32 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
 	va_end(ap);
 	b->n += (size_t)n;
+}
+
+void buf_put_run(struct buf *b, struct bytes run)
+{
+	uint32_t n = (uint32_t)run.n;
+
+	if (run.n > UINT32_MAX) {
+		b->over = true;
+		return;
+	}
+	buf_put(b, &n, sizeof(n));
+	buf_put(b, run.p, run.n);
+}
+
+bool bytes_take_run(struct bytes *from, struct bytes *ret)
+{
+	uint32_t n;
+
+	if (from->n < sizeof(n))
+		return false;
+	memcpy(&n, from->p, sizeof(n));
+	if (n > from->n - sizeof(n))
+		return false;
+	*ret = (struct bytes){ from->p + sizeof(n), n };
+	*from = (struct bytes){ ret->p + n, from->n - sizeof(n) - n };
+	return true;
 }
 
 void buf_clear(struct buf *b)

@@ -177,6 +177,28 @@ char *url_encode(struct arena *a, struct bytes b)
 	return s;
 }
 
+char *url_decode(struct arena *a, struct bytes b)
+{
+	char *s = arena_alloc(a, b.n + 1, 1), *to = s;
+
+	for (size_t i = 0; i < b.n; i++) {
+		int c = b.p[i];
+
+		if (c == '%') {
+			int hi = b.n - i > 2 ? hex_value((char)b.p[i + 1]) : -1, lo = b.n - i > 2 ? hex_value((char)b.p[i + 2]) : -1;
+
+			if (hi < 0 || lo < 0)
+				return NULL;
+			c = hi << 4 | lo;
+			i += 2;
+		}
+		if (c == '\0')
+			return NULL;
+		*to++ = (char)c;
+	}
+	return s;
+}
+
 /* Bytes of the UTF-8 character at p, its code point in *ret; 0 when it is not valid (RFC 3629 4). */
 static size_t utf8_next(const unsigned char *p, size_t n, uint32_t *ret)
 {

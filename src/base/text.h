@@ -15,6 +15,7 @@ int b64_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; 
 char *b64url_encode(struct arena *, struct bytes);                           /* RFC 4648 5, not padded: JOSE */
 int b64url_decode(struct arena *, struct bytes text, struct bytes *ret) NODISCARD; /* padding may be there or not; strict otherwise */
 char *url_encode(struct arena *, struct bytes);                              /* RFC 3986 2.1: all but unreserved characters */
+char *url_decode(struct arena *, struct bytes);                              /* NULL: a '%' without two digits, or a NUL */
 
 bool utf8_valid(struct bytes);         /* no overlong forms, no surrogates, no NUL */
 size_t utf8_width(const char *);       /* terminal columns of valid UTF-8 */

@@ -43,26 +43,6 @@ static bool is_trusted(const struct est_options *o, const char *address)
 	return false;
 }
 
-static int digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static char *url_decode(struct arena *a, const char *s, size_t n)
-{
-	char *out = arena_alloc(a, 1, n + 1), *to = out;
-
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '%' && i + 2 < n && digit(s[i + 1]) >= 0 && digit(s[i + 2]) >= 0) {
-			*to++ = (char)(digit(s[i + 1]) * 16 + digit(s[i + 2]));
-			i += 2;
-		} else {
-			*to++ = s[i];
-		}
-	}
-	return out;
-}
-
 /* Of Envoy's list the first Chain="…" or Cert="…" of the last element: the proxy nearest to us appends. */
 static char *envoy_value(struct arena *a, const char *value)
 {
@@ -72,7 +52,7 @@ static char *envoy_value(struct arena *a, const char *value)
 	from = strstr(value, "Chain=\"");
 	from = from ? from + 7 : (from = strstr(value, "Cert=\"")) ? from + 6 : NULL;
 	end = from ? strchr(from, '"') : NULL;
-	return end ? url_decode(a, from, (size_t)(end - from)) : NULL;
+	return end ? url_decode(a, (struct bytes){ (const unsigned char *)from, (size_t)(end - from) }) : NULL;
 }
 
 int proxy_chain(struct arena *a, const struct est_options *o, const struct http_request *in, struct bytes **ret, size_t *ret_n,
@@ -89,7 +69,7 @@ int proxy_chain(struct arena *a, const struct est_options *o, const struct http_
 			continue;
 		if (!is_trusted(o, in->address))
 			return refuse(why, 403, "untrusted_proxy", "the header %s is accepted from trusted proxies only", header_names[i]);
-		pem = i == 0 ? envoy_value(a, value) : url_decode(a, value, strlen(value));
+		pem = i == 0 ? envoy_value(a, value) : url_decode(a, bytes_of(value));
 		if (!pem || cert_split(a, bytes_of(pem), ret, ret_n, &e) != 0 || *ret_n > PEER_CHAIN_MAX)
 			return refuse(why, 400, "malformed_request", "the header %s holds no certificates", header_names[i]);
 		return 0;

@@ -26,32 +26,15 @@ enum { PATH_MAX_LEN = 1024, SEGMENTS_MAX = 4 };
 
 /* --- the path --- */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* One segment, decoded once. What would change its meaning (a slash, a control byte, a dot alone) is refused. */
 static char *segment(struct arena *a, const char *s, size_t n)
 {
-	char *out = arena_alloc(a, 1, n + 1), *to = out;
+	char *out = url_decode(a, (struct bytes){ (const unsigned char *)s, n });
 
-	for (size_t i = 0; i < n; i++) {
-		int c = (unsigned char)s[i];
-
-		if (c == '%') {
-			int hi = i + 2 < n ? hex_digit(s[i + 1]) : -1, lo = i + 2 < n ? hex_digit(s[i + 2]) : -1;
-
-			if (hi < 0 || lo < 0)
-				return NULL;
-			c = hi * 16 + lo;
-			i += 2;
-		}
-		if (c <= ' ' || c == '/' || c == '\\' || c == 0x7f)
+	for (const char *p = out; p && *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == '/' || *p == '\\' || *p == 0x7f)
 			return NULL;
-		*to++ = (char)c;
-	}
-	return strcmp(out, ".") == 0 || strcmp(out, "..") == 0 || !*out ? NULL : out;
+	return !out || !*out || strcmp(out, ".") == 0 || strcmp(out, "..") == 0 ? NULL : out;
 }
 
 /* "/a/b" -> a, b; 0 when it is none of ours. A scheme and a host before it (RFC 9112 3.2.2) are passed over. */

@@ -34,27 +34,12 @@ static int record(struct ctx *ctx, const struct secret_ask *q, char **ret, struc
 
 /* --- the child's answer: runs of bytes, each after its length --- */
 
-static void put(struct buf *out, struct bytes b)
-{
-	uint32_t n = (uint32_t)b.n;
-
-	buf_put(out, &n, sizeof(n));
-	buf_put(out, b.p, b.n);
-}
-
 static struct bytes take(struct arena *a, struct bytes *from)
 {
 	struct bytes b = { 0 };
-	uint32_t n;
 
-	if (from->n < sizeof(n))
-		return b;
-	memcpy(&n, from->p, sizeof(n));
-	if (n > from->n - sizeof(n))
-		return b;
-	b = (struct bytes){ memcpy(arena_alloc(a, 1, (size_t)n + 1), from->p + sizeof(n), n), n }; /* followed by a NUL */
-	from->p += sizeof(n) + n;
-	from->n -= sizeof(n) + n;
+	if (bytes_take_run(from, &b))
+		b.p = memcpy(arena_alloc(a, 1, b.n + 1), b.p, b.n); /* followed by a NUL */
 	return b;
 }
 
@@ -85,15 +70,15 @@ static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int
 		kind = LINK_ERROR;
 		buf_printf(&text, "%d %s", (int)e.code, e.msg);
 	} else {
-		put(&text, p.tls_cert);
-		put(&text, p.tls_key);
-		put(&text, p.own);
+		buf_put_run(&text, p.tls_cert);
+		buf_put_run(&text, p.tls_key);
+		buf_put_run(&text, p.own);
 		buf_printf(&text, "%c%c", (int)p.about.n, (int)r.n);
 		for (size_t i = 0; i < p.about.n; i++)
-			put(&text, bytes_of(p.about.v[i]));
+			buf_put_run(&text, bytes_of(p.about.v[i]));
 		for (size_t i = 0; i < r.n; i++) {
-			put(&text, bytes_of(r.v[i].what));
-			put(&text, bytes_of(r.v[i].text));
+			buf_put_run(&text, bytes_of(r.v[i].what));
+			buf_put_run(&text, bytes_of(r.v[i].text));
 		}
 	}
 	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);

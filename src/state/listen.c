@@ -27,41 +27,18 @@ int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret
 
 /* --- handing over: for each entry the lengths of path and text, 32 bits each, and both --- */
 
-static void put_run(struct buf *out, struct bytes b)
-{
-	uint32_t n = (uint32_t)b.n;
-
-	buf_put(out, &n, sizeof(n));
-	buf_put(out, b.p, b.n);
-}
-
 int state_ship(struct state *st, struct buf *out, struct err *e)
 {
 	if (st->nchanges)
 		return err_set(e, ERR_UNSUPPORTED, "a listener does not change the policy");
 	for (size_t i = 0; i < st->nentries; i++) {
-		put_run(out, bytes_of(st->entries[i].path));
-		put_run(out, st->entries[i].text);
+		buf_put_run(out, bytes_of(st->entries[i].path));
+		buf_put_run(out, st->entries[i].text);
 	}
 	state_clear(st);
 	if (out->over)
 		return err_set(e, ERR_INVALID, "too much for one transaction");
 	return state_new_op(st, e);
-}
-
-static bool take_run(struct bytes *from, struct bytes *ret)
-{
-	uint32_t n;
-
-	if (from->n < sizeof(n))
-		return false;
-	memcpy(&n, from->p, sizeof(n));
-	if (n > from->n - sizeof(n))
-		return false;
-	*ret = (struct bytes){ from->p + sizeof(n), n };
-	from->p += sizeof(n) + n;
-	from->n -= sizeof(n) + n;
-	return true;
 }
 
 static int take_entry(struct state *st, struct bytes path, struct bytes text, struct err *e)
@@ -80,7 +57,7 @@ int state_receive(struct state *st, struct bytes shipped, struct err *e)
 	struct bytes path, text;
 
 	while (shipped.n > 0) {
-		if (!take_run(&shipped, &path) || !take_run(&shipped, &text))
+		if (!bytes_take_run(&shipped, &path) || !bytes_take_run(&shipped, &text))
 			return err_set(e, ERR_INVALID, "a shipped transaction is cut off");
 		if (take_entry(st, path, text, e))
 			return -1;

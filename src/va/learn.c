@@ -35,26 +35,12 @@ static int signer(void *arg, struct authority *ca, struct ocsp_signer *ret, stru
 	return 0;
 }
 
-static bool take(struct bytes *from, struct bytes *ret)
-{
-	uint32_t n;
-
-	if (from->n < sizeof(n))
-		return false;
-	memcpy(&n, from->p, sizeof(n));
-	if (n > from->n - sizeof(n))
-		return false;
-	*ret = (struct bytes){ from->p + sizeof(n), n };
-	*from = (struct bytes){ ret->p + n, from->n - sizeof(n) - n };
-	return true;
-}
-
 static int read_delegates(struct post *p, struct va_memory *m, struct err *e)
 {
 	struct bytes left = worker_own(p), ca, cert, key;
 	struct arena *a = p->ctx.arena;
 
-	while (take(&left, &ca) && take(&left, &cert) && take(&left, &key)) {
+	while (bytes_take_run(&left, &ca) && bytes_take_run(&left, &cert) && bytes_take_run(&left, &key)) {
 		struct delegate d = { .ca = arena_strndup(a, (const char *)ca.p, ca.n), .cert = cert };
 		struct cert parsed;
 

@@ -30,15 +30,6 @@ int va_authorities(struct ctx *ctx, const struct va_options *o, struct authority
 	return 0;
 }
 
-/* { authority, certificate, key } for va_learn: lengths of 32 bits before each. */
-static void put(struct buf *out, struct bytes b)
-{
-	uint32_t n = (uint32_t)b.n;
-
-	buf_put(out, &n, sizeof(n));
-	buf_put(out, b.p, b.n);
-}
-
 static int profile(struct arena *a, struct profile *ret, struct err *e)
 {
 	struct bytes text;
@@ -46,6 +37,7 @@ static int profile(struct arena *a, struct profile *ret, struct err *e)
 	return template_text(a, "ocsp-responder", &text, e) != 0 || rec_load(a, &profile_type, "ocsp-responder.yaml", text, ret, e) != 0 ? -1 : 0;
 }
 
+/* Appends runs for va_learn: authority, certificate, key. */
 static int make(struct ctx *ctx, struct authority *ca, struct buf *out, struct err *e)
 {
 	AUTO(EVP_PKEY) *key = NULL;
@@ -62,9 +54,9 @@ static int make(struct ctx *ctx, struct authority *ca, struct buf *out, struct e
 	req.pub = key;
 	if (issue_one(ctx, ca, &prof, &req, &wishes, &is, e) != 0 || key_plain_pem(ctx->arena, key, &pem, e) != 0)
 		return -1;
-	put(out, bytes_of(ca->rec.id));
-	put(out, is.der);
-	put(out, pem);
+	buf_put_run(out, bytes_of(ca->rec.id));
+	buf_put_run(out, is.der);
+	buf_put_run(out, pem);
 	return 0;
 }
 

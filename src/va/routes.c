@@ -39,30 +39,15 @@ void va_cache(const struct http_request *in, struct http_response *out, struct b
 
 /* --- OCSP --- */
 
-static int digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* What follows /ocsp/ in a GET: base64 or base64url, percent-encoded or not. Bytes n = 0: neither. */
 static struct bytes from_path(struct arena *a, const char *s)
 {
-	char *text = arena_strdup(a, s), *to = text;
+	char *text = url_decode(a, bytes_of(s));
 	struct bytes der = { 0 };
 
-	for (const char *p = s; *p; p++) {
-		int c = *p;
-
-		if (c == '%' && digit(p[1]) >= 0 && digit(p[2]) >= 0) {
-			c = digit(p[1]) * 16 + digit(p[2]);
-			p += 2;
-		}
-		*to++ = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
-	}
-	*to = '\0';
-	for (size_t n = strlen(text); n % 4 && n < strlen(s) + 4; n++) /* base64url comes without padding */
-		text = arena_printf(a, "%s=", text);
-	return b64_decode(a, bytes_of(text), &der) == 0 ? der : (struct bytes){ 0 };
+	for (char *p = text; p && *p; p++)
+		*p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+	return text && b64url_decode(a, bytes_of(text), &der) == 0 ? der : (struct bytes){ 0 };
 }
 
 static void ocsp(struct post *post, const struct http_request *in, struct http_response *out, struct bytes request)

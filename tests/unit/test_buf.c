@@ -32,6 +32,24 @@ static void test_limits(void)
 	}
 }
 
+static void test_runs(void)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+	struct bytes left, run = { 0 };
+
+	buf_put_run(&b, bytes_of("one"));
+	buf_put_run(&b, (struct bytes){ 0 });
+	buf_put_run(&b, bytes_of("three"));
+	left = buf_bytes(&b);
+	ok(bytes_take_run(&left, &run) && bytes_equal(run, bytes_of("one")), "the first run");
+	ok(bytes_take_run(&left, &run) && run.n == 0, "an empty one");
+	left.n--;
+	ok(!bytes_take_run(&left, &run), "one that is cut off is not taken");
+	left.n++;
+	ok(bytes_take_run(&left, &run) && bytes_equal(run, bytes_of("three")) && left.n == 0, "the last");
+	ok(!bytes_take_run(&left, &run), "none is left");
+}
+
 static void test_growth(void)
 {
 	SCOPED_BUF b = buf_init(BUF_TEXT);
@@ -109,6 +127,7 @@ int main(void)
 {
 	test_limits();
 	test_growth();
+	test_runs();
 	test_arena();
 	return done();
 }

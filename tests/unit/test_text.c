@@ -54,6 +54,10 @@ static void test_url_forms(struct arena *a)
 	ok(b64url_decode(a, (struct bytes){ (const unsigned char *)"AA\0A", 4 }, &b) == -1, "base64url with a NUL is refused");
 	is_str(url_encode(a, bytes_of("aZ09-._~ +/?&=%\xc3\xa9:")), "aZ09-._~%20%2B%2F%3F%26%3D%25%C3%A9%3A", "URLs are encoded");
 	is_str(url_encode(a, (struct bytes){ (const unsigned char *)"\0", 1 }), "%00", "a NUL too");
+	is_str(url_decode(a, bytes_of("a%20B%2f%c3%A9+")), "a B/\xc3\xa9+", "and decoded; a plus is a plus");
+	ok(!url_decode(a, bytes_of("%")) && !url_decode(a, bytes_of("%2")) && !url_decode(a, bytes_of("%2x")) && !url_decode(a, bytes_of("a%00")),
+	   "what is cut off or hides a NUL is not");
+	is_str(url_decode(a, (struct bytes){ (const unsigned char *)"%41%42", 3 }), "A", "only so many bytes are looked at");
 }
 
 static void test_all_bytes(struct arena *a)
