@@ -296,6 +296,25 @@ int ava_encode(struct arena *a, const struct attr *t, const char *text, struct a
 	return 0;
 }
 
+int ava_renew(struct arena *a, struct ava *v, struct err *e)
+{
+	bool joins = v->joins, good;
+	const char *text;
+
+	if (!v->attr)
+		return 0;
+	good = v->tag == v->attr->tag || (v->attr->tag == DER_UTF8 && v->tag == DER_PRINTABLE);
+	if (good)
+		return 0;
+	text = ava_text(a, v);
+	if (!text)
+		return err_set(e, ERR_INVALID, "%s is not a valid string of its type", v->attr->name);
+	if (ava_encode(a, v->attr, text, v, e) < 0)
+		return -1;
+	v->joins = joins;
+	return 0;
+}
+
 int ava_check(struct arena *a, const struct ava *v, struct err *e)
 {
 	const char *text = ava_text(a, v), *name = v->attr ? v->attr->name : "an attribute of the name";

@@ -82,27 +82,6 @@ int name_from_fields(struct arena *a, const struct subject_fields *f, struct byt
 	return 0;
 }
 
-/* Requests come in all string types; what we issue has those of P7 (RFC 5280 4.1.2.4 leaves UTF8String and
- * PrintableString). */
-static int renew_string(struct arena *a, struct ava *v, struct err *e)
-{
-	bool joins = v->joins, good;
-	const char *text;
-
-	if (!v->attr)
-		return 0;
-	good = v->tag == v->attr->tag || (v->attr->tag == DER_UTF8 && v->tag == DER_PRINTABLE);
-	if (good)
-		return 0;
-	text = ava_text(a, v);
-	if (!text)
-		return err_set(e, ERR_INVALID, "%s is not a valid string of its type", v->attr->name);
-	if (ava_encode(a, v->attr, text, v, e) < 0)
-		return -1;
-	v->joins = joins;
-	return 0;
-}
-
 struct merge {
 	struct dn out;
 	const struct subject_fields *fields;
@@ -134,7 +113,7 @@ static int merge_one(struct arena *a, struct merge *m, struct ava v, struct err 
 		m->late[i] = mine->n > 1;
 		if (ava_encode(a, v.attr, mine->v[0], &v, e) < 0)
 			return -1;
-	} else if (renew_string(a, &v, e) < 0) {
+	} else if (ava_renew(a, &v, e) < 0) {
 		return -1;
 	}
 	v.joins = m->open;

@@ -96,7 +96,7 @@ static int read_value(struct reader *r, struct buf *out, struct err *e)
 	return 0;
 }
 
-/* "#0c0161": the DER of the value (RFC 4514 2.4). */
+/* "#0c0161": the DER of the value (RFC 4514 2.4), in a type of string that we issue. */
 static int read_der_value(struct arena *a, struct reader *r, struct ava *v, struct err *e)
 {
 	size_t n = strspn(r->p + 1, "0123456789abcdefABCDEF");
@@ -112,7 +112,7 @@ static int read_der_value(struct arena *a, struct reader *r, struct ava *v, stru
 		r->p++;
 	if (!ends_value(r))
 		return err_set(e, ERR_INVALID, "subject: a value after # must be hexadecimal digits");
-	return ava_check(a, v, e);
+	return ava_check(a, v, e) < 0 ? -1 : ava_renew(a, v, e);
 }
 
 /* A name or an OID, and the equals sign. Types that we do not know hold a UTF8String. */

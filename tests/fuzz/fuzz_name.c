@@ -1,4 +1,4 @@
-/* Names, as DER and as text: what is accepted prints as text that reads as the same, and OpenSSL reads our DER.
+/* Names, as DER and as text: what is accepted prints as text that reads as an equal name, and OpenSSL reads our DER.
  * Alternative names likewise. */
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static void text_to_der(struct arena *a, const char *text)
 	AUTO(X509_NAME) *name = d2i_X509_NAME(NULL, &p, (long)der.n);
 	if (!name || name_check(der, &e) < 0)
 		abort();
-	if (name_format(a, der, &shown, &e) < 0 || name_parse(a, shown, &again, &e) < 0 || !bytes_equal(der, again))
+	if (name_format(a, der, &shown, &e) < 0 || name_parse(a, shown, &again, &e) < 0 || !name_equal(der, again))
 		abort();
 }
 

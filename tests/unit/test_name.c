@@ -68,6 +68,7 @@ static void texts(void)
 	good("CN=Müller GmbH \xf0\x9f\x94\x91", "CN=Müller GmbH \xf0\x9f\x94\x91", "CN=Müller GmbH \xf0\x9f\x94\x91");
 	good("1.3.6.1.4.1.99999.1=x,2.5.4.3=y", "1.3.6.1.4.1.99999.1=#0C0178,CN=y", "1.3.6.1.4.1.99999.1=#0c0178,CN=y");
 	good("CN=#0c0161", "CN=a", "CN=a");
+	good("C=#0c025553", "C=US", "C=US"); /* in the type of string that it must have */
 	good("email=jo@bücher.example", "emailAddress=jo@xn--bcher-kva.example",
 	     "emailAddress=jo@xn--bcher-kva.example");
 	good("", "", "");
