@@ -18,7 +18,7 @@ static const struct schema *const ca_types[] = { &ca_type, &ca_create_type, NULL
 static const struct schema *const key_types[] = { &key_type, NULL };
 static const struct schema *const engine_types[] = { &engine_type, NULL };
 static const struct schema *const dms_types[] = { &dms_type, NULL };
-static const struct schema *const ledger_types[] = { &certrec_type, &revocation_type, &crlrec_type, &metachange_type, &device_entry_type, NULL };
+static const struct schema *const ledger_types[] = { &certrec_type, &revocation_type, &crlrec_type, &metachange_type, &device_entry_type, &eventrec_type, NULL };
 
 /* Settings of the kinds of engine. */
 static const struct schema *engine_config(size_t i)

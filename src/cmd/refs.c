@@ -20,7 +20,7 @@ const struct record_type record_types[] = {
 	{ "ca-crl", &ca_crl_type, NULL }, { "engine", &engine_type, NULL }, { "key", &key_type, NULL },
 	{ "dms", &dms_type, dms_check_uses }, { "group", &group_type, group_check }, { "config", &config_type, NULL }, { "certificate", &certrec_type, NULL },
 	{ "revocation", &revocation_type, NULL }, { "crl", &crlrec_type, NULL }, { "change", &metachange_type, NULL },
-	{ "device-entry", &device_entry_type, NULL },
+	{ "device-entry", &device_entry_type, NULL }, { "event", &eventrec_type, NULL },
 	{ NULL, NULL, NULL }
 };
 

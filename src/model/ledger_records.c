@@ -209,3 +209,36 @@ const struct schema metachange_type = {
 	.name = "change", .plural = "changes", .doc = "A change of metadata", .size = sizeof(struct metachange),
 	.fields = metachange_fields, .check = metachange_check
 };
+
+static const struct field eventrec_fields[] = {
+	STR(eventrec, type, "What happened, such as enrollment.failed.", .flags = F_REQ | F_KEY | F_COL),
+	STR(eventrec, subject, "What it happened to: dms/ID, certificate/SERIAL.", .flags = F_REQ | F_COL),
+	TIME(eventrec, time, "When; of refusals, the beginning of the hour.", .flags = F_REQ | F_COL),
+	STR(eventrec, dms, "Device manager."),
+	STR(eventrec, device, "Device."),
+	STR(eventrec, serial_number, "Certificate."),
+	STR(eventrec, reason, "Why: one of a closed list.", .flags = F_COL),
+	INT(eventrec, count, "How often.", .flags = F_COL, .dflt = "1", .min = 1, .max = INT64_C(1) << 50),
+	TIME(eventrec, first, "The first of them."),
+	TIME(eventrec, last, "The last of them."),
+	STR(eventrec, actor, "Who."),
+	STR(eventrec, path, "The entry in the ledger.", .flags = F_OUT),
+	END
+};
+
+static int eventrec_check(struct arena *a, void *rec, struct err *e)
+{
+	const struct eventrec *r = rec;
+
+	(void)a;
+	if (!r->type || !*r->type || strspn(r->type, "abcdefghijklmnopqrstuvwxyz.-_") != strlen(r->type))
+		return err_set(e, ERR_INVALID, "type: must be words of lower-case letters, with dots between them");
+	if (!r->subject || !*r->subject)
+		return err_set(e, ERR_INVALID, "subject: is required");
+	return r->serial_number ? check_serial(r->serial_number, e) : 0;
+}
+
+const struct schema eventrec_type = {
+	.name = "event", .plural = "events", .doc = "Something that no other entry says", .size = sizeof(struct eventrec),
+	.fields = eventrec_fields, .check = eventrec_check
+};

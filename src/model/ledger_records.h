@@ -74,3 +74,19 @@ struct metachange {
 	int64_t time;
 };
 extern const struct schema metachange_type;
+
+/* What no other entry says: an attack that was found, a count of refusals. At most one of refusals for each manager, type, reason and
+ * hour and listener: nobody who is refused makes the ledger grow. */
+struct eventrec {
+	char *type;        /* of requirements' list: "enrollment.failed" */
+	char *subject;     /* "dms/factory", "certificate/SERIAL" */
+	int64_t time;      /* of refusals: the hour */
+	char *dms, *device, *serial_number;
+	char *reason;
+	int64_t count;     /* how often */
+	int64_t first, last;
+	char *actor;
+	char *path;
+};
+extern const struct schema eventrec_type;
+#define EVENT_BOOTSTRAP_REUSED "bootstrap.reused"

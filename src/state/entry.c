@@ -287,6 +287,7 @@ int entry_check(struct arena *a, const char *path, struct bytes text, struct err
 	struct crlrec crl;
 	struct metachange change;
 	struct device_entry device;
+	struct eventrec event;
 	struct bytes body;
 
 	if (text_has_prefix(path, "issued/")) {
@@ -305,5 +306,8 @@ int entry_check(struct arena *a, const char *path, struct bytes text, struct err
 		return entry_load(a, &crlrec_type, path, text, &crl, NULL, e);
 	if (text_has_prefix(path, "meta/"))
 		return entry_load(a, &metachange_type, path, text, &change, NULL, e);
+	if (text_has_prefix(path, "events/"))
+		return entry_load(a, &eventrec_type, path, text, &event, NULL, e) != 0
+			       ? -1 : entry_check_name(path, entry_device_label(a, event.subject), e);
 	return 0;
 }

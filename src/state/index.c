@@ -38,6 +38,13 @@ static const char *const statements[ST_N] = {
 			   "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) ORDER BY not_before DESC, serial_number DESC",
 	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device IS NOT NULL",
 	[ST_BOOTSTRAP] = "SELECT count(*), count(status) FROM cert INDEXED BY cert_bootstrap WHERE bind = 'BOOTSTRAP'",
+	/* Who enrols with a certificate of single use revokes it: two that did not know of each other left two entries. */
+	[ST_REUSED] = "SELECT DISTINCT lower(hex(r.serial)), r.ca, r.recorded FROM cert c INDEXED BY cert_bootstrap "
+		      "CROSS JOIN revocation r INDEXED BY revocation_of ON r.serial = c.serial_number AND r.ca = c.ca "
+		      "WHERE c.bind = 'BOOTSTRAP' AND c.status = 2 AND (SELECT count(*) FROM revocation x "
+		      "WHERE x.serial = c.serial_number AND x.ca = c.ca) > 1 ORDER BY 1, 2, 3",
+	[ST_REFUSALS] = "SELECT reason, total(count) FROM event WHERE first > 0 AND (?1 IS NULL OR dms = ?1) GROUP BY reason",
+	[ST_EVENT_AT] = "SELECT 1 FROM event WHERE time = ?1 AND type = ?2 AND subject = ?3 AND reason = ?4 LIMIT 1",
 	[ST_REVOKED_EACH] = "SELECT serial, reason, time, invalidity, \"partition\" FROM revoked "
 			    "WHERE ca = ?1 AND state > 0 AND time <= ?4 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
 	[ST_REVOKED_ONE] = "SELECT serial, reason, time, invalidity, \"partition\", state FROM revoked "

@@ -74,6 +74,10 @@ int index_device_certs(struct index *, struct arena *, const char *id, int64_t s
 		       struct err *) NODISCARD;
 /* Bootstrap certificates: all, and those of them that are revoked. */
 int index_bootstrap(struct index *, int64_t *ret_all, int64_t *ret_revoked, struct err *) NODISCARD;
+/* Bootstrap certificates that were used more than once, and when: one row for each time, by serial number and time. */
+int index_reused(struct index *, struct arena *, struct use **ret, size_t *ret_n, struct err *) NODISCARD;
+int index_refusals(struct index *, struct arena *, const char *dms, struct refusal_count **ret, size_t *ret_n, struct err *) NODISCARD;
+int index_has_event(struct index *, const struct eventrec *, bool *ret, struct err *) NODISCARD;
 /* How many devices that pass the filters have each status. */
 int index_device_count(struct index *, struct arena *, const struct query_target *, const struct query *, int64_t now,
 		       int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;

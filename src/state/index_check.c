@@ -10,6 +10,7 @@ static const struct {
 } walks[] = {
 	{ "certificate", "lower(hex(serial_number))", "cert ORDER BY serial_number, ca, fingerprint", &cert_table },
 	{ "device", "device", "device ORDER BY device", &device_table },
+	{ "event", "path", "event ORDER BY path", &event_table },
 	{ "device entry", "path", "device_entry ORDER BY path", &device_entry_table },
 	{ "revocation entry", "path, *", "revocation ORDER BY name, path", NULL },
 	{ "revocation", "lower(hex(serial)), *", "revoked ORDER BY ca, serial", NULL },

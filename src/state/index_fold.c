@@ -486,12 +486,29 @@ static int fold_device(struct index *ix, struct item *it, struct err *e)
 	return index_run(ix, s, e) != 0 ? -1 : ix->fresh ? 0 : index_fold_device(ix, d->device, e);
 }
 
+static int fold_event(struct index *ix, struct item *it, struct err *e)
+{
+	struct eventrec *r = it->rec;
+	sqlite3_stmt *s;
+
+	if (check_name(it, entry_device_label(it->a, r->subject)) != 0)
+		return 0;
+	s = index_statement(ix, ST_EVENT_ADD, e);
+	if (!s)
+		return -1;
+	r->path = arena_strdup(it->a, it->path);
+	for (size_t i = 0; i < event_table.n; i++)
+		index_bind(s, (int)i + 1, &event_table.columns[i], r);
+	return index_run(ix, s, e);
+}
+
 static const struct kind kinds[] = {
 	{ "issued/", &certrec_type, fold_issued },
 	{ "revoked/", &revocation_type, fold_revoked },
 	{ "crls/", &crlrec_type, fold_crl },
 	{ "meta/", &metachange_type, fold_change },
 	{ "devices/", &device_entry_type, fold_device },
+	{ "events/", &eventrec_type, fold_event },
 };
 
 int index_fold_bad(struct index *ix, const char *path, const char *why, struct err *e)

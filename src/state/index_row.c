@@ -10,6 +10,7 @@
 #define CERT(m, k, ...) { .name = #m, .kind = k, .off = offsetof(struct certrec, m), __VA_ARGS__ }
 #define DEVICE(nm, m, k, ...) { .name = nm, .kind = k, .off = offsetof(struct device, m), __VA_ARGS__ }
 #define ENTRY(m, k) { .name = #m, .kind = k, .off = offsetof(struct device_entry, m) }
+#define EVENT(m, k) { .name = #m, .kind = k, .off = offsetof(struct eventrec, m) }
 #define CRL(m, k) { .name = #m, .kind = k, .off = offsetof(struct crlrec, m) }
 
 static const struct column cert_columns[] = {
@@ -88,10 +89,25 @@ static const struct column device_entry_columns[] = {
 	ENTRY(metadata, COL_TEXT),
 	ENTRY(path, COL_TEXT),
 };
+static const struct column event_columns[] = {
+	EVENT(type, COL_TEXT),
+	EVENT(subject, COL_TEXT),
+	EVENT(time, COL_TIME),
+	EVENT(dms, COL_TEXT),
+	EVENT(device, COL_TEXT),
+	EVENT(serial_number, COL_TEXT),
+	EVENT(reason, COL_TEXT),
+	EVENT(count, COL_INT),
+	EVENT(first, COL_TIME),
+	EVENT(last, COL_TIME),
+	EVENT(actor, COL_TEXT),
+	EVENT(path, COL_TEXT),
+};
 const struct table cert_table = { "cert", cert_columns, COUNT(cert_columns), "issued_at" };
 const struct table crl_table = { "crl", crl_columns, COUNT(crl_columns), "this_update" };
 const struct table device_table = { "device", device_columns, COUNT(device_columns), "created_at" };
 const struct table device_entry_table = { "device_entry", device_entry_columns, COUNT(device_entry_columns), "time" };
+const struct table event_table = { "event", event_columns, COUNT(event_columns), "time" };
 
 void index_columns(const struct table *t, struct buf *out)
 {
@@ -179,6 +195,8 @@ char *index_sql_of(struct index *ix, enum statement st)
 		return insert_of(ix->arena, &crl_table);
 	if (st == ST_DEVICE_ENTRY_ADD)
 		return insert_of(ix->arena, &device_entry_table);
+	if (st == ST_EVENT_ADD)
+		return insert_of(ix->arena, &event_table);
 	if (st == ST_DEVICE_PUT)
 		return upsert_of(ix->arena, &device_table);
 	return selects[st].table ? select_of(ix->arena, selects[st].table, selects[st].tail) : NULL;

@@ -31,6 +31,8 @@ static const char device_indexes[] =
 	"CREATE INDEX device_expires ON device(expiration_date, device);"
 	"CREATE INDEX device_created ON device(created_at, device);";
 
+static const char event_key[] = "CREATE INDEX event_key ON event(time, subject);";
+
 static const char crl_key[] = "CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
 
 /* Made after all certificates of a first fold, or when an entry asks for one: sorting a million is four times faster than putting
@@ -72,9 +74,11 @@ static int create_all(struct index *ix, struct err *e)
 	create_table(&crl_table, "", &b);
 	create_table(&device_table, "", &b);
 	create_table(&device_entry_table, "", &b);
+	create_table(&event_table, "", &b);
 	buf_puts(&b, tables);
 	buf_puts(&b, crl_key);
 	buf_puts(&b, device_key);
+	buf_puts(&b, event_key);
 	buf_printf(&b, "PRAGMA user_version = %d;", INDEX_VERSION);
 	return index_exec(ix, buf_str(&b), e);
 }

@@ -5,7 +5,7 @@
 #include "state/index.h"
 
 /* The inside of the cache, for index*.c only. */
-enum { INDEX_VERSION = 6 };
+enum { INDEX_VERSION = 7 };
 
 /* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
 enum column_kind {
@@ -36,7 +36,7 @@ struct table {
 	size_t n;
 	const char *newest; /* the column that a list is sorted by of its own accord, backwards */
 };
-extern const struct table cert_table, crl_table, device_table, device_entry_table;
+extern const struct table cert_table, crl_table, device_table, device_entry_table, event_table;
 
 enum statement {
 	/* whole records: the columns come from the tables above */
@@ -46,10 +46,10 @@ enum statement {
 	/* folding */
 	ST_WORDS_ADD, ST_ORPHAN_DROP, ST_KNOWN, ST_REVOCATION_ADD, ST_REVOCATIONS, ST_CERT_ENDS, ST_REVOKED_SET, ST_CERT_STATE, ST_CHANGE_ADD, ST_CHANGES,
 	ST_METADATA, ST_METADATA_SET,
-	ST_DEVICE_ENTRY_ADD, ST_DEVICE_ENTRIES, ST_DEVICE_PUT, ST_DEVICE_DROP, ST_DEVICE_SLOT, ST_DEVICE_OF,
+	ST_EVENT_ADD, ST_DEVICE_ENTRY_ADD, ST_DEVICE_ENTRIES, ST_DEVICE_PUT, ST_DEVICE_DROP, ST_DEVICE_SLOT, ST_DEVICE_OF,
 	/* reading */
 	ST_DEVICE_GET, ST_DEVICE_FIND, ST_DEVICE_CERTS,
-	ST_BOOTSTRAP, ST_REVOKED_EACH, ST_REVOKED_ONE, ST_REVOKED_AHEAD, ST_COUNT_BY, ST_COUNT_AHEAD, ST_EXPIRY,
+	ST_BOOTSTRAP, ST_REUSED, ST_REFUSALS, ST_EVENT_AT, ST_REVOKED_EACH, ST_REVOKED_ONE, ST_REVOKED_AHEAD, ST_COUNT_BY, ST_COUNT_AHEAD, ST_EXPIRY,
 	ST_N
 };
 

@@ -69,6 +69,12 @@ int ledger_each_device(struct state *, const struct query *, int (*cb)(void *arg
 int ledger_device_counts(struct state *, const struct query *, int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;
 /* Bootstrap certificates (bind is BOOTSTRAP): all, and those of them that are revoked. */
 int ledger_bootstrap_count(struct state *, int64_t *ret_all, int64_t *ret_revoked, struct err *) NODISCARD;
+/* Bootstrap certificates of single use that several enrolments revoked, and when: one row for each second, in order. */
+struct use {
+	char *serial_number, *ca;
+	int64_t time;
+};
+int ledger_reused(struct state *, struct use **ret, size_t *ret_n, struct err *) NODISCARD;
 /* The versions of its identity, oldest first. */
 int ledger_device_certs(struct state *, const struct device *, struct certrec **ret, size_t *ret_n, struct err *) NODISCARD;
 /* All that ever happened under this id, in the order of time. */
@@ -79,6 +85,17 @@ int ledger_device_events(struct state *, const char *id, struct device_event **r
 int ledger_last_crl(struct state *, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *) NODISCARD;
 int ledger_crls(struct state *, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *) NODISCARD;
 int ledger_crl_der(struct state *, const struct crlrec *, struct bytes *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND: digest only */
+
+/* --- events --- */
+int ledger_add_event(struct state *, const struct eventrec *, struct err *) NODISCARD; /* an absent actor is the operator */
+/* Is there one of this type, subject, time and reason? */
+int ledger_has_event(struct state *, const struct eventrec *, bool *ret, struct err *) NODISCARD;
+struct refusal_count {
+	char *reason;
+	int64_t n;
+};
+/* By reason, of a device manager or of all (NULL). */
+int ledger_refusals(struct state *, const char *dms, struct refusal_count **ret, size_t *ret_n, struct err *) NODISCARD;
 
 /* --- numbers --- */
 struct cert_count {

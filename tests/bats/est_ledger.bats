@@ -75,3 +75,36 @@ answered() { # answered TIME: what openssl reads in the answer that is made then
 	openssl crl -in now.crl -noout -text | grep -q 'Key Compromise'
 	lamassu --repo pki repo reindex && lamassu --repo pki repo verify
 }
+
+@test "E10 E14 S13: two clones that did not sync accept one bootstrap certificate: sync revokes the later enrolment, once, and says so" {
+	cd pki
+	git init -q --bare -b main ../server.git && git remote add origin ../server.git
+	L device bootstrap --dms factory --count 1 --out ../line
+	L repo sync
+	git clone -q ../server.git ../two && mkdir -p ../two/.git/lamassu && cp -a .git/lamassu/keys ../two/.git/lamassu/
+	cd ..
+	for clone in pki two; do # the clone "two" is the later one
+		est_csr dev-$clone; rm -f ready
+		mv pki one; ln -s "$([ $clone = pki ] && echo one || echo two)" pki
+		est_start
+		[ "$(est_post factory/simpleenroll dev-$clone.b64 --cert line/bootstrap-000001.pem --key line/bootstrap-000001.key)" = 200 ]
+		est_pem >dev-$clone.pem
+		est_stop; rm pki; mv one pki
+		sleep 1
+	done
+	first=$(serial_of dev-pki.pem); second=$(serial_of dev-two.pem)
+	cd two; ok lamassu repo sync; [[ $stderr != *'bootstrap certificate'* ]]
+	cd ../pki; ok lamassu repo sync
+	[[ $stderr == *'1 certificate was revoked: enrolled with a bootstrap certificate that had been used in another clone'* ]]
+	for clone in ../pki ../two; do
+		cd $clone; ok lamassu repo sync; [ -z "$stderr" ]
+		[ "$(lamassu cert show "$first" -o json | jq -r .status)" = ACTIVE ]
+		[ "$(lamassu cert show "$second" -o json | jq -r '.status + .revocation_reason')" = REVOKEDprivilege_withdrawn ]
+		[ "$(lamassu device show dev-two -o json | jq -r .status) $(lamassu device show dev-pki -o json | jq -r .status)" = 'REVOKED ACTIVE' ]
+		lamassu device events dev-two -o json | jq -e '.list[] | select(.type == "BOOTSTRAP-REUSED")'
+		git ls-tree -r --name-only ledger events | grep -c 'events/.*certificate%2F' | grep -qx 1
+		git show "ledger:$(git ls-tree -r --name-only ledger events)" | grep -qx 'reason: credential_reused'
+		lamassu ca crl devices --out ../$$.crl >/dev/null && openssl crl -in ../$$.crl -noout -text | grep -i "$second"
+		lamassu repo verify --full
+	done
+}

@@ -21,7 +21,7 @@ static void same_reading(struct arena *a, const struct schema *sc, struct bytes 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static const struct schema *const types[] = { &certrec_type, &revocation_type, &crlrec_type, &metachange_type,
-						      &device_entry_type };
+						      &device_entry_type, &eventrec_type };
 	static struct index *ix;
 	const uint8_t *nl = n ? memchr(data, '\n', n) : NULL;
 	SCOPED_ARENA *a = arena_new();
