@@ -51,5 +51,9 @@ struct bytes cert_key_id(struct arena *, struct bytes spki);         /* SKI of w
 /* RFC 5280 path validation by OpenSSL at time `at`: leaf first; chain may be empty; roots are trusted. Says what failed. */
 int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, const struct bytes *roots, size_t nroots,
 		const struct bytes *crls, size_t ncrls, int64_t at, struct err *) NODISCARD;
+/* What CRLs say of a certificate, as RFC 5280 6.3 reads them: those that its issuer signed, that are current at `now`, and that it is in the
+ * scope of. The dates of the certificate do not matter. */
+enum revoked { REVOCATION_UNKNOWN, REVOCATION_GOOD, REVOCATION_REVOKED };
+enum revoked cert_crl_status(struct bytes cert, struct bytes issuer, const struct bytes *crls, size_t n, int64_t now);
 /* Is this subject and SAN within the name constraints of an issuer? ERR_DENIED names the constraint (RFC 5280 4.2.1.10). */
 int cert_check_name_constraints(struct arena *, struct bytes nc_value, struct bytes subject, struct bytes san_value, struct err *) NODISCARD;

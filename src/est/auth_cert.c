@@ -7,6 +7,7 @@
 #include "base/tm.h"
 #include "crypto/name.h"
 #include "est/auth.h"
+#include "est/revoked.h"
 #include "est/service.h"
 #include "pki/cert_find.h"
 #include "pki/device.h"
@@ -93,8 +94,43 @@ static int find_record(struct asking *q, struct identity *who, struct refusal *w
 	return 0;
 }
 
-static int check_revocation(struct asking *q, const struct client_cert_auth *rules, struct identity *who, const struct authority *anchor,
-			    struct refusal *why)
+/* The issuer among what stands between, or the anchor. */
+static int find_issuer(struct asking *q, const struct path *p, const struct cert *c, const struct authority *anchor, struct cert *ret)
+{
+	struct err ignored = { 0 };
+
+	if (cert_issued_by(c, &anchor->cert)) {
+		*ret = anchor->cert;
+		return 0;
+	}
+	for (size_t i = 0; i < p->n; i++)
+		if (cert_parse(q->http->arena, p->chain[i], ret, &ignored) == 0 && !bytes_equal(ret->der, c->der) && cert_issued_by(c, ret))
+			return 0;
+	return -1;
+}
+
+/* From a certificate that is not of our records up to the anchor, which check_above judges. */
+static int check_path(struct asking *q, const struct client_cert_auth *rules, const struct cert *leaf, const struct path *p,
+		      const struct authority *anchor, struct refusal *why)
+{
+	const struct cert *c = leaf;
+
+	for (size_t level = 0; level < CHAIN_MAX && !bytes_equal(c->der, anchor->cert.der); level++) {
+		struct cert *issuer = arena_new_array(q->http->arena, 1, struct cert);
+
+		if (level && rules->chain_level_validation > 0 && (int64_t)level > rules->chain_level_validation)
+			return 0;
+		if (find_issuer(q, p, c, anchor, issuer) != 0)
+			return refuse(why, 401, "untrusted_certificate", "the issuer of the client's certificate is not there");
+		if (auth_revoked(q, rules, c, issuer, why) != 0)
+			return -1;
+		c = issuer;
+	}
+	return 0;
+}
+
+static int check_revocation(struct asking *q, const struct client_cert_auth *rules, struct identity *who, const struct path *p,
+			    const struct authority *anchor, struct refusal *why)
 {
 	if (who->recorded && who->rec.status == CERT_HELD)
 		return refuse(why, 401, "revoked_certificate", "the client's certificate is on hold");
@@ -106,9 +142,7 @@ static int check_revocation(struct asking *q, const struct client_cert_auth *rul
 		return 0;
 	if (anchor->rec.type != CA_IMPORTED_WITHOUT_KEY && cert_issued_by(who->cert, &anchor->cert))
 		return refuse(why, 401, "untrusted_certificate", "there is no record of the client's certificate here");
-	if (rules->revocation_unreachable == UNREACHABLE_ALLOW)
-		return 0;
-	return refuse(why, 401, "untrusted_certificate", "whether the client's certificate is revoked is not known here");
+	return check_path(q, rules, who->cert, p, anchor, why);
 }
 
 static int check_dates(struct asking *q, bool allow_expired, const struct cert *c, struct path *p, struct refusal *why)
@@ -169,7 +203,7 @@ int auth_cert(struct asking *q, struct identity *who, struct refusal *why)
 	who->cert = leaf;
 	who->via = "certificate";
 	if (check_above(q, rules, anchor, why) != 0 || check_usage(q, leaf, why) != 0 || find_record(q, who, why) != 0 ||
-	    check_revocation(q, rules, who, anchor, why) != 0)
+	    check_revocation(q, rules, who, p, anchor, why) != 0)
 		return -1;
 	if (rules->require_cn_match && !same_cn(q, leaf))
 		return refuse(why, 403, "device_mismatch", "the client's certificate is for another name");

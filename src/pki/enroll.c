@@ -21,7 +21,7 @@ const char *const refusal_reasons[] = {
 	"authentication_failure", "authorization_denied", "binding_mismatch", "binding_missing", "ca_not_active", "device_blocked",
 	"device_decommissioned", "device_exists", "device_mismatch", "device_not_registered", "engine", "expired_certificate", "fault",
 	"identity_mismatch", "key_set_unreachable", "malformed_request", "media_type", "method", "no_certificate", "not_found", "other_dms", "overloaded", "policy",
-	"proof_of_possession", "repository", "revoked_certificate", "target_reached", "too_early", "unknown_dms", "unsupported",
+	"proof_of_possession", "repository", "revocation_unreachable", "revoked_certificate", "target_reached", "too_early", "unknown_dms", "unsupported",
 	"untrusted_certificate", "untrusted_proxy", "webhook_denied", "webhook_unreachable", NULL
 };
 
