@@ -85,7 +85,8 @@ int est_learn(struct post *p, const void *options, struct err *e)
 			continue;
 		}
 		ctx_warn(&p->ctx, "%s", why.msg); /* the others go on; this one answers 503 until it is mended */
-		m->broken.v[m->broken.n++] = ids.v[i];
+		if (why.code != ERR_NOT_FOUND || m->v[m->n].dms.id) /* else it was deleted */
+			m->broken.v[m->broken.n++] = ids.v[i];
 	}
 	m->unlabelled = ids.n == 1 && m->n == 1 ? &m->v[0] : NULL;
 	p->memory = m;

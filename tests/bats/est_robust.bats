@@ -64,12 +64,12 @@ acknowledged() {
 
 @test "E12 robust: requests that are no requests" {
 	est_csr d-1; openssl req -in d-1.csr -outform DER -out der
-	head -c 50 der >cut; { cat der; printf '\0'; } >long; head -c 300 /dev/urandom >noise; printf '0\200\0\0' >endless
+	head -c 50 der >part; { cat der; printf '\0'; } >long; head -c 300 /dev/urandom >noise; printf '0\200\0\0' >endless
 	{ printf '\060\204\377\377\377\377'; cat der; } >huge
 	openssl x509 -in boot-1.pem -outform DER -out certificate
-	for f in cut long noise endless huge certificate; do
+	for f in part long noise endless huge certificate; do
 		base64 $f >$f.b64
-		for b in $f $f.b64; do [ "$(est_post factory/simpleenroll $b "${with[@]}")" = 400 ] || { echo $b; cat head answer; return 1; }; done
+		for b in $f $f.b64; do [ "$(est_post factory/simpleenroll "$b" "${with[@]}")" = 400 ] || { echo "$b"; cat head answer; return 1; }; done
 	done
 	: >empty; [ "$(est_post factory/simpleenroll empty "${with[@]}")" = 400 ]
 	for subject in / /CN=../../etc /CN= "/CN=$(printf 'a\nb')" "/O=none"; do
