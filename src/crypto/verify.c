@@ -1,7 +1,10 @@
 /* Path validation (RFC 5280 6) by OpenSSL, at a given time, with CRLs when there are any. Nothing of the environment
  * takes part: no trust store of the system, no clock. */
+#include <pthread.h>
+
 #include "base/text.h"
 #include "crypto/cert.h"
+#include "crypto/digest.h"
 #include "crypto/name.h"
 
 static X509 *read_cert(struct bytes der)
@@ -9,6 +12,49 @@ static X509 *read_cert(struct bytes der)
 	const unsigned char *p = der.p;
 
 	return d2i_X509(NULL, &p, (long)der.n);
+}
+
+/* Authorities come again and again, and OpenSSL takes long to decode a public key: those that were read last are kept. */
+enum { KEPT = 32 };
+static struct {
+	unsigned char digest[SHA256_LEN];
+	X509 *x;
+} kept[KEPT];
+static size_t kept_next;
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static X509 *find_kept(const unsigned char digest[SHA256_LEN])
+{
+	X509 *x = NULL;
+
+	pthread_mutex_lock(&kept_lock);
+	for (size_t i = 0; i < KEPT && !x; i++)
+		if (kept[i].x && memcmp(kept[i].digest, digest, SHA256_LEN) == 0 && X509_up_ref(kept[i].x) == 1)
+			x = kept[i].x;
+	pthread_mutex_unlock(&kept_lock);
+	return x;
+}
+
+static X509 *read_authority(struct bytes der)
+{
+	unsigned char digest[SHA256_LEN];
+	X509 *x, *old = NULL;
+
+	sha256(der, digest);
+	x = find_kept(digest);
+	if (x)
+		return x;
+	x = read_cert(der);
+	if (!x || X509_up_ref(x) != 1)
+		return x;
+	pthread_mutex_lock(&kept_lock);
+	old = kept[kept_next].x;
+	kept[kept_next].x = x;
+	memcpy(kept[kept_next].digest, digest, SHA256_LEN);
+	kept_next = (kept_next + 1) % KEPT;
+	pthread_mutex_unlock(&kept_lock);
+	X509_free(old);
+	return x;
 }
 
 static void free_certs(STACK_OF(X509) **s)
@@ -19,7 +65,7 @@ static void free_certs(STACK_OF(X509) **s)
 static int add_roots(X509_STORE *store, const struct bytes *roots, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		AUTO(X509) *x = read_cert(roots[i]);
+		AUTO(X509) *x = read_authority(roots[i]);
 
 		if (!x || X509_STORE_add_cert(store, x) != 1)
 			return err_ossl(e, "trusted certificate");
@@ -127,7 +173,7 @@ int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, con
 	if (add_roots(store, roots, nroots, e) < 0 || add_crls(store, crls, ncrls, e) < 0)
 		return -1;
 	for (size_t i = 0; i < nchain; i++) {
-		X509 *one = read_cert(chain[i]);
+		X509 *one = read_authority(chain[i]);
 
 		if (!one || sk_X509_push(others, one) <= 0) {
 			X509_free(one);

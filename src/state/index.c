@@ -411,7 +411,7 @@ int index_sync(struct index *ix, struct store *store, const struct oid *commit, 
 	struct err why = { 0 };
 	struct oid stamp;
 
-	if (index_stamp(ix, &stamp) && oid_equal(&stamp, commit))
+	if (index_stamp(ix, &stamp) && store_is_ancestor(store, commit, &stamp)) /* or later, and no lock for that */
 		return 0;
 	index_forget(ix);
 	for (int attempt = 0; attempt < 3; attempt++) {
