@@ -78,7 +78,8 @@ const struct cmd va_serve_cmd = {
 	.run = run_serve, .type = &summary_type,
 	.doc = "A validation authority at the addresses that va_domains puts into certificates: OCSP at /ocsp (POST and GET), CRLs at "
 	       "/crl/SKI.crl (SKI.delta.crl, SKI.N.crl for partitions), certificates of authorities at /ca/SKI.cer. Revocations by other "
-	       "commands are seen at once.\n\n"
+	       "commands are seen at once: answers without a nonce are kept in memory, for half of their life at most, and given again "
+	       "while the repository is where it was, which is looked at every 10 milliseconds.\n\n"
 	       "When it starts, each authority whose key is here issues a responder certificate for a key that only this listener has. CRLs that "
 	       "are due are made and recorded.",
 	.example = "lamassu va-serve --listen 0.0.0.0:8080"

@@ -26,7 +26,7 @@
 
 enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, RESPAWNS_MAX = 100, TICK_MS = 250, EVENTS_MAX = 4 };
 
-struct lane { /* to one thread of a worker */
+struct lane { /* to one thread of a worker, its event thread being the last */
 	struct listener *listener;
 	struct bufferevent *bev;
 	int fd;
@@ -45,7 +45,7 @@ struct listener {
 	struct tally *tally;
 	struct lane *lanes;  /* threads of worker 0, of worker 1, … */
 	pid_t *workers;
-	size_t nworkers, nthreads, alive, respawns;
+	size_t nworkers, nthreads, nlinks, alive, respawns;
 	int64_t last_request_ms, began_ms, drain_until_ms;
 	bool draining, forced;
 	struct err failed;
@@ -78,6 +78,13 @@ static void drain(struct listener *l)
 			kill(l->workers[i], SIGTERM);
 }
 
+static bool reached(const struct listener *l)
+{
+	int64_t done = l->o->service->counts_answers ? tally_counted(l->tally) : committer_done(l->committer);
+
+	return !l->o->target || done >= l->o->target;
+}
+
 /* Runs after every frame that is there has been read: one commit for all of them. */
 static void on_commit(evutil_socket_t fd, short what, void *arg)
 {
@@ -86,7 +93,7 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (committer_pending(l->committer))
 		committer_run(l->committer);
-	if (l->o->target && committer_done(l->committer) >= l->o->target)
+	if (l->o->target && reached(l))
 		drain(l);
 }
 
@@ -95,6 +102,8 @@ static void take_frame(struct listener *l, size_t link, enum link_kind kind, str
 	if (kind == LINK_DONE) {
 		tally_add(l->tally, text);
 		l->last_request_ms = tm_mono_ms();
+		if (l->o->target && l->o->service->counts_answers && reached(l))
+			drain(l);
 		return;
 	}
 	committer_take(l->committer, link, kind, text);
@@ -145,22 +154,23 @@ static _Noreturn void become_worker(struct listener *l, const int *links)
 {
 	struct worker_setup setup = l->setup;
 
-	for (size_t i = 0; i < l->nworkers * l->nthreads; i++)
+	for (size_t i = 0; i < l->nworkers * l->nlinks; i++)
 		if (l->lanes[i].bev)
 			close(bufferevent_getfd(l->lanes[i].bev));
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGCHLD, SIG_DFL);
 	setup.links = links;
 	setup.nlinks = l->nthreads;
+	setup.event_link = links[l->nthreads];
 	worker_run(&setup);
 }
 
 static int add_lane(struct listener *l, size_t worker, size_t thread, int fd, struct err *e)
 {
-	struct lane *lane = &l->lanes[worker * l->nthreads + thread];
+	struct lane *lane = &l->lanes[worker * l->nlinks + thread];
 
 	evutil_make_socket_nonblocking(fd);
-	*lane = (struct lane){ .listener = l, .index = worker * l->nthreads + thread, .worker = worker,
+	*lane = (struct lane){ .listener = l, .index = worker * l->nlinks + thread, .worker = worker,
 			       .bev = bufferevent_socket_new(l->base, fd, BEV_OPT_CLOSE_ON_FREE) };
 	if (!lane->bev)
 		return err_set(e, ERR_IO, "out of memory");
@@ -171,10 +181,10 @@ static int add_lane(struct listener *l, size_t worker, size_t thread, int fd, st
 
 static int spawn(struct listener *l, size_t worker, struct err *e)
 {
-	int ours[THREADS_MAX], theirs[THREADS_MAX], pair[2];
+	int ours[THREADS_MAX + 1], theirs[THREADS_MAX + 1], pair[2];
 	pid_t pid;
 
-	for (size_t i = 0; i < l->nthreads; i++) {
+	for (size_t i = 0; i < l->nlinks; i++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 			return err_sys(e, "socket pair");
 		ours[i] = pair[0];
@@ -182,17 +192,17 @@ static int spawn(struct listener *l, size_t worker, struct err *e)
 	}
 	pid = fork();
 	if (pid == 0) {
-		for (size_t i = 0; i < l->nthreads; i++)
+		for (size_t i = 0; i < l->nlinks; i++)
 			close(ours[i]);
 		become_worker(l, theirs);
 	}
-	for (size_t i = 0; i < l->nthreads; i++)
+	for (size_t i = 0; i < l->nlinks; i++)
 		close(theirs[i]);
 	if (pid < 0)
 		return err_sys(e, "fork");
 	l->workers[worker] = pid;
 	l->alive++;
-	for (size_t i = 0; i < l->nthreads; i++)
+	for (size_t i = 0; i < l->nlinks; i++)
 		if (add_lane(l, worker, i, ours[i], e) != 0)
 			return -1;
 	return 0;
@@ -347,7 +357,8 @@ static int set_up(struct listener *l, struct err *e)
 		return err_set(e, ERR_USAGE, "at most %d workers with %d threads each", WORKERS_MAX, THREADS_MAX);
 	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
 	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
-	l->lanes = arena_new_array(a, l->nworkers * l->nthreads, struct lane);
+	l->nlinks = l->nthreads + 1;
+	l->lanes = arena_new_array(a, l->nworkers * l->nlinks, struct lane);
 	l->workers = arena_new_array(a, l->nworkers, pid_t);
 	raise_limits();
 	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && become_user(o->user, e) != 0) ||
@@ -363,8 +374,8 @@ static int set_up(struct listener *l, struct err *e)
 	l->setup.sockets = l->sockets.fds;
 	l->setup.nsockets = l->sockets.n;
 	l->tally = tally_new(a, o->service->name);
-	l->committer = committer_new(a, &(struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .what = o->commits, .target = o->target,
-				     .lock_timeout_ms = o->lock_timeout_ms, .answer = answer, .arg = l }, l->nworkers * l->nthreads);
+	l->committer = committer_new(a, &(struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .what = o->commits, .target = o->service->counts_answers ? 0 : o->target,
+				     .lock_timeout_ms = o->lock_timeout_ms, .answer = answer, .arg = l }, l->nworkers * l->nlinks);
 	if (set_up_events(l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < l->nworkers; i++)
@@ -391,7 +402,7 @@ static int say_ready(struct listener *l, struct err *e)
 
 static void tear_down(struct listener *l)
 {
-	for (size_t i = 0; i < l->nworkers * l->nthreads; i++)
+	for (size_t i = 0; i < l->nworkers * l->nlinks; i++)
 		if (l->lanes[i].bev)
 			bufferevent_free(l->lanes[i].bev);
 	for (size_t i = 0; i < l->nothers; i++)
@@ -422,7 +433,7 @@ int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *
 			committer_run(l.committer);
 		tally_summary(l.tally, ctx->arena, ret);
 		ret->target = o->target;
-		ret->reached = !o->target || committer_done(l.committer) >= o->target;
+		ret->reached = reached(&l);
 	}
 	if (r == 0 && l.failed.code) {
 		*e = l.failed;

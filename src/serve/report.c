@@ -2,6 +2,7 @@
  * credential. */
 #include "serve/report.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,16 +66,62 @@ static void log_line(int fd, const struct exchange *x, int64_t micros)
 		return; /* a full disk stops nothing here: commits say so themselves */
 }
 
+/* What a LINK_DONE frame says of an exchange. */
+static void write_done(const struct exchange *x, int64_t micros, char text[DONE_MAX])
+{
+	snprintf(text, DONE_MAX, "%d %d %lld %s %s", x->out.status, x->out.counts ? 1 : 0, (long long)micros, x->out.op ? x->out.op : "-",
+		 x->out.reason ? x->out.reason : "-");
+}
+
+static void send_done(int link, struct bytes text)
+{
+	struct err ignored = { 0 };
+
+	if (link >= 0 && link_send(link, LINK_DONE, text, &ignored) != 0)
+		return; /* the parent has gone; the worker is about to */
+}
+
 void report_exchange(int link, int access_log, const struct exchange *x)
 {
-	SCOPED_BUF text = buf_init(BUF_TEXT);
 	int64_t micros = micros_since(x->began_us);
-	struct err ignored = { 0 };
+	char text[DONE_MAX];
 
 	if (access_log >= 0)
 		log_line(access_log, x, micros);
-	buf_printf(&text, "%d %d %lld %s %s", x->out.status, x->out.counts ? 1 : 0, (long long)micros, x->out.op ? x->out.op : "-",
-		   x->out.reason ? x->out.reason : "-");
-	if (link >= 0 && link_send(link, LINK_DONE, buf_bytes(&text), &ignored) != 0)
-		return; /* the parent has gone; the worker is about to */
+	write_done(x, micros, text);
+	send_done(link, bytes_of(text));
+}
+
+void report_flush(struct report_batch *b, int link)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+
+	for (size_t i = 0; i < b->n; i++)
+		buf_printf(&text, "%s %u\n", b->v[i].text, b->v[i].times);
+	if (b->n)
+		send_done(link, buf_bytes(&text));
+	b->n = 0;
+}
+
+void report_gather(struct report_batch *b, int link, int access_log, const struct exchange *x)
+{
+	int64_t micros = micros_since(x->began_us);
+	char text[DONE_MAX];
+	size_t i = 0;
+
+	if (access_log >= 0)
+		log_line(access_log, x, micros);
+	write_done(x, (micros + 9) / 10 * 10, text);
+	while (i < b->n && strcmp(b->v[i].text, text) != 0)
+		i++;
+	if (i == REPORT_KINDS) {
+		report_flush(b, link);
+		i = 0;
+	}
+	if (i == b->n) {
+		memcpy(b->v[i].text, text, sizeof(text));
+		b->v[i].times = 0;
+		b->n++;
+	}
+	b->v[i].times++;
 }

@@ -7,6 +7,18 @@ struct exchange;
 /* In a handler thread, when the answer is ready. */
 void report_exchange(int link, int access_log, const struct exchange *);
 
+/* The same for answers of the event thread, which come in masses: like ones become one line, sent by report_flush. */
+enum { REPORT_KINDS = 16, DONE_MAX = 128 };
+struct report_batch {
+	struct {
+		char text[DONE_MAX];
+		unsigned times;
+	} v[REPORT_KINDS];
+	size_t n;
+};
+void report_gather(struct report_batch *, int link, int access_log, const struct exchange *); /* sends when it is full */
+void report_flush(struct report_batch *, int link);
+
 /* In the parent. */
 struct refusals {
 	char *reason;
@@ -25,7 +37,7 @@ extern const struct schema summary_type;
 
 struct tally; /* counts while the listener runs */
 struct tally *tally_new(struct arena *, const char *service);
-void tally_add(struct tally *, struct bytes done); /* the text of a LINK_DONE frame */
+void tally_add(struct tally *, struct bytes done); /* the text of a LINK_DONE frame: a line or several */
 int64_t tally_counted(const struct tally *);
 int64_t tally_refused(const struct tally *);
 void tally_summary(const struct tally *, struct arena *, struct summary *ret);

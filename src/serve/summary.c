@@ -68,7 +68,7 @@ static size_t bucket_of(int64_t micros)
 	return i;
 }
 
-static void add_reason(struct tally *t, const char *name)
+static void add_reason(struct tally *t, const char *name, int64_t times)
 {
 	size_t i = 0;
 
@@ -82,32 +82,41 @@ static void add_reason(struct tally *t, const char *name)
 		memcpy(t->reasons[i].name, name, n);
 		t->nreasons++;
 	}
-	t->reasons[i].n++;
+	t->reasons[i].n += times;
+}
+
+/* "STATUS COUNTS MICROS OP REASON [TIMES]" */
+static void add_line(struct tally *t, char *line)
+{
+	char *p = line, *rest = NULL, *op, *reason, *times;
+	long status = strtol(p, &p, 10), counts = strtol(p, &p, 10), n;
+	long long micros = strtoll(p, &p, 10);
+
+	op = strtok_r(p, " ", &rest);
+	reason = strtok_r(NULL, " ", &rest);
+	times = strtok_r(NULL, " ", &rest);
+	n = times ? strtol(times, NULL, 10) : 1;
+	t->requests += n;
+	if (counts) {
+		t->counted += n;
+		t->renewed += op && strcmp(op, "simplereenroll") == 0 ? n : 0;
+		t->buckets[bucket_of(micros)] += n;
+	}
+	if (status >= 500)
+		t->failed += n;
+	else if (status >= 400)
+		t->refused += n;
+	if (status >= 400 && reason && strcmp(reason, "-") != 0)
+		add_reason(t, reason, n);
 }
 
 void tally_add(struct tally *t, struct bytes done)
 {
 	SCOPED_ARENA *a = arena_new();
-	char *p = arena_strndup(a, (const char *)done.p, done.n), *op, *reason;
-	long status = strtol(p, &p, 10), counts = strtol(p, &p, 10);
-	long long micros = strtoll(p, &p, 10);
+	char *text = arena_strndup(a, (const char *)done.p, done.n), *rest = NULL;
 
-	op = *p == ' ' ? p + 1 : p;
-	reason = strchr(op, ' ');
-	t->requests++;
-	if (reason)
-		*reason++ = '\0';
-	if (counts) {
-		t->counted++;
-		t->renewed += strcmp(op, "simplereenroll") == 0;
-		t->buckets[bucket_of(micros)]++;
-	}
-	if (status >= 500)
-		t->failed++;
-	else if (status >= 400)
-		t->refused++;
-	if (status >= 400 && reason && strcmp(reason, "-") != 0)
-		add_reason(t, reason);
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		add_line(t, line);
 }
 
 int64_t tally_counted(const struct tally *t)

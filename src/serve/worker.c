@@ -19,16 +19,20 @@
 #include "engine/engine.h"
 #include "serve/keyring.h"
 #include "serve/link.h"
+#include "serve/lookout.h"
 #include "serve/report.h"
 #include "state/state.h"
 
-enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20, FREE_THREADS = 2 };
+enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20, REPORT_MS = 100, FREE_THREADS = 2 };
 
 struct worker {
 	const struct worker_setup *setup;
 	struct event_base *base;
 	struct server **servers; /* one a socket */
 	struct keyring *keys;
+	void *shared;            /* the service's */
+	struct lookout *lookout;
+	struct report_batch answered; /* by the event thread, and not reported yet */
 	pthread_mutex_t lock;    /* of the queues and of `waiting` */
 	pthread_cond_t ready;
 	struct exchange *first, *last, *done, *parked;
@@ -120,6 +124,11 @@ void post_wait_end(struct post *p)
 int worker_key(struct post *p, const char *key_id, EVP_PKEY **ret, struct err *e)
 {
 	return keyring_open(p->worker->keys, key_id, ret, e);
+}
+
+void *worker_shared(const struct post *p)
+{
+	return p->worker->shared;
 }
 
 struct bytes worker_own(const struct post *p)
@@ -266,10 +275,36 @@ static void *thread_main(void *arg)
 
 /* --- the event thread --- */
 
+static void on_report(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd, (void)what;
+	report_flush(&w->answered, w->setup->event_link);
+}
+
+static bool answer_quickly(struct worker *w, struct exchange *x)
+{
+	const struct worker_setup *s = w->setup;
+	const struct timeval soon = { .tv_usec = REPORT_MS * 1000 };
+	const struct state_at *at = s->service->quick ? lookout_now(w->lookout) : NULL;
+	bool first = w->answered.n == 0;
+
+	if (!at || !s->service->quick(w->shared, at, s->ctx->now_given ? s->ctx->now : tm_now(), &x->in, &x->out))
+		return false;
+	report_gather(&w->answered, s->event_link, s->access_log, x);
+	if (first)
+		event_base_once(w->base, -1, EV_TIMEOUT, on_report, w, &soon);
+	server_answer(x);
+	return true;
+}
+
 static void on_request(void *arg, struct exchange *x)
 {
 	struct worker *w = arg;
 
+	if (answer_quickly(w, x))
+		return;
 	pthread_mutex_lock(&w->lock);
 	enqueue(w, x);
 	pthread_mutex_unlock(&w->lock);
@@ -306,10 +341,12 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
 		server_drain(w->servers[i]);
 		idle = idle && server_busy(w->servers[i]) == 0 && server_open(w->servers[i]) == 0;
 	}
-	if (idle || tm_mono_ms() >= w->drain_until)
+	if (idle || tm_mono_ms() >= w->drain_until) {
+		report_flush(&w->answered, w->setup->event_link);
 		event_base_loopbreak(w->base);
-	else
+	} else {
 		event_base_once(w->base, -1, EV_TIMEOUT, on_drain, w, &step);
+	}
 }
 
 static void on_term(evutil_socket_t fd, short what, void *arg)
@@ -418,6 +455,10 @@ void worker_run(const struct worker_setup *s)
 	*w = (struct worker){ .setup = s };
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->ready, NULL);
+	if (s->service->share) {
+		w->shared = s->service->share();
+		w->lookout = lookout_new(s->dir);
+	}
 	quiet_signals();
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);

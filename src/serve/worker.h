@@ -3,6 +3,7 @@
 #include "crypto/ossl.h"
 #include "serve/exchange.h"
 #include "serve/server.h"
+#include "state/state.h"
 
 /* A worker: one process with an event thread (server.c) and a few handler threads, each at a post of its own. Requests are handled
  * in straight lines that may wait: for the parent's commit, for a webhook, for an engine. */
@@ -33,6 +34,12 @@ struct service {
 	int (*learn)(struct post *, const void *options, struct err *);
 	void (*forget)(struct post *); /* before memory is released: handles of others in it; may be NULL */
 	void (*handle)(struct post *, const void *options, const struct http_request *, struct http_response *);
+	/* Both or none. `share`: memory that all threads of a worker have in common, made once and never released. `quick`: on the event
+	 * thread, before a request is handed to a handler thread: true when `out` is the whole answer. It waits for nothing and reads no
+	 * file; `at` is where the repository was LOOK_EVERY_MS ago or later. */
+	void *(*share)(void);
+	bool (*quick)(void *shared, const struct state_at *at, int64_t now, const struct http_request *, struct http_response *);
+	bool counts_answers; /* the target counts what was answered, not what was committed */
 	const char *counted; /* "enrolled": what the target counts, for people */
 };
 
@@ -50,6 +57,7 @@ struct worker_setup {
 	size_t nsockets;
 	const int *links;           /* one for each handler thread */
 	size_t nlinks;
+	int event_link;             /* the event thread's, for what it answers itself */
 	const struct known_secret *secrets;
 	size_t nsecrets;
 	int access_log;             /* -1: none */
@@ -61,6 +69,7 @@ _Noreturn void worker_run(const struct worker_setup *);
 /* The private key of a key record, opened once a worker and shared by its threads; the caller owns a reference. */
 int worker_key(struct post *, const char *key_id, EVP_PKEY **ret, struct err *) NODISCARD;
 
+void *worker_shared(const struct post *); /* what service->share made */
 struct bytes worker_own(const struct post *); /* what service->prepare left */
 
 /* Exclusive work on these keys ("device/d-1"), one claim a post at a time; waits for others. `counts`: it may be one of those that

@@ -25,6 +25,32 @@ int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret
 	return 0;
 }
 
+static void fill_at(const struct oid *policy, const struct oid *ledger, struct state_at *ret)
+{
+	memcpy(ret->commits[0], policy->b, sizeof(policy->b));
+	memcpy(ret->commits[1], ledger->b, sizeof(ledger->b));
+}
+
+void state_at(const struct state *st, struct state_at *ret)
+{
+	fill_at(&st->policy.commit, &st->ledger.commit, ret);
+}
+
+int state_look(struct state *st, struct state_at *ret, struct err *e)
+{
+	struct oid policy, ledger;
+	bool found;
+
+	if (store_ref(st->store, st->policy.ref, &found, &policy, e))
+		return -1;
+	if (found && store_ref(st->store, st->ledger.ref, &found, &ledger, e))
+		return -1;
+	if (!found)
+		return err_set(e, ERR_NOT_FOUND, "a branch has gone");
+	fill_at(&policy, &ledger, ret);
+	return 0;
+}
+
 /* --- handing over: for each entry the lengths of path and text, 32 bits each, and both --- */
 
 int state_ship(struct state *st, struct buf *out, struct err *e)

@@ -68,6 +68,12 @@ int state_resume(struct state *, bool *ret_moved, struct err *) NODISCARD;
 /* Before each request, on a handle that was opened for reading: what others have committed since is seen, results from now on live in
  * `results`, an overlay is dropped. When the policy has moved, open a new handle. */
 int state_follow(struct state *, struct arena *results, int64_t now, bool *ret_policy_moved, struct err *) NODISCARD;
+struct state_at { /* the commits that a handle reads, policy and ledger; compared with memcmp */
+	unsigned char commits[2][20];
+};
+void state_at(const struct state *, struct state_at *ret);
+/* Where the branches are at this moment; the handle goes on reading what it read. Costs two small files. */
+int state_look(struct state *, struct state_at *ret, struct err *) NODISCARD;
 /* The ledger entries of the transaction as bytes for another process, which adds them to its own with state_receive; the overlay is
  * empty then. */
 int state_ship(struct state *, struct buf *out, struct err *) NODISCARD;

@@ -17,24 +17,46 @@ static char *http_date(struct arena *a, int64_t t) /* RFC 9110 5.6.7 */
 			    c.hour, c.minute, c.second);
 }
 
-void va_cache(const struct http_request *in, struct http_response *out, struct bytes body, int64_t now, int64_t from, int64_t until)
+void va_send(const struct http_request *in, struct http_response *out, struct va_answer *answer, int64_t now)
 {
 	struct arena *a = in->arena;
-	char *tag = arena_printf(a, "\"%s\"", sha256_hex(a, body));
 	const char *have = http_field(in, "if-none-match");
 
+	out->op = answer->op;
+	out->realm = answer->realm;
+	out->subject = answer->subject;
+	out->reason = answer->reason;
+	out->type = answer->type;
+	out->counts = true;
 	out->status = 200;
-	out->body = body;
-	http_add_header(out, "ETag", tag);
-	http_add_header(out, "Last-Modified", http_date(a, from));
-	http_add_header(out, "Expires", http_date(a, until));
+	out->body = answer->body;
+	if (!answer->keep || strcmp(in->method, "POST") == 0) {
+		http_add_header(out, "Cache-Control", "no-store");
+		return;
+	}
+	if (!answer->tag)
+		answer->tag = arena_printf(a, "\"%s\"", sha256_hex(a, answer->body));
+	http_add_header(out, "ETag", answer->tag);
+	http_add_header(out, "Last-Modified", http_date(a, answer->from));
+	http_add_header(out, "Expires", http_date(a, answer->until));
 	http_add_header(out, "Cache-Control", arena_printf(a, "max-age=%lld, public, no-transform, must-revalidate",
-							   (long long)(until > now ? until - now : 0)));
-	if (have && (strcmp(have, "*") == 0 || strstr(have, tag))) {
+							   (long long)(answer->until > now ? answer->until - now : 0)));
+	if (have && (strcmp(have, "*") == 0 || strstr(have, answer->tag))) {
 		out->status = 304;
 		out->body = (struct bytes){ 0 };
 		out->type = NULL;
 	}
+}
+
+void va_answer(struct post *post, const struct http_request *in, struct http_response *out, struct va_answer *answer)
+{
+	struct state_at at;
+
+	va_send(in, out, answer, post->ctx.now);
+	if (!answer->keep)
+		return;
+	state_at(post->ctx.state, &at);
+	answers_keep(worker_shared(post), in, &at, post->ctx.now, answer);
 }
 
 /* --- OCSP --- */
@@ -56,29 +78,21 @@ static void ocsp(struct post *post, const struct http_request *in, struct http_r
 	struct ocsp_answer a;
 
 	ocsp_answer(&post->ctx, &m->ocsp, request, &a);
-	out->op = "ocsp";
-	out->realm = a.ca;
-	out->subject = a.serial;
-	out->reason = a.status;
-	out->type = "application/ocsp-response";
-	out->counts = true;
-	if (a.good_to_cache && strcmp(in->method, "GET") == 0) {
-		va_cache(in, out, a.der, post->ctx.now, a.this_update, a.next_update);
-		return;
-	}
-	out->status = 200;
-	out->body = a.der;
-	http_add_header(out, "Cache-Control", "no-store");
+	va_answer(post, in, out, &(struct va_answer){ .body = a.der, .type = "application/ocsp-response", .op = "ocsp", .realm = a.ca,
+		  .subject = a.serial, .reason = a.status, .from = a.this_update, .until = a.next_update, .keep = a.good_to_cache });
 }
 
-static void ocsp_post(struct post *post, const struct http_request *in, struct http_response *out)
+static bool is_ocsp_post(const struct http_request *in)
 {
+	return strcmp(in->method, "POST") == 0 && (strcmp(in->path, "/ocsp") == 0 || strcmp(in->path, "/ocsp/") == 0);
+}
+
+static bool is_ocsp_type(const struct http_request *in)
+{
+	static const char want[] = "application/ocsp-request";
 	const char *type = http_field(in, "content-type");
 
-	if (!type || strncasecmp(type, "application/ocsp-request", 24) != 0)
-		http_text(in->arena, out, 415, "media_type", "Content-Type must be application/ocsp-request");
-	else
-		ocsp(post, in, out, in->body);
+	return type && strncasecmp(type, want, sizeof(want) - 1) == 0;
 }
 
 /* --- certificates of authorities --- */
@@ -93,22 +107,35 @@ static void certificate(struct post *post, const char *file, const struct http_r
 
 		if (strcmp(file, arena_printf(in->arena, "%s.cer", hex_encode(in->arena, authority_key_id(in->arena, ca)))) != 0)
 			continue;
-		out->realm = ca->rec.id;
-		out->type = "application/pkix-cert"; /* RFC 2585 4.1 */
-		out->counts = true;
-		va_cache(in, out, ca->cert.der, post->ctx.now, ca->cert.not_before, post->ctx.now + 86400);
+		va_answer(post, in, out, &(struct va_answer){ .body = ca->cert.der, .type = "application/pkix-cert" /* RFC 2585 4.1 */,
+			  .op = "ca", .realm = ca->rec.id, .from = ca->cert.not_before, .until = post->ctx.now + 86400, .keep = true });
 		return;
 	}
 	http_text(in->arena, out, 404, "not_found", "no such certificate");
 }
 
+static bool reads(const struct http_request *in)
+{
+	return strcmp(in->method, "GET") == 0 || strcmp(in->method, "HEAD") == 0;
+}
+
+static bool quick(void *shared, const struct state_at *at, int64_t now, const struct http_request *in, struct http_response *out)
+{
+	struct va_answer answer;
+
+	if (!(is_ocsp_post(in) ? is_ocsp_type(in) : reads(in)) || !answers_find(shared, in, at, now, &answer))
+		return false;
+	va_send(in, out, &answer, now);
+	return true;
+}
+
 void va_handle(struct post *post, const void *options, const struct http_request *in, struct http_response *out)
 {
-	bool get = strcmp(in->method, "GET") == 0 || strcmp(in->method, "HEAD") == 0;
-
-	if (strcmp(in->method, "POST") == 0 && (strcmp(in->path, "/ocsp") == 0 || strcmp(in->path, "/ocsp/") == 0)) {
-		ocsp_post(post, in, out);
-	} else if (!get) {
+	if (is_ocsp_post(in) && is_ocsp_type(in)) {
+		ocsp(post, in, out, in->body);
+	} else if (is_ocsp_post(in)) {
+		http_text(in->arena, out, 415, "media_type", "Content-Type must be application/ocsp-request");
+	} else if (!reads(in)) {
 		http_text(in->arena, out, 405, "method", "OCSP requests are posted to /ocsp; all else is read with GET");
 		http_add_header(out, "Allow", "GET, HEAD, POST");
 	} else if (text_has_prefix(in->path, "/ocsp/") && in->path[6]) {
@@ -123,4 +150,4 @@ void va_handle(struct post *post, const void *options, const struct http_request
 }
 
 const struct service va_service = { .name = "va-serve", .prepare = va_prepare, .learn = va_learn, .forget = va_forget, .handle = va_handle,
-				    .counted = "answered" };
+				    .share = answers_new, .quick = quick, .counts_answers = true, .counted = "answered" };

@@ -40,5 +40,23 @@ void va_crl(struct post *, const struct va_options *, const char *file, const st
 int va_authorities(struct ctx *, const struct va_options *, struct authority **ret, size_t *ret_n, struct err *) NODISCARD;
 /* The authority's key, open. */
 int va_key(struct post *, struct authority *, struct err *) NODISCARD;
-/* Headers for caches (RFC 5019 6.2, RFC 9111); answers 304 when the client has it already. */
-void va_cache(const struct http_request *, struct http_response *, struct bytes body, int64_t now, int64_t from, int64_t until);
+/* An answer apart from the request's conditions. */
+struct va_answer {
+	struct bytes body;
+	const char *type, *op, *reason; /* of constants */
+	const char *realm, *subject;
+	const char *tag;     /* ETag; NULL: va_send makes it */
+	int64_t from, until;
+	bool keep;           /* the same request may get it again */
+	bool posted;         /* filled by answers_keep */
+};
+/* The answer, with headers for caches (RFC 5019 6.2, RFC 9111); 304 when the client has it already. */
+void va_send(const struct http_request *, struct http_response *, struct va_answer *, int64_t now);
+/* The same from a handler thread, which keeps it for the worker's next requests. */
+void va_answer(struct post *, const struct http_request *, struct http_response *, struct va_answer *);
+
+/* --- answers.c: what a worker keeps, used by all its threads --- */
+struct answers;
+void *answers_new(void);
+bool answers_find(struct answers *, const struct http_request *, const struct state_at *, int64_t now, struct va_answer *ret);
+void answers_keep(struct answers *, const struct http_request *, const struct state_at *, int64_t now, const struct va_answer *);
