@@ -91,7 +91,7 @@ static struct standing standing_of(struct ctx *ctx, const struct certrec *c)
 		return (struct standing){ REVOKED, HOLD, c->revoked_at, 0 };
 	if (c->status == CERT_REVOKED && c->revoked_at <= ctx->now)
 		return (struct standing){ REVOKED, c->revocation_reason > 0 ? c->revocation_reason : -1, c->revoked_at, 0 };
-	return (struct standing){ GOOD, -1, 0, c->revoked_at };
+	return (struct standing){ GOOD, -1, 0, c->revoked_at > ctx->now ? c->revoked_at : 0 };
 }
 
 static int look_up(struct ctx *ctx, const struct asked *q, struct standing *ret, struct err *e)

@@ -91,3 +91,43 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	name=$(base64 -w0 b.req | sed 's/+/%2B/g; s,/,%2F,g; s/=/%3D/g')
 	openssl ocsp -respin "ocsp/$name" -issuer devices.pem -cert b.pem -CAfile ../root.pem -verify_other devices.pem 2>&1 | grep -q 'b.pem: revoked'
 }
+
+# The rest asks many things of one responder, with python's cryptography as the client.
+@test "C14: answers are kept in memory, and no longer than they are true; --max-requests" {
+	va_start --workers 1 --ocsp-validity 2m --max-requests 9
+	openssl ocsp -issuer devices.pem -cert a.pem -no_nonce -reqout a.req
+	post() { curl -s -o "$1" -H 'Content-Type: application/ocsp-request' --data-binary @a.req "$VA/ocsp"; }
+	post 1; post 2; cmp 1 2
+	ski=$("$LAMASSU" ca show devices -o json | jq -r .subject_key_id)
+	for i in 1 2; do curl -s -D head$i -o "$i.crl" "$VA/crl/$ski.crl"; done
+	cmp 1.crl 2.crl; [ "$(curl -s -I -o /dev/null -w '%{http_code} %{size_download}' "$VA/crl/$ski.crl")" = '200 0' ]
+	tag=$(sed -n 's/^[Ee][Tt]ag: *//p' head2 | tr -d '\r'); [ "$tag" = "$(sed -n 's/^[Ee][Tt]ag: *//p' head1 | tr -d '\r')" ]
+	curl -s -o /dev/null -w '%{http_code}' -H "If-None-Match: $tag" "$VA/crl/$ski.crl" | grep -qx 304
+	L cert revoke "$(serial a.pem)" --reason superseded --yes
+	post 3; openssl ocsp -respin 3 -issuer devices.pem -cert a.pem -CAfile ../root.pem -verify_other devices.pem 2>&1 | grep -q 'a.pem: revoked'
+	kill -0 "$VA_PID"; post 4; cmp 3 4
+	L ca crl devices; curl -s -o 3.crl "$VA/crl/$ski.crl"; openssl crl -inform DER -in 3.crl -noout -text | grep -qi "$(serial a.pem)"
+	wait "$VA_PID"; VA_PID=
+	grep -q '9' sum
+}
+
+@test "C14: hashes, nonces, several certificates, signed requests, requestor names and strange encodings" {
+	L cert revoke "$(serial b.pem)" --reason superseded --yes
+	va_start
+	python3 "$BATS_TEST_DIRNAME/ocsp_client.py" "$VA" devices.pem a.pem b.pem
+}
+
+@test "C13 C14: an authority that is inactive or revoked still answers; one whose key is elsewhere is unauthorized; dates ahead count" {
+	L --at "$(date -u -d '+40 seconds' +%Y-%m-%dT%H:%M:%SZ)" cert revoke "$(serial a.pem)" --reason superseded --yes
+	L ca disable devices
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -subj /CN=Elsewhere -days 30 \
+		-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
+	L ca import elsewhere --cert other.pem
+	va_start
+	ask a.pem >answer; grep -q 'a.pem: good' answer; grep -q 'Response verify OK' answer
+	this=$(date -d "$(sed -n 's/.*This Update: //p' answer)" +%s); next=$(date -d "$(sed -n 's/.*Next Update: //p' answer)" +%s)
+	[ $((next - this)) -le 40 ]
+	openssl ocsp -issuer other.pem -serial 1 -url "$VA/ocsp" 2>&1 | grep -qi unauthorized
+	va_stop; L ca revoke devices --reason superseded --yes
+	va_start; ask b.pem | grep -q 'b.pem: good'
+}
