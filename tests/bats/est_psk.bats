@@ -100,3 +100,17 @@ enrol() { [ -e "$1.b64" ] || est_csr "$1"; est_post factory/simpleenroll "$1.b64
 	grep -qi '^retry-after: 60' head
 	[ "$(enrol dev-2 -u "dev-2:$(cat two.secret)")" = 200 ]
 }
+
+@test "E14: of many requests at once with one secret exactly one gets a certificate" {
+	ok lamassu --repo pki device psk dev-1 --dms factory --generate --out one.secret
+	L --repo pki dms set factory settings.enrollment_settings.enable_replaceable_enrollment=true
+	est_start --workers 2
+	for i in 1 2 3 4 5 6; do est_csr "try-$i" -subj /CN=dev-1; done
+	for i in 1 2 3 4 5 6; do
+		est_get -o /dev/null -w '%{http_code}\n' -H 'Content-Type: application/pkcs10' --data-binary "@try-$i.b64" -u "dev-1:$(cat one.secret)" \
+			"$EST_URL/factory/simpleenroll" >"code.$i" & pids[i]=$!
+	done
+	wait "${pids[@]}"
+	[ "$(cat code.? | sort | uniq -c | tr -s ' ' | tr '\n' ';')" = ' 1 200; 5 401;' ]
+	[ "$(lamassu --repo pki ca certs devices -o json | jq '[.list[] | select(.device == "dev-1")] | length')" = 1 ]
+}

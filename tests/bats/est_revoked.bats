@@ -129,3 +129,30 @@ P
 	respond vendor
 	[ "$(enrol dev-2 good)" = 200 ]
 }
+
+@test "E7: an authority between, which the client sends, is asked about too" {
+	gencrl() { # gencrl CA OUT [REVOKED-SERIAL]
+		rm -f "$1".idx* && : >"$1.idx" && echo 01 >"$1.num"
+		[ -z "${3:-}" ] || printf 'R\t400101000000Z\t250101000000Z\t%s\tunknown\t/CN=x\n' "$3" >"$1.idx"
+		printf '[ca]\ndefault_ca=c\n[c]\ndatabase=%s.idx\ncrlnumber=%s.num\ndefault_md=sha256\n' "$1" "$1" >ca.cnf
+		openssl ca -config ca.cnf -gencrl -keyfile "$1.key" -cert "$1.pem" -crldays 3 -out "$2" 2>/dev/null
+	}
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout vendor.key -out vendor.pem -subj '/CN=Vendor/O=Far' -days 90 2>/dev/null
+	est_csr sub && openssl x509 -req -in sub.csr -CA vendor.pem -CAkey vendor.key -days 60 -set_serial 0x21 -out sub.pem \
+		-extfile <(printf 'basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n') 2>/dev/null
+	est_csr leaf && openssl x509 -req -in leaf.csr -CA sub.pem -CAkey sub.key -days 30 -set_serial 0x31 -out one.pem 2>/dev/null
+	cat one.pem sub.pem >leaf.pem
+	gencrl vendor v.crl; gencrl sub s.crl
+	L --repo pki ca import vendor --cert vendor.pem
+	est_dms factory
+	accept "crls: [$PWD/v.crl, $PWD/s.crl]"
+	est_start
+	[ "$(enrol dev-1 leaf)" = 200 ]
+	gencrl vendor v.crl 21
+	[ "$(enrol dev-2 leaf)" = 401 ]
+	accept "crls: [$PWD/s.crl]"
+	[ "$(enrol dev-2 leaf)" = 503 ]
+	gencrl vendor v.crl; gencrl sub s.crl 31
+	accept "crls: [$PWD/v.crl, $PWD/s.crl]"
+	[ "$(enrol dev-2 leaf)" = 401 ]
+}
