@@ -127,18 +127,37 @@ static const struct cmd events_cmd = {
 struct device_stats {
 	int64_t total;
 	char *status_distribution;
-	int64_t bootstrap_issued, bootstrap_used;
+	int64_t bootstrap_issued, bootstrap_used, refusals;
+	char *refused_by;
 };
 static const struct field stats_fields[] = {
 	INT(device_stats, total, "How many devices.", .flags = F_SHOW0),
 	ANY(device_stats, status_distribution, "How many of each status."),
 	INT(device_stats, bootstrap_issued, "Bootstrap certificates that were issued.", .flags = F_SHOW0),
 	INT(device_stats, bootstrap_used, "Those of them that are revoked: used, or withdrawn.", .flags = F_SHOW0),
+	INT(device_stats, refusals, "Requests for certificates that listeners refused, as far as they are summed up.", .flags = F_SHOW0),
+	ANY(device_stats, refused_by, "How many for which reason."),
 	END
 };
 static const struct schema stats_type = {
 	.name = "stats", .plural = "stats", .doc = "Numbers of devices", .size = sizeof(struct device_stats), .fields = stats_fields
 };
+
+static int add_refusals(struct ctx *ctx, struct device_stats *s, struct err *e)
+{
+	struct refusal_count *v;
+	size_t n;
+
+	if (ledger_refusals(ctx->state, NULL, &v, &n, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		s->refusals += v[i].n;
+		if (v[i].reason && any_set(ctx->arena, s->refused_by, v[i].reason, arena_printf(ctx->arena, "%lld", (long long)v[i].n),
+					   &s->refused_by, e) != 0)
+			return -1;
+	}
+	return 0;
+}
 
 int device_print_stats(struct ctx *ctx, const struct query *q, struct err *e)
 {
@@ -153,7 +172,9 @@ int device_print_stats(struct ctx *ctx, const struct query *q, struct err *e)
 			    &s.status_distribution, e) != 0)
 			return -1;
 	}
-	return ledger_bootstrap_count(ctx->state, &s.bootstrap_issued, &s.bootstrap_used, e) != 0 ? -1 : out_record(ctx, &stats_type, &s, e);
+	if (ledger_bootstrap_count(ctx->state, &s.bootstrap_issued, &s.bootstrap_used, e) != 0 || add_refusals(ctx, &s, e) != 0)
+		return -1;
+	return out_record(ctx, &stats_type, &s, e);
 }
 
 struct stats_args {

@@ -192,5 +192,15 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 		run(&call, r);
 }
 
+/* 403 is said to those who are known and may not; all else failed before that. */
+static const char *event_of(const char *op, int status)
+{
+	const struct route *r = find_route(op);
+
+	if (!r || !r->pkcs10)
+		return NULL;
+	return status == 403 ? "authorization.denied" : strcmp(op, "simplereenroll") == 0 ? "reenrollment.failed" : "enrollment.failed";
+}
+
 const struct service est_service = { .name = "est-serve", .prepare = est_prepare, .learn = est_learn, .forget = est_forget, .handle = est_handle,
-				     .counted = "enrolled" };
+				     .counted = "enrolled", .event = event_of };

@@ -177,7 +177,7 @@ bool committer_pending(const struct committer *c)
 	for (size_t i = 0; i < c->n; i++)
 		if (c->claims[i].handed)
 			return true;
-	return false;
+	return c->setup.refusals && refusals_due(c->setup.refusals);
 }
 
 int64_t committer_done(const struct committer *c)
@@ -202,7 +202,7 @@ static int open_state(struct committer *c, struct err *e)
 	return state_open(c->arena, c->setup.dir, STATE_WRITE, &env, &c->state, e);
 }
 
-static int commit_all(struct committer *c, struct err *e)
+static int commit_all(struct committer *c, struct refusal_log *summed, struct err *e)
 {
 	size_t n = 0;
 
@@ -215,17 +215,22 @@ static int commit_all(struct committer *c, struct err *e)
 			return -1;
 		n++;
 	}
+	if (summed)
+		refusals_put(summed, c->state);
 	c->commits++;
-	return state_commit(c->state, arena_printf(c->arena, "%s %zu", c->setup.what, n), e) != 0 ? -1 : state_pause(c->state, e);
+	return state_commit(c->state, n ? arena_printf(c->arena, "%s %zu", c->setup.what, n) : "est: sum up refusals", e) != 0 ? -1 : state_pause(c->state, e);
 }
 
 void committer_run(struct committer *c)
 {
+	struct refusal_log *summed = c->setup.refusals && refusals_due(c->setup.refusals) ? c->setup.refusals : NULL;
 	struct err e = { 0 };
-	int r = commit_all(c, &e);
+	int r = commit_all(c, summed, &e);
 
 	if (r != 0)
 		close_state(c);
+	if (summed)
+		refusals_committed(summed, r == 0);
 	for (size_t i = 0; i < c->n; i++) {
 		struct claim *x = &c->claims[i];
 

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/ctx.h"
 #include "serve/link.h"
+#include "serve/refusals.h"
 
 /* What the parent decides for all workers: who works on what, how many more are issued, and when what was signed is durable. It
  * opens no engine. */
@@ -12,6 +13,7 @@ struct committer_setup {
 	const char *what;    /* "est: enrol": begins the subject of commits */
 	int64_t target;      /* 0: none */
 	int64_t lock_timeout_ms;
+	struct refusal_log *refusals; /* NULL: none are counted */
 	void (*answer)(void *arg, size_t link, enum link_kind, struct bytes text);
 	void *arg;
 };

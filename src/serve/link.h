@@ -12,6 +12,7 @@ enum link_kind {
 	LINK_RECORD = 'R', /* thread: a shipped transaction; answered when it is durable. Ends the claim. */
 	LINK_RELEASE = 'X',/* thread: gives the claim up; no answer */
 	LINK_DONE = 'D',   /* thread: an exchange for the summary; no answer */
+	LINK_REFUSED = 'N',/* thread: a refusal, for those who watch; no answer */
 	LINK_YES = 'Y',    /* parent: done */
 	LINK_FULL = 'F',   /* parent: to a claim: the target is reached */
 	LINK_ERROR = 'E'   /* parent: an error code in decimal, a space, the message */

@@ -43,6 +43,7 @@ struct listener {
 	struct event *commit, *others[EVENTS_MAX];
 	size_t nothers;
 	struct tally *tally;
+	struct refusal_log *refusals; /* NULL: none are counted */
 	struct lane *lanes;  /* threads of worker 0, of worker 1, … */
 	pid_t *workers;
 	size_t nworkers, nthreads, nlinks, alive, respawns;
@@ -97,6 +98,17 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
 		drain(l);
 }
 
+static void take_refused(struct listener *l, struct bytes text)
+{
+	struct refused x;
+
+	if (!l->refusals || !report_read(text, &x))
+		return;
+	x.type = l->o->service->event(x.op, x.status);
+	if (x.type)
+		refusals_add(l->refusals, &x);
+}
+
 static void take_frame(struct listener *l, size_t link, enum link_kind kind, struct bytes text)
 {
 	if (kind == LINK_DONE) {
@@ -104,6 +116,10 @@ static void take_frame(struct listener *l, size_t link, enum link_kind kind, str
 		l->last_request_ms = tm_mono_ms();
 		if (l->o->target && l->o->service->counts_answers && reached(l))
 			drain(l);
+		return;
+	}
+	if (kind == LINK_REFUSED) {
+		take_refused(l, text);
 		return;
 	}
 	committer_take(l->committer, link, kind, text);
@@ -264,6 +280,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		for (size_t i = 0; i < l->nworkers; i++)
 			if (l->workers[i] > 0)
 				kill(l->workers[i], SIGKILL);
+	if (l->refusals && refusals_due(l->refusals))
+		event_active(l->commit, EV_TIMEOUT, 0);
 	if (l->ctx->progress)
 		l->ctx->progress(l->ctx->progress_arg,
 				 arena_printf(l->ctx->arena, "%s, %lld refused", l->o->service->counted, (long long)tally_refused(l->tally)),
@@ -374,8 +392,10 @@ static int set_up(struct listener *l, struct err *e)
 	l->setup.sockets = l->sockets.fds;
 	l->setup.nsockets = l->sockets.n;
 	l->tally = tally_new(a, o->service->name);
+	if (o->service->event && (l->refusals = refusals_new(l->ctx, o->dir, e)) == NULL)
+		return -1;
 	l->committer = committer_new(a, &(struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .what = o->commits, .target = o->service->counts_answers ? 0 : o->target,
-				     .lock_timeout_ms = o->lock_timeout_ms, .answer = answer, .arg = l }, l->nworkers * l->nlinks);
+				     .lock_timeout_ms = o->lock_timeout_ms, .refusals = l->refusals, .answer = answer, .arg = l }, l->nworkers * l->nlinks);
 	if (set_up_events(l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < l->nworkers; i++)
@@ -413,6 +433,7 @@ static void tear_down(struct listener *l)
 		event_base_free(l->base);
 	if (l->committer)
 		committer_free(l->committer);
+	refusals_end(l->refusals);
 	sockets_close(&l->sockets);
 	SSL_CTX_free(l->setup.tls);
 }
@@ -429,6 +450,8 @@ int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *
 	if (l.alive > 0)
 		event_base_dispatch(l.base);
 	if (r == 0) {
+		if (l.refusals)
+			refusals_finish(l.refusals);
 		if (committer_pending(l.committer))
 			committer_run(l.committer);
 		tally_summary(l.tally, ctx->arena, ret);

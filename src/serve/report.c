@@ -3,6 +3,7 @@
 #include "serve/report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/text.h"
 #include "base/tm.h"
 #include "serve/link.h"
+#include "serve/refusals.h"
 #include "serve/server.h"
 
 struct line {
@@ -81,10 +83,55 @@ static void send_done(int link, struct bytes text)
 		return; /* the parent has gone; the worker is about to */
 }
 
+/* What is absent is empty. */
+static void add_word(struct buf *b, const char *s)
+{
+	buf_puts(b, s ? s : "");
+	buf_putc(b, '\0');
+}
+
+static void send_refused(int link, const struct exchange *x)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+	struct err ignored = { 0 };
+
+	buf_printf(&text, "%d", x->out.status);
+	buf_putc(&text, '\0');
+	add_word(&text, x->out.op);
+	add_word(&text, x->out.reason);
+	add_word(&text, x->out.realm);
+	add_word(&text, x->out.subject);
+	add_word(&text, x->in.address);
+	if (link >= 0 && link_send(link, LINK_REFUSED, buf_bytes(&text), &ignored) != 0)
+		return; /* the parent has gone; the worker is about to */
+}
+
+bool report_read(struct bytes text, struct refused *ret)
+{
+	struct refused r = { 0 };
+	const char **words[] = { &r.op, &r.reason, &r.realm, &r.subject, &r.address };
+	const char *p = (const char *)text.p, *end = p + text.n;
+
+	if (text.n == 0 || end[-1] != '\0')
+		return false;
+	r.status = (int)strtol(p, NULL, 10);
+	for (size_t i = 0; i < COUNT(words); i++) {
+		p += strlen(p) + 1;
+		if (p >= end)
+			return false;
+		*words[i] = *p ? p : NULL;
+	}
+	*ret = r;
+	return r.op && r.reason;
+}
+
 void report_exchange(int link, int access_log, const struct exchange *x)
 {
 	int64_t micros = micros_since(x->began_us);
 	char text[DONE_MAX];
+
+	if (x->out.status >= 400 && x->out.op && x->out.reason)
+		send_refused(link, x);
 
 	if (access_log >= 0)
 		log_line(access_log, x, micros);

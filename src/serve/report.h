@@ -20,6 +20,8 @@ void report_gather(struct report_batch *, int link, int access_log, const struct
 void report_flush(struct report_batch *, int link);
 
 /* In the parent. */
+struct refused;
+bool report_read(struct bytes refusal, struct refused *ret); /* the text of a LINK_REFUSED frame, which *ret points into */
 struct refusals {
 	char *reason;
 	int64_t n;

@@ -108,3 +108,52 @@ answered() { # answered TIME: what openssl reads in the answer that is made then
 		lamassu repo verify --full
 	done
 }
+
+refused() { # refused N: that many requests without credential
+	local i
+	for ((i = 0; i < $1; i++)); do echo "url = \"$EST_URL/factory/simpleenroll\""; echo 'output = /dev/null'; done >urls
+	est_get -k -K urls -H 'Content-Type: application/pkcs10' --data-binary @dev-1.b64 -w '%{http_code}\n' | grep -c '^401$' | grep -qx "$1"
+}
+events() { git -C pki ls-tree -r --name-only ledger events | wc -l; }
+stat_of() { lamassu --repo pki device stats -o json | jq -r "$1"; }
+
+@test "S5 E12 E14: refusals are lines of a local log in the shape of CloudEvents, and one entry of the ledger for manager, reason and hour" {
+	local at; at=$(date -u -d '+1 hour' +%Y-%m-%dT%H:10:00Z)
+	est_start --at "$at" --workers 2; est_csr dev-1; est_csr "$(printf 'x%.0s' {1..40})"
+	L --repo pki repo status; before=$(git -C pki rev-parse ledger)
+	refused 200
+	[ "$(est_post factory/simplereenroll dev-1.b64 -k)" = 401 ]
+	[ "$(est_post nobody/simpleenroll dev-1.b64 -k)" = 404 ]
+	[ "$(git -C pki rev-parse ledger)" = "$before" ] # while they come the ledger does not grow
+	[ "$(est_post factory/simpleenroll dev-1.b64 -k --cert boot-1.pem --key boot-1.key)" = 200 ]
+	est_csr dev-1
+	[ "$(est_post factory/simpleenroll dev-1.b64 -k --cert boot-1.pem --key boot-1.key)" = 403 ]
+	est_stop
+	[ "$(events)" -eq 3 ]
+	[ "$(stat_of '.refusals, (.refused_by | tojson)' | xargs)" = "$(echo '202 {device_exists:1,no_certificate:201}')" ]
+	log=pki/.git/lamassu/security.log
+	[ "$(wc -l <$log)" -eq 203 ]; [ "$(stat -c %a $log)" = 600 ]
+	jq -es 'all(.specversion == "1.0" and (.id | length) == 32 and (.source | startswith("source://")) and (.time | fromdate) > 0 and .datacontenttype == "application/json")' $log
+	jq -es '[.[].id] | unique | length == 203' $log
+	[ "$(jq -s -c 'group_by(.type) | map([.[0].type, length])' $log)" = '[["authorization.denied",1],["enrollment.failed",201],["reenrollment.failed",1]]' ]
+	jq -es '.[-1].data == {"dms": "factory", "device": "dev-1", "operation": "simpleenroll", "reason": "device_exists", "status": 403, "address": "127.0.0.1"} and .[-1].subject == "dms/factory"' $log
+	no grep -q 'BEGIN\|MII' $log
+	entry=$(git -C pki grep -l 'type: enrollment.failed' ledger -- events | head -n 1)
+	git -C pki show "$entry" | grep -qx 'count: 200'
+	git -C pki show "$entry" | grep -q "^time: .*${at%:10:00Z}:00:00Z"
+	# a second listener within the hour adds nothing; what it counted is in the next hour's
+	est_start --at "$at"; refused 5; est_stop
+	[ "$(events)" -eq 3 ]; [ "$(stat_of .refusals)" -eq 202 ]
+	est_start --at "$(date -u -d "$at + 1 hour" +%FT%TZ)"; est_stop
+	[ "$(events)" -eq 4 ]; [ "$(stat_of .refusals)" -eq 207 ]
+	[ "$(git -C pki log -1 --format=%s ledger)" = 'est: sum up refusals' ]
+	lamassu --repo pki repo verify --full
+}
+
+@test "S5: the log of refusals rotates" {
+	est_start; est_stop
+	log=pki/.git/lamassu/security.log
+	head -c 4194300 /dev/zero | tr '\0' '\n' >$log
+	est_start; est_csr dev-1; refused 2; est_stop
+	[ "$(wc -l <$log)" -eq 2 ]; [ "$(stat -c %s $log.1)" -eq 4194300 ]
+}
