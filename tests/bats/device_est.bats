@@ -25,7 +25,7 @@ teardown() { est_stop; }
 	est_stop
 	cd pki
 	# one commit has the certificate, the device and the revocation of what it enrolled with
-	git show --stat=200 --format= "$(git log --format=%h -1 ledger)" | grep -c 'issued/.*\|devices/.*dev-b\|revoked/.*' | grep -qx 3
+	git show --stat=200 --format= "$(git log --format=%h -1 --grep="est: enrol" ledger)" | grep -c 'issued/.*\|devices/.*dev-b\|revoked/.*' | grep -qx 3
 	ok lamassu device show dev-a -o json
 	[[ $output == *'"status": "ACTIVE"'* && $output == *"\"serial_number\": \"$(serial_of ../dev-a.pem)\""* && $output == *'"dms": "factory"'* ]]
 	ok lamassu device events dev-a -o json
