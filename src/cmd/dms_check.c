@@ -203,14 +203,16 @@ static void conclude(struct checking *c, bool refused)
 	struct arena *ar = c->ctx->arena;
 	const char *open = NULL;
 
-	if (c->a->renew && c->dms.settings.reenrollment_settings.authentication.type != AUTH_NONE)
+	if (c->a->renew)
 		type = c->dms.settings.reenrollment_settings.authentication.type;
+	if (c->a->renew && type == AUTH_NONE)
+		type = AUTH_CERT;
 	if (type == AUTH_WEBHOOK || type == AUTH_CERT_AND_WEBHOOK)
-		open = "the hook decides";
+		open = "nothing speaks against it; the hook decides, and is not asked here";
 	else if (type == AUTH_JWT || type == AUTH_PSK)
-		open = "it depends on the token or secret that is shown";
+		open = "nothing speaks against it; the token or secret that the device shows decides, and none is judged here";
 	else if (type == AUTH_CERT && !c->a->cert)
-		open = "it depends on the certificate that is shown";
+		open = "nothing speaks against it; the certificate that the device shows decides: give --cert";
 	c->out->decision = arena_strdup(ar, refused ? "refused" : open ? "open" : "accepted");
 	c->out->status = refused ? c->why.status : 200;
 	c->out->reason = refused ? arena_strdup(ar, c->why.reason) : NULL;
@@ -249,6 +251,8 @@ static const struct operand dms_operand[] = { PARAM(check_args, dms, "dms", "The
 const struct cmd dms_check_cmd = {
 	.name = "check", .brief = "Say what would be granted, and why not", .opts = check_opts, .operands = dms_operand,
 	.argsize = sizeof(struct check_args), .needs = NEED_STATE, .run = run_check,
-	.doc = "Judges a request and a credential as a listener would, without signing anything. Exit status 5 when it would be refused.",
+	.doc = "Judges a request and a credential as a listener would, without signing anything. Hooks are not asked and tokens and "
+	       "secrets not judged: where one of them decides, and nothing else speaks against the request, the decision is \"open\". "
+	       "Exit status 5 when it would be refused.",
 	.example = "lamassu dms check factory --csr sensor-1.csr --cert bootstrap-000001.pem"
 };

@@ -69,3 +69,18 @@ teardown() { est_stop; }
 	[ "$(verdict --renew --csr dev-a.csr --cert dev-a.pem)" = 'refused 401 revoked_certificate' ]
 	[ "$(est_post factory/simplereenroll dev-a.b64 --cert dev-a.pem --key old.key)" = 401 ]
 }
+
+@test "E8 E9 E11: dms check says \"open\" where a hook, token or secret decides, and which; renewals go by their own rule" {
+	est_csr dev-a
+	local a=settings.enrollment_settings.est_rfc7030_settings.authentication
+	said() { lamassu --repo pki dms check factory --csr dev-a.csr "$@" -o json 2>/dev/null | jq -r '.decision + ": " + .text'; }
+	[[ $(said) == 'open: nothing speaks against it; the certificate that the device shows decides: give --cert' ]]
+	L --repo pki dms set factory "$a={type: external_webhook, external_webhook: {url: \"https://hook.example/ok\"}}"
+	[[ $(said) == 'open: nothing speaks against it; the hook decides, and is not asked here' ]]
+	L --repo pki dms set factory "$a={type: client_certificate_and_external_webhook, client_certificate: {validation_cas: [boot]}, external_webhook: {url: \"https://hook.example/ok\"}}"
+	[[ $(said --cert boot-1.pem) == 'open: nothing speaks against it; the hook decides'* ]]
+	# without settings of its own a renewal goes by the certificate that is renewed
+	L --repo pki ca sign devices --csr dev-a.csr --device dev-a --out dev-a.pem
+	L --repo pki device register dev-a --dms factory
+	[ "$(lamassu --repo pki dms check factory --renew --csr dev-a.csr --cert dev-a.pem -o json | jq -r .decision)" = accepted ]
+}
