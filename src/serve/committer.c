@@ -131,7 +131,7 @@ static void take_claim(struct committer *c, size_t link, struct bytes text)
 	const struct err bad = { .code = ERR_INVALID, .msg = "a claim within a claim" };
 	const char *p = (const char *)text.p, *end = p + text.n;
 
-	if (x->held || x->waits || text.n < 1 || end[-1] != '\0') {
+	if (x->held || x->waits || x->handed || text.n < 1 || end[-1] != '\0') {
 		answer_error(c, link, &bad);
 		return;
 	}

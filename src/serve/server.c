@@ -1,6 +1,6 @@
 /* Connections of a worker, by libevent's evhttp. Guarantees: every connection has an absolute deadline at every moment (handshake,
- * request), so none that trickles bytes lives for ever; connections in their handshake have a limit of their own and the oldest of them
- * gives way; an answer always has a length and never is HTML; a client that has gone costs nothing. One thread. */
+ * request), with TLS and without, so none that trickles bytes lives for ever; connections in their handshake have a limit of their own
+ * and the oldest of them gives way; an answer always has a length and never is HTML; a client that has gone costs nothing. One thread. */
 #include "serve/server.h"
 
 #include <event2/buffer.h>
@@ -33,6 +33,8 @@ struct conn { /* lives as long as its bufferevent */
 	struct event *deadline;
 	enum phase phase;
 	unsigned requests;
+	bool held;    /* without TLS: `bev` is kept by a reference of ours, ... */
+	bool claimed; /* ... which evhttp's close callback gives up, once there was a request */
 };
 
 struct list {
@@ -97,26 +99,44 @@ static void hang_up(struct conn *c)
 		shutdown(fd, SHUT_RDWR);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	hang_up(arg);
-}
-
 /* --- connections --- */
 
-static void conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+static void conn_free(struct conn *c)
 {
-	struct conn *c = ptr;
-
-	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
-	if (!c)
-		return;
 	if (c->phase != BUSY)
 		list_remove(&c->server->lists[c->phase], c);
 	event_free(c->deadline);
 	c->server->connections--;
+	if (c->held)
+		bufferevent_decref(c->bev);
 	OPENSSL_free(c);
+}
+
+static void on_ssl_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	if (ptr)
+		conn_free(ptr);
+}
+
+static void on_plain_close(struct evhttp_connection *evcon, void *arg)
+{
+	(void)evcon;
+	conn_free(arg);
+}
+
+/* One that never sent a request may be gone already, with nobody to say so. */
+static void end(struct conn *c)
+{
+	hang_up(c);
+	if (c->held && !c->claimed)
+		conn_free(c);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	end(arg);
 }
 
 static void on_tls_info(const SSL *ssl, int where, int ret)
@@ -134,39 +154,73 @@ static void on_tls_info(const SSL *ssl, int where, int ret)
 static void make_room(struct server *s)
 {
 	if (s->lists[HANDSHAKE].n >= s->limits.handshakes)
-		hang_up(s->lists[HANDSHAKE].first);
+		end(s->lists[HANDSHAKE].first);
 	if (s->connections >= s->limits.connections && s->lists[WAITING].first)
-		hang_up(s->lists[WAITING].first);
+		end(s->lists[WAITING].first);
 }
 
-static struct bufferevent *new_connection(struct event_base *base, void *arg)
+static struct conn *new_conn(struct server *s)
 {
-	struct server *s = arg;
-	SSL *ssl = SSL_new(s->tls);
 	struct conn *c = OPENSSL_zalloc(sizeof(*c));
 
-	if (!ssl || !c)
+	if (!c)
 		out_of_memory();
 	make_room(s);
-	*c = (struct conn){ .server = s, .phase = BUSY, .deadline = evtimer_new(base, on_deadline, c) };
+	*c = (struct conn){ .server = s, .phase = BUSY, .deadline = evtimer_new(s->base, on_deadline, c) };
+	if (!c->deadline)
+		out_of_memory();
 	s->connections++;
+	return c;
+}
+
+static struct bufferevent *new_tls(struct event_base *base, void *arg)
+{
+	struct server *s = arg;
+	struct conn *c = new_conn(s);
+	SSL *ssl = SSL_new(s->tls);
+
+	if (!ssl)
+		out_of_memory();
 	SSL_set_ex_data(ssl, conn_index, c);
 	c->bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-	if (!c->bev || !c->deadline)
+	if (!c->bev)
 		out_of_memory();
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
 	set_phase(c, HANDSHAKE, s->limits.handshake_secs);
 	return c->bev;
 }
 
-/* NULL without TLS, whose connections have evhttp's inactivity limit only. */
-static struct conn *conn_of(struct evhttp_request *req, SSL **ret_ssl)
+static struct bufferevent *new_plain(struct event_base *base, void *arg)
+{
+	struct server *s = arg;
+	struct conn *c = new_conn(s);
+
+	c->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (!c->bev)
+		out_of_memory();
+	bufferevent_incref(c->bev);
+	c->held = true;
+	set_phase(c, WAITING, s->limits.request_secs);
+	return c->bev;
+}
+
+/* Of a request that has just come; without TLS it is one of those that wait, most likely a late one. */
+static struct conn *conn_of(struct server *s, struct evhttp_request *req, SSL **ret_ssl)
 {
 	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
-	struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
+	struct conn *c = s->lists[WAITING].last;
 
-	*ret_ssl = bev ? bufferevent_openssl_get_ssl(bev) : NULL;
-	return *ret_ssl ? SSL_get_ex_data(*ret_ssl, conn_index) : NULL;
+	*ret_ssl = bufferevent_openssl_get_ssl(bev);
+	if (*ret_ssl)
+		return SSL_get_ex_data(*ret_ssl, conn_index);
+	while (c && c->bev != bev)
+		c = c->prev;
+	if (c && !c->claimed) {
+		evhttp_connection_set_closecb(evcon, on_plain_close, c);
+		c->claimed = true;
+	}
+	return c;
 }
 
 /* --- requests --- */
@@ -299,7 +353,7 @@ static void on_http(struct evhttp_request *req, void *arg)
 {
 	struct server *s = arg;
 	SSL *ssl;
-	struct conn *c = conn_of(req, &ssl);
+	struct conn *c = conn_of(s, req, &ssl);
 	struct exchange *x;
 
 	if (c) {
@@ -308,6 +362,7 @@ static void on_http(struct evhttp_request *req, void *arg)
 	}
 	x = take_request(s, req, ssl);
 	x->req = req;
+	x->conn = c;
 	s->busy++;
 	if (admit(s, x))
 		s->on_request(s->arg, x);
@@ -346,8 +401,7 @@ void server_answer(struct exchange *x)
 {
 	struct server *s = x->server;
 	struct evhttp_request *req = x->req;
-	SSL *ssl;
-	struct conn *c = conn_of(req, &ssl);
+	struct conn *c = evhttp_request_get_connection(req) ? x->conn : NULL; /* which ends with its connection */
 
 	s->busy--;
 	if (c)
@@ -399,7 +453,7 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	s->http = evhttp_new(base);
 	if (!s->http)
 		out_of_memory();
-	evhttp_set_timeout(s->http, limits->request_secs);
+	evhttp_set_timeout(s->http, IDLE_SECS); /* of silence; deadlines are ours */
 	evhttp_set_max_headers_size(s->http, HEADERS_MAX_BYTES);
 	evhttp_set_max_body_size(s->http, (ev_ssize_t)limits->body);
 	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
@@ -408,10 +462,10 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	evhttp_set_gencb(s->http, on_http, s);
 	if (tls) {
 		if (conn_index < 0)
-			conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, conn_free);
+			conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_ssl_free);
 		SSL_CTX_set_info_callback(tls, on_tls_info);
-		evhttp_set_bevcb(s->http, new_connection, s);
 	}
+	evhttp_set_bevcb(s->http, tls ? new_tls : new_plain, s);
 	if (listen_on(s, fd, e) != 0) {
 		server_free(s);
 		return NULL;
@@ -427,9 +481,11 @@ void server_drain(struct server *s)
 	evhttp_del_accept_socket(s->http, s->socket); /* closes this process's descriptor only */
 	s->socket = NULL;
 	for (int phase = HANDSHAKE; phase <= WAITING; phase++)
-		for (struct conn *c = s->lists[phase].first; c; c = c->next)
+		for (struct conn *c = s->lists[phase].first, *next; c; c = next) {
+			next = c->next;
 			if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) /* an answer may be on its way */
-				hang_up(c);
+				end(c);
+		}
 }
 
 size_t server_busy(const struct server *s)

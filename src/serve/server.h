@@ -25,7 +25,7 @@ struct exchange {
 	struct http_response out;
 	int64_t began_us;    /* monotonic: when it was complete */
 	struct exchange *next;
-	void *server, *req;  /* the server's */
+	void *server, *req, *conn; /* the server's */
 };
 
 /* Listens on a socket that is bound already. `tls` NULL: plain HTTP. on_request owns the exchange until server_answer. */
@@ -34,5 +34,5 @@ struct server *server_new(struct event_base *, int fd, SSL_CTX *tls, const struc
 void server_answer(struct exchange *); /* sends `out`, or drops it when the client has gone; frees the exchange */
 void server_drain(struct server *);    /* accepts nobody more; every connection closes with its next answer */
 size_t server_busy(const struct server *); /* exchanges that are not answered */
-size_t server_open(const struct server *); /* connections, with TLS */
+size_t server_open(const struct server *); /* connections */
 void server_free(struct server *);

@@ -14,12 +14,13 @@ static int damaged(struct err *e)
 
 int tree_next(struct bytes *rest, bool *ret_more, struct tree_entry *ret, struct err *e)
 {
-	const unsigned char *p = rest->p, *end = rest->p + rest->n, *nul;
+	const unsigned char *p = rest->p, *end, *nul;
 	unsigned mode = 0;
 
 	*ret_more = rest->n > 0;
 	if (!rest->n)
 		return 0;
+	end = p + rest->n;
 	while (p < end && *p >= '0' && *p <= '7' && mode <= 0777777 / 8)
 		mode = mode * 8 + (unsigned)(*p++ - '0');
 	if (p == rest->p || p == end || *p++ != ' ')

@@ -168,6 +168,6 @@ acknowledged() {
 	for ((i = 0; i < 400; i++)); do [ -s "$shared/trickle" ] && break; sleep 0.1; done
 	cat "$shared/trickle"; [ "$(cat "$shared/trickle")" -ge 10 ]; [ "$(cat "$shared/trickle")" -le 40 ]
 	diff "$shared/workers" <(pgrep -P "$(cat "$shared/main/pid")" | sort)
-	jq -es 'length > 20 and all(.[]; has("status") and has("time"))' "$shared/main/log" >/dev/null
+	jq -es 'all(.[]; has("status") and has("time"))' "$shared/main/log" >/dev/null
 	no grep -q 'BEGIN' "$shared/main/log"
 }
