@@ -393,7 +393,7 @@ static struct oid write_certs(void)
 	put_meta(4, "root", "c", "gone", "1", 100);
 	put_meta(4, "root", "d", "gone", NULL, 101);
 	put_meta(4, "root", "e", "lamassu.io/a.b", "\"x\"", 300);
-	put("events/00/00/00/1.yaml", "kind: unknown\n");
+	put("novelties/00/00/00/1.yaml", "kind: unknown\n");
 	return commit_end();
 }
 
