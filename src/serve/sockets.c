@@ -70,8 +70,8 @@ static int split(struct arena *a, const char *text, char **ret_host, char **ret_
 	const char *colon = strrchr(text, ':');
 	size_t n = colon ? (size_t)(colon - text) : 0;
 
-	if (!colon || !colon[1])
-		return err_set(e, ERR_USAGE, "\"%s\" is not of the form ADDRESS:PORT", text);
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")] || strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > 65535)
+		return err_set(e, ERR_USAGE, "\"%s\" is not of the form ADDRESS:PORT, with a port up to 65535", text);
 	if (n >= 2 && text[0] == '[' && text[n - 1] == ']')
 		*ret_host = arena_strndup(a, text + 1, n - 2);
 	else if (memchr(text, ':', n))
