@@ -204,6 +204,25 @@ void store_close(struct store *s)
 	git_libgit2_shutdown();
 }
 
+int store_reopen(struct store *s, struct err *e)
+{
+	SCOPED_ARENA *scratch = arena_new();
+	struct store *other, old = *s;
+
+	if (store_open(scratch, s->workdir ? s->workdir : s->git_dir, &other, e))
+		return -1;
+	s->repo = other->repo;
+	s->odb = other->odb;
+	s->config = other->config;
+	s->index = other->index;
+	other->repo = old.repo;
+	other->odb = old.odb;
+	other->config = old.config;
+	other->index = old.index;
+	store_close(other);
+	return 0;
+}
+
 const char *store_git_dir(const struct store *s)
 {
 	return s->git_dir;

@@ -30,6 +30,7 @@ struct state {
 	char *operator_;         /* "Name <mail>"; NULL while only reading */
 	struct config config;
 	struct store *store;
+	unsigned follows; /* how often state_follow was called */
 	struct index *index;     /* opened on first use: state_index() */
 	struct tip policy, ledger;
 	char op_id[33];          /* of the next commit: hex, random */

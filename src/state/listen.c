@@ -6,6 +6,8 @@
 #include "state/git_index.h"
 #include "state/internal.h"
 
+enum { REOPEN_AFTER = 64 };
+
 int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret_policy_moved, struct err *e)
 {
 	struct tip policy = st->policy;
@@ -19,6 +21,8 @@ int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret
 	state_clear(st);
 	st->arena = results;
 	st->env.now = now;
+	if (++st->follows % REOPEN_AFTER == 0 && store_reopen(st->store, e))
+		return -1;
 	if (state_tip(st, &st->ledger, e) || store_ref(st->store, policy.ref, &policy.exists, &policy.commit, e))
 		return -1;
 	*ret_policy_moved = !policy.exists || !oid_equal(&policy.commit, &st->policy.commit);

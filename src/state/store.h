@@ -24,6 +24,8 @@ int oid_parse(const char *hex, struct oid *ret) NODISCARD;
 
 int store_open(struct arena *, const char *dir, struct store **ret, struct err *) NODISCARD;
 void store_close(struct store *);
+/* Lets go of all that was read: packs that others have joined since stay mapped, and open, as long as a handle knows them. */
+int store_reopen(struct store *, struct err *) NODISCARD;
 /* --- before there is a repository --- */
 /* an empty one with a work tree; its branch is git's init.defaultBranch, or main */
 int store_make(const char *dir, struct err *) NODISCARD;
