@@ -415,6 +415,7 @@ static int term_fd(void)
 
 static int start(struct worker *w, struct arena *a, struct err *e)
 {
+	struct server_limits limits = server_limits;
 	const struct worker_setup *s = w->setup;
 	struct event *ev;
 
@@ -428,9 +429,11 @@ static int start(struct worker *w, struct arena *a, struct err *e)
 	ev = event_new(w->base, term_fd(), EV_READ, on_term, w);
 	if (!ev || event_add(ev, NULL) != 0)
 		return err_sys(e, "events");
+	if (s->service->requests)
+		limits.requests = s->service->requests;
 	w->servers = arena_new_array(a, s->nsockets, struct server *);
 	for (size_t i = 0; i < s->nsockets; i++) {
-		w->servers[i] = server_new(w->base, s->sockets[i], s->tls, &server_limits, on_request, w, e);
+		w->servers[i] = server_new(w->base, s->sockets[i], s->tls, &limits, on_request, w, e);
 		if (!w->servers[i])
 			return -1;
 	}

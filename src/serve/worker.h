@@ -40,6 +40,7 @@ struct service {
 	void *(*share)(void);
 	bool (*quick)(void *shared, const struct state_at *at, int64_t now, const struct http_request *, struct http_response *);
 	bool counts_answers; /* the target counts what was answered, not what was committed */
+	unsigned requests;   /* on one connection; 0: as server_limits has it */
 	const char *counted; /* "enrolled": what the target counts, for people */
 	/* The type of event that a refusal of this operation is; NULL: none. NULL: nothing that is refused is one. */
 	const char *(*event)(const char *op, int status);

@@ -150,4 +150,4 @@ void va_handle(struct post *post, const void *options, const struct http_request
 }
 
 const struct service va_service = { .name = "va-serve", .prepare = va_prepare, .learn = va_learn, .forget = va_forget, .handle = va_handle,
-				    .share = answers_new, .quick = quick, .counts_answers = true, .counted = "answered" };
+				    .share = answers_new, .quick = quick, .counts_answers = true, .requests = 10000, .counted = "answered" };
