@@ -68,7 +68,7 @@ static int read_token(const struct calling *c, struct net_request *r, struct nod
 
 	if (exchange(c, r, &a) != 0)
 		return -1;
-	if (a.status != 200 || json_object(c->q->http->arena, "answer", a.body, ret, &e) != 0)
+	if (a.status != 200 || est_json(c->q->http->arena, "answer", a.body, ret, &e) != 0)
 		return unreachable(c, "no token for it", a.status != 200 ? arena_printf(c->q->http->arena, "status %d", a.status) : e.msg);
 	return 0;
 }
@@ -89,7 +89,7 @@ static int oidc_token(const struct calling *c, char **ret)
 		return unreachable(c, e.msg, NULL);
 	if (read_token(c, &get, &found) != 0)
 		return -1;
-	endpoint = json_str(&found, "token_endpoint");
+	endpoint = est_json_str(&found, "token_endpoint");
 	if (!endpoint || !text_has_prefix(endpoint, "https://"))
 		return unreachable(c, "the identity provider names no token endpoint", NULL);
 	post.url = endpoint;
@@ -100,7 +100,7 @@ static int oidc_token(const struct calling *c, char **ret)
 					  url_encode(a, bytes_of(secret))));
 	if (read_token(c, &post, &token) != 0)
 		return -1;
-	text = json_str(&token, "access_token");
+	text = est_json_str(&token, "access_token");
 	if (!text)
 		return unreachable(c, "the identity provider gave no token", NULL);
 	*ret = arena_printf(a, "Bearer %s", text);
@@ -169,9 +169,9 @@ static int ask(const struct calling *c)
 		return unreachable(c, "status", arena_printf(c->q->http->arena, "%d", a.status));
 	if (a.status > 299)
 		return refuse(c->why, 401, "webhook_denied", "the webhook denies it");
-	if (json_object(c->q->http->arena, "answer", a.body, &said, &e) != 0)
+	if (est_json(c->q->http->arena, "answer", a.body, &said, &e) != 0)
 		return unreachable(c, "its answer is no JSON object", NULL);
-	return json_true(&said, "authorized") ? 0 : refuse(c->why, 401, "webhook_denied", "the webhook denies it");
+	return est_json_true(&said, "authorized") ? 0 : refuse(c->why, 401, "webhook_denied", "the webhook denies it");
 }
 
 static int set_certificate(const struct calling *c, struct net_options *o)

@@ -42,7 +42,7 @@ static int remember(struct asking *q, const struct jwt *t, struct identity *who,
 	char *claims = NULL;
 
 	for (size_t i = 0; i < COUNT(names); i++) {
-		const char *text = json_str(&t->claims, names[i]);
+		const char *text = est_json_str(&t->claims, names[i]);
 		SCOPED_BUF quoted = buf_init(BUF_TEXT);
 
 		if (!text)
@@ -73,7 +73,7 @@ int auth_jwt(struct asking *q, struct identity *who, struct refusal *why)
 	if (jwt_check_claims(&t, rules, q->post->ctx.now, &e) != 0)
 		return denied(why, &e);
 	if (rules->device_claim) {
-		who->device = json_str(&t.claims, rules->device_claim);
+		who->device = est_json_str(&t.claims, rules->device_claim);
 		if (!who->device)
 			return refuse(why, 401, "authentication_failure", "token: names no device");
 	}

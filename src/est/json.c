@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int json_object(struct arena *a, const char *what, struct bytes text, struct node *ret, struct err *e)
+int est_json(struct arena *a, const char *what, struct bytes text, struct node *ret, struct err *e)
 {
 	const struct node *bad;
 	const char *why;
@@ -28,14 +28,14 @@ static const struct node *scalar(const struct node *object, const char *name, bo
 	return n && n->kind == NODE_SCALAR && n->plain == plain ? n : NULL;
 }
 
-const char *json_str(const struct node *object, const char *name)
+const char *est_json_str(const struct node *object, const char *name)
 {
 	const struct node *n = scalar(object, name, false);
 
 	return n ? n->text : NULL;
 }
 
-bool json_number(const struct node *object, const char *name, double *ret)
+bool est_json_number(const struct node *object, const char *name, double *ret)
 {
 	const struct node *n = scalar(object, name, true);
 
@@ -45,7 +45,7 @@ bool json_number(const struct node *object, const char *name, double *ret)
 	return true;
 }
 
-bool json_true(const struct node *object, const char *name)
+bool est_json_true(const struct node *object, const char *name)
 {
 	const struct node *n = scalar(object, name, true);
 

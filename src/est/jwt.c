@@ -42,8 +42,8 @@ static int part(struct arena *a, const char *text, size_t n, struct bytes *ret)
 
 static int read_header(struct jwt *t, struct err *e)
 {
-	t->alg = json_str(&t->header, "alg");
-	t->kid = json_str(&t->header, "kid");
+	t->alg = est_json_str(&t->header, "alg");
+	t->kid = est_json_str(&t->header, "kid");
 	if (!t->alg)
 		return err_set(e, ERR_INVALID, "token: names no algorithm");
 	if (node_find(&t->header, "crit") || node_find(&t->header, "b64"))
@@ -67,7 +67,7 @@ int jwt_parse(struct arena *a, const char *text, struct jwt *ret, struct err *e)
 	if (part(a, text, head, &header) != 0 || part(a, text + head + 1, body, &claims) != 0 ||
 	    part(a, text + head + body + 2, n - head - body - 2, &t.sig) != 0)
 		return err_set(e, ERR_INVALID, "token: is not base64url");
-	if (json_object(a, "token", header, &t.header, e) != 0 || json_object(a, "token", claims, &t.claims, e) != 0 || read_header(&t, e) != 0)
+	if (est_json(a, "token", header, &t.header, e) != 0 || est_json(a, "token", claims, &t.claims, e) != 0 || read_header(&t, e) != 0)
 		return -1;
 	t.signed_part = (struct bytes){ t.compact.p, head + body + 1 };
 	*ret = t;
@@ -78,7 +78,7 @@ int jwks_parse(struct arena *a, struct bytes text, struct node *ret, struct err 
 {
 	const struct node *keys;
 
-	if (json_object(a, "key set", text, ret, e) != 0)
+	if (est_json(a, "key set", text, ret, e) != 0)
 		return -1;
 	keys = node_find(ret, "keys");
 	return keys && keys->kind == NODE_LIST ? 0 : err_set(e, ERR_INVALID, "key set: has no list of keys (RFC 7517 5)");
@@ -96,7 +96,7 @@ int jwt_check_alg(const struct jwt *t, const struct jwt_auth *rules, struct err 
 
 static bool same(const struct node *key, const char *name, const char *wanted)
 {
-	const char *is = json_str(key, name);
+	const char *is = est_json_str(key, name);
 
 	return is && strcmp(is, wanted) == 0;
 }
@@ -143,7 +143,7 @@ static int verify_ed25519(struct arena *a, const struct jwt *t, const struct nod
 {
 	AUTO(EVP_PKEY) *key = NULL;
 	AUTO(EVP_MD_CTX) *md = EVP_MD_CTX_new();
-	const char *x = json_str(jwk, "x");
+	const char *x = est_json_str(jwk, "x");
 	struct bytes raw;
 
 	if (!x || part(a, x, strlen(x), &raw) != 0 || !(key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, raw.p, raw.n)))
@@ -212,7 +212,7 @@ static int check_times(const struct node *claims, int64_t now, struct err *e)
 {
 	double exp, from;
 
-	if (!json_number(claims, "exp", &exp) || !(exp < (double)TIME_MAX))
+	if (!est_json_number(claims, "exp", &exp) || !(exp < (double)TIME_MAX))
 		return err_set(e, ERR_DENIED, "token: says not when it ends");
 	if ((double)now >= exp + LEEWAY_SECS)
 		return err_set(e, ERR_DENIED, "token: has expired");
@@ -221,7 +221,7 @@ static int check_times(const struct node *claims, int64_t now, struct err *e)
 
 		if (!node_find(claims, name))
 			continue;
-		if (!json_number(claims, name, &from) || !((double)now + LEEWAY_SECS >= from))
+		if (!est_json_number(claims, name, &from) || !((double)now + LEEWAY_SECS >= from))
 			return err_set(e, ERR_DENIED, "token: is not valid yet");
 	}
 	return 0;

@@ -188,8 +188,12 @@ post() { # post NAME HEADERS BODY [PATH]: a whole request as text
 	b=$(tr -d '\n' <d-24.b64); hex=$(printf %x ${#b})
 	post 'Connection: close\r\nContent-Type: application/pkcs10\r\nTransfer-Encoding: chunked\r\n' "$(printf '%s\r\n%s\r\n0\r\nX-T: y\r\n\r\nx' "$hex" "$b")" >r; truncate -s -1 r
 	est_raw <r | head -n 1 | grep 'HTTP/1.1 200'
-	post "Content-Type: application/pkcs10\r\nTransfer-Encoding: chunked\r\nContent-Length: ${#b}\r\n" "$b" | est_raw | head -n 1 | grep 'HTTP/1.1 400'
-	post 'Content-Type: application/pkcs10\r\nTransfer-Encoding: chunked\r\n' $'zz\r\nabc\r\n0\r\n\r\n' | est_raw | head -n 1 | grep 'HTTP/1.1 4'
+	post "Content-Type: application/pkcs10\r\nTransfer-Encoding: chunked\r\nContent-Length: ${#b}\r\n" "$b" >both
+	post 'Content-Type: application/pkcs10\r\nTransfer-Encoding: chunked\r\n' $'zz\r\nabc\r\n0\r\n\r\n' >bad
+	for f in both bad; do # a 400, unless the connection ends before it is read: what was not read of the body ends it
+		est_raw <$f >said 2>&1 || :
+		no grep -q '^HTTP/1.1 [23]' said
+	done
 	head -c 70000 /dev/zero >zero
 	[ "$(est_post factory/simpleenroll zero "${with[@]}" -H 'Transfer-Encoding: chunked')" = 413 ]
 	[ "$(est_post factory/simpleenroll zero "${with[@]}")" = 413 ]
