@@ -164,10 +164,12 @@ void committer_gone(struct committer *c, size_t link)
 {
 	struct claim *x = &c->claims[link];
 
-	if (x->handed)
-		x->orphan = true;
-	else
+	if (!x->handed) {
 		release(c, x);
+		return;
+	}
+	x->orphan = true;
+	x->waits = false; /* nobody is there to be told that its turn has come */
 }
 
 /* --- commits --- */
