@@ -8,6 +8,7 @@ load engine_helpers
 load aws_helpers
 
 setup_file() {
+	export BATS_NO_PARALLELIZE_WITHIN_FILE=true # the rules of a server that fails are for all who use it
 	ministack_start "$BATS_FILE_TMPDIR/ministack" &&
 		microburst_start "$BATS_FILE_TMPDIR/microburst" "$MINISTACK_URL" &&
 		aws_proxy_start "$BATS_FILE_TMPDIR/proxy" "$MINISTACK_URL"

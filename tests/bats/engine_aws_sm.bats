@@ -7,6 +7,7 @@ load engine_helpers
 load aws_helpers
 
 setup_file() {
+	export BATS_NO_PARALLELIZE_WITHIN_FILE=true # the rules of a server that fails are for all who use it
 	ministack_start "$BATS_FILE_TMPDIR/ministack" && microburst_start "$BATS_FILE_TMPDIR/microburst" "$MINISTACK_URL"
 	export MINISTACK_URL MINISTACK_PID MICROBURST_URL MICROBURST_PID
 }
@@ -121,9 +122,9 @@ teardown() { server_stop ${MOTO_PID:+"$MOTO_PID"}; }
 	new_sm "$MINISTACK_URL"
 	for i in 1 2 3; do ok lamassu kms key create "k$i" --engine sm --key-type ecdsa:256; done
 	git clone -q . ../other
-	(cd ../other && LAMASSU_NEW_PASSPHRASE=two lamassu kms engine passphrase sm >../two 2>&1; echo $? >../two.status) &
+	(cd ../other && LAMASSU_NEW_PASSPHRASE=two lamassu kms engine passphrase sm >../two 2>&1) &
 	LAMASSU_NEW_PASSPHRASE=one lamassu kms engine passphrase sm >../one 2>&1 || true
-	wait $!
+	wait $! || true # either may lose
 	printf message >../message
 	for i in 1 2 3; do
 		won=
