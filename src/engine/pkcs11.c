@@ -98,17 +98,22 @@ static bool fits(const struct p11_config *c, const struct p11_token *t)
 	return (!c->token || strcmp(c->token, t->label) == 0) && (!c->serial || strcmp(c->serial, t->serial) == 0);
 }
 
-static int no_token(const struct p11 *p, const struct p11_token *v, size_t n, size_t fit, struct err *e)
+/* The tokens that fit, where that is too many of them; all that are there, where none does. */
+static int no_token(const struct p11_config *c, const struct p11_token *v, size_t n, size_t fit, struct err *e)
 {
+	SCOPED_BUF wanted = buf_init(BUF_TEXT);
 	SCOPED_BUF list = buf_init(BUF_TEXT);
 
 	for (size_t i = 0; i < n; i++)
-		buf_printf(&list, "%s\"%s\" (serial %s)", i ? ", " : "", v[i].label, v[i].serial);
-	if (fit > 1)
+		if (!fit || fits(c, &v[i]))
+			buf_printf(&list, "%s\"%s\" (serial %s)", list.n ? ", " : "", v[i].label, v[i].serial);
+	if (fit)
 		return err_set(e, ERR_CONFLICT, "several tokens fit: set token or serial to one of %s", buf_str(&list));
-	return err_set(e, ERR_REMOTE, "no token %s%s%s is there; the module has: %s", p->config->token ? "\"" : "",
-		       p->config->token ? p->config->token : "of this serial number", p->config->token ? "\"" : "",
-		       n ? buf_str(&list) : "none");
+	if (c->token)
+		buf_printf(&wanted, " \"%s\"", c->token);
+	if (c->serial)
+		buf_printf(&wanted, " of serial number %s", c->serial);
+	return err_set(e, ERR_REMOTE, "no token%s is there; the module has: %s", buf_str(&wanted), n ? buf_str(&list) : "none");
 }
 
 int p11_token_find(struct p11 *p, struct arena *a, struct err *e)
@@ -123,7 +128,7 @@ int p11_token_find(struct p11 *p, struct arena *a, struct err *e)
 		if (fits(p->config, &v[i]) && fit++ == 0)
 			p->slot = v[i].slot;
 	if (fit != 1)
-		return no_token(p, v, n, fit, e);
+		return no_token(p->config, v, n, fit, e);
 	rv = p->f->C_GetTokenInfo(p->slot, &p->token);
 	return rv == CKR_OK ? 0 : p11_err("C_GetTokenInfo", rv, e);
 }

@@ -1,4 +1,6 @@
 /* Making and preparing a repository: what init needs of libgit2, and the push settings that carry the ledger along. */
+#include <stdlib.h>
+
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/text.h"
@@ -37,7 +39,7 @@ char *store_above(struct arena *a, const char *dir)
 
 	if (git_start(&ignored))
 		return NULL;
-	if (git_repository_discover(&found, dir, 1, NULL) == 0)
+	if (git_repository_discover(&found, dir, 1, getenv("GIT_CEILING_DIRECTORIES")) == 0)
 		r = arena_strdup(a, found.ptr);
 	git_buf_dispose(&found);
 	git_libgit2_shutdown();

@@ -29,7 +29,8 @@ int store_reopen(struct store *, struct err *) NODISCARD;
 /* --- before there is a repository --- */
 /* an empty one with a work tree; its branch is git's init.defaultBranch, or main */
 int store_make(const char *dir, struct err *) NODISCARD;
-char *store_above(struct arena *, const char *dir); /* the repository that an existing folder lies in, or NULL */
+char *store_above(struct arena *, const char *dir); /* the repository that an existing folder lies in, or NULL;
+								 looks no higher than GIT_CEILING_DIRECTORIES */
 char *store_user_config(struct arena *, const char *key); /* of the user and the system; NULL when absent */
 
 int store_remotes(struct store *, struct arena *, struct strv *ret, struct err *) NODISCARD; /* their names */

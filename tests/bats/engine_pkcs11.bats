@@ -116,6 +116,9 @@ sign_something() { # KEY [ALGORITHM]
 	fails 6 'no token "none" is there; the module has: "' lamassu kms engine test none
 	fails 4 'several tokens fit' lamassu kms key create k --engine hsm --key-type ecdsa:256
 	serial=$(grep -o 'serial [0-9a-f][0-9a-f]*)' <<<"$stderr" | head -n 1 | tr -d ')' | cut -d' ' -f2)
+	[[ $stderr != *other* ]]
+	ok lamassu kms engine set hsm serial=cafe
+	fails 6 'no token "lam" of serial number cafe is there; the module has: "' lamassu kms engine test hsm
 	ok lamassu kms engine set hsm "serial=$serial"
 	ok lamassu kms key create k --engine hsm --key-type ecdsa:256
 	# shellcheck disable=SC2016
