@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cmd/device.h"
 #include "pki/device.h"
+#include "pki/psk.h"
 #include "state/ledger.h"
 
 struct end_args {
@@ -54,13 +55,15 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	if (find(ctx, a, &d, e) != 0 || device_delete(ctx, &d, a->reason, e) != 0 ||
 	    cli_confirm(ctx, e, "delete device %s?", d.id) != 0 || commit(ctx, "delete", &d, e) != 0)
 		return -1;
+	psk_forget(ctx, NULL, d.id);
 	return out_done(ctx, e, "deleted device %s", d.id);
 }
 
 const struct cmd device_delete_cmd = {
 	.name = "delete", .brief = "Forget a decommissioned device", .opts = reason_opts, .operands = operands,
 	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &device_type,
-	.doc = "Its history and its certificates stay in the ledger. The id is free again, for another device."
+	.doc = "Its history and its certificates stay in the ledger. The id is free again, for another device; secrets that it shared "
+	       "with device managers are removed from this clone."
 };
 
 /* --- compromise --- */

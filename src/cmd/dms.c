@@ -8,6 +8,7 @@
 #include "cmd/generic.h"
 #include "cmd/refs.h"
 #include "model/ca.h"
+#include "pki/psk.h"
 #include "state/state.h"
 
 int dms_check_uses(struct ctx *ctx, const void *rec, struct err *e)
@@ -264,13 +265,15 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	if (cli_confirm(ctx, e, "delete dms %s?", a->id) != 0 || state_del(ctx->state, &dms_type, a->id, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "dms: delete %s", a->id), e) != 0)
 		return -1;
+	psk_forget(ctx, a->id, NULL);
 	return out_done(ctx, e, "deleted dms %s", a->id);
 }
 
 static const struct cmd delete_cmd = {
 	.name = "delete", .brief = "Delete a device manager", .operands = id_operand, .argsize = sizeof(struct generic_ref),
 	.needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &dms_type,
-	.doc = "Its devices and their certificates stay as they are; they cannot renew any more."
+	.doc = "Its devices and their certificates stay as they are; they cannot renew any more. The secrets that devices share with it are removed "
+	       "from this clone."
 };
 
 static int run_schema(struct ctx *ctx, void *args, struct err *e)

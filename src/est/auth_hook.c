@@ -1,6 +1,6 @@
 /* The manager's webhook (E8): asks whether a device may enrol. Guarantees: fails closed; an answer counts only when it is a success that says
- * authorized: true; redirects are not followed; nobody waits longer than call_timeout. What the hook is told: the request for a
- * certificate, the manager, the device's common name, and the HTTP request's headers and path. */
+ * authorized: true; redirects are not followed; nobody waits longer than call_timeout, or is put off for longer than a day. What the hook
+ * is told: the request for a certificate, the manager, the device's common name, and the HTTP request's headers and path. */
 #include <string.h>
 
 #include "base/text.h"
@@ -12,7 +12,7 @@
 #include "est/service.h"
 #include "net/net.h"
 
-enum { TIMEOUT_MS = 10000, ANSWER_MAX = 64 << 10 };
+enum { TIMEOUT_MS = 10000, ANSWER_MAX = 64 << 10, RETRY_MAX = 86400 };
 
 /* --- what is sent and what is read --- */
 
@@ -154,6 +154,18 @@ static int body_of(const struct calling *c, struct bytes *ret)
 	return 0;
 }
 
+/* No, or not yet (RFC 7030 4.2.3): what is known of the request stays with the hook, which is asked again by each retry. */
+static int not_now(const struct calling *c, const struct node *said)
+{
+	double secs = 0;
+
+	if (!est_json_number(said, "retry_after", &secs) || !(secs > 0))
+		return refuse(c->why, 401, "webhook_denied", "the webhook denies it");
+	refuse(c->why, 202, "deferred", "the webhook has not decided yet");
+	c->why->retry_after = secs < 1 ? 1 : secs < RETRY_MAX ? (int64_t)secs : RETRY_MAX;
+	return -1;
+}
+
 static int ask(const struct calling *c)
 {
 	struct net_header headers[2] = { { "Content-Type", "application/json" } };
@@ -171,7 +183,7 @@ static int ask(const struct calling *c)
 		return refuse(c->why, 401, "webhook_denied", "the webhook denies it");
 	if (est_json(c->q->http->arena, "answer", a.body, &said, &e) != 0)
 		return unreachable(c, "its answer is no JSON object", NULL);
-	return est_json_true(&said, "authorized") ? 0 : refuse(c->why, 401, "webhook_denied", "the webhook denies it");
+	return est_json_true(&said, "authorized") ? 0 : not_now(c, &said);
 }
 
 static int set_certificate(const struct calling *c, struct net_options *o)

@@ -153,12 +153,15 @@ void est_refuse(struct est_call *call, const struct refusal *why)
 		return;
 	}
 	http_text(a, call->out, why->status, why->reason, "%s", why->text);
-	if (why->status == 401) { /* a body with a 401 ends some clients (est.md, D4) */
+	if (why->status == 401 || why->status == 202) { /* a body with a 401 ends some clients (est.md, D4); with a 202 none is read */
 		call->out->type = NULL;
 		call->out->body = (struct bytes){ 0 };
-		est_challenge(call->post, call->served, strcmp(call->out->op, "simplereenroll") == 0, call->out);
 	}
-	if (why->status == 503 || why->status == 429)
+	if (why->status == 401)
+		est_challenge(call->post, call->served, strcmp(call->out->op, "simplereenroll") == 0, call->out);
+	if (why->retry_after)
+		http_add_header(call->out, "Retry-After", arena_printf(a, "%lld", (long long)why->retry_after));
+	else if (why->status == 503 || why->status == 429)
 		http_add_header(call->out, "Retry-After", why->status == 429 ? "60" : "5");
 }
 
@@ -185,7 +188,8 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 	if (!r)
 		http_text(in->arena, out, 404, "not_found", "no such operation");
 	else if (!call.served && is_broken(m, place.label))
-		est_refuse(&call, &(struct refusal){ 503, "repository", "the device manager cannot be served as it is now" });
+		est_refuse(&call, &(struct refusal){ .status = 503, .reason = "repository",
+							.text = "the device manager cannot be served as it is now" });
 	else if (!call.served)
 		http_text(in->arena, out, 404, "unknown_dms", "%s", place.label ? "no such device manager" : "name the device manager in the path");
 	else

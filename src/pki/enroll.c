@@ -18,7 +18,7 @@
 enum { RESEND_SECS = 24 * 3600 }; /* how long a repeated request is taken for the same one */
 
 const char *const refusal_reasons[] = {
-	"authentication_failure", "authorization_denied", "binding_mismatch", "binding_missing", "ca_not_active", "device_blocked",
+	"authentication_failure", "authorization_denied", "binding_mismatch", "binding_missing", "ca_not_active", "deferred", "device_blocked",
 	"device_decommissioned", "device_exists", "device_mismatch", "device_not_registered", "engine", "expired_certificate", "fault",
 	"identity_mismatch", "key_set_unreachable", "malformed_request", "media_type", "method", "no_certificate", "not_found", "other_dms", "overloaded", "policy",
 	"proof_of_possession", "repository", "revocation_unreachable", "revoked_certificate", "target_reached", "too_early", "unknown_dms", "unsupported",
@@ -31,6 +31,7 @@ int refuse(struct refusal *r, int status, const char *reason, const char *fmt, .
 
 	r->status = status;
 	r->reason = reason;
+	r->retry_after = 0;
 	va_start(ap, fmt);
 	vsnprintf(r->text, sizeof(r->text), fmt, ap);
 	va_end(ap);

@@ -7,9 +7,10 @@
  * stays true until the commit. */
 
 struct refusal { /* for the client, the access log and the summary */
-	int status;         /* HTTP; requirements E12 */
+	int status;         /* HTTP; 202: not decided yet, which is no refusal */
 	const char *reason; /* one of refusal_reasons[] */
 	char text[512];     /* one line; what the client sent is escaped */
+	int64_t retry_after; /* seconds; 0: as the status has it */
 };
 extern const char *const refusal_reasons[]; /* the closed list, NULL-terminated */
 int refuse(struct refusal *, int status, const char *reason, const char *fmt, ...) PRINTF(4, 5); /* returns -1 */

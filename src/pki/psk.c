@@ -16,7 +16,7 @@
 #include "model/device.h"
 #include "state/state.h"
 
-enum { SALT = 16, HASH = 32, SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 64 << 20, FILE_BYTES = 4096, NAME_BYTES = 200 };
+enum { SALT = 16, HASH = 32, SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 64 << 20, FILE_BYTES = 4096, NAME_BYTES = 200, LIST_MAX = 1 << 22 };
 
 static const char *const store_names[] = { "scrypt", "ha1", NULL };
 static const struct field psk_fields[] = {
@@ -30,13 +30,23 @@ static const struct field psk_fields[] = {
 };
 static const struct schema psk_type = { .name = "psk", .plural = "psks", .doc = "A secret of a device", .size = sizeof(struct psk), .fields = psk_fields };
 
-static char *file_of(struct ctx *ctx, const struct dms *dms, const char *device, const char *suffix)
+static char *folder_of(struct ctx *ctx, const char *dms)
+{
+	return arena_printf(ctx->arena, "%s/psk/%s", state_private(ctx->state), dms);
+}
+
+static char *name_of(struct ctx *ctx, const char *device, const char *suffix)
 {
 	char *name = text_file_name(ctx->arena, device, NAME_BYTES);
 
 	if (strlen(name) >= NAME_BYTES)
 		name = arena_printf(ctx->arena, "~%s", sha256_hex(ctx->arena, bytes_of(device)));
-	return arena_printf(ctx->arena, "%s/psk/%s/%s%s", state_private(ctx->state), dms->id, name, suffix);
+	return arena_printf(ctx->arena, "%s%s", name, suffix);
+}
+
+static char *file_of(struct ctx *ctx, const struct dms *dms, const char *device, const char *suffix)
+{
+	return fs_join(ctx->arena, folder_of(ctx, dms->id), name_of(ctx, device, suffix));
 }
 
 char *psk_realm(struct arena *a, const struct dms *dms)
@@ -79,8 +89,7 @@ int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const ch
 	rec_emit(&psk_type, &p, &text);
 	if (ctx->dry_run)
 		return 0;
-	if (fs_mkdirs(arena_printf(ctx->arena, "%s/psk/%s", state_private(ctx->state), dms->id), 0700, e) != 0 ||
-	    fs_write(file_of(ctx, dms, device, ".yaml"), buf_bytes(&text), 0600, true, e) != 0)
+	if (fs_mkdirs(folder_of(ctx, dms->id), 0700, e) != 0 || fs_write(file_of(ctx, dms, device, ".yaml"), buf_bytes(&text), 0600, true, e) != 0)
 		return -1;
 	psk_unspend(ctx, dms, device);
 	return 0;
@@ -156,10 +165,55 @@ int psk_spend(struct ctx *ctx, const struct dms *dms, const char *device, const 
 	return on && strcmp(on, request) == 0 ? 0 : err_set(e, ERR_DENIED, "the secret was used already");
 }
 
-void psk_unspend(struct ctx *ctx, const struct dms *dms, const char *device)
+static void drop(struct ctx *ctx, const char *file)
 {
-	const char *file = file_of(ctx, dms, device, ".used");
-
 	if (fs_exists(file) && unlink(file) != 0)
 		ctx_warn(ctx, "%s cannot be removed", file);
+}
+
+void psk_unspend(struct ctx *ctx, const struct dms *dms, const char *device)
+{
+	drop(ctx, file_of(ctx, dms, device, ".used"));
+}
+
+/* --- what is left of the deleted --- */
+
+static void list(struct ctx *ctx, const char *folder, struct strv *ret)
+{
+	struct err e = { 0 };
+
+	*ret = (struct strv){ 0 };
+	if (fs_list(ctx->arena, folder, LIST_MAX, ret, &e) != 0 && e.code != ERR_NOT_FOUND)
+		ctx_warn(ctx, "secrets of devices: %s", e.msg);
+}
+
+static void forget_all(struct ctx *ctx, const char *folder)
+{
+	struct strv files;
+
+	list(ctx, folder, &files);
+	for (size_t i = 0; i < files.n; i++)
+		drop(ctx, fs_join(ctx->arena, folder, files.v[i]));
+	if (fs_exists(folder) && rmdir(folder) != 0)
+		ctx_warn(ctx, "%s cannot be removed", folder);
+}
+
+void psk_forget(struct ctx *ctx, const char *dms, const char *device)
+{
+	struct strv managers = { .v = &(char *){ arena_strdup(ctx->arena, dms) }, .n = 1 };
+
+	if (ctx->dry_run)
+		return;
+	if (!dms)
+		list(ctx, arena_printf(ctx->arena, "%s/psk", state_private(ctx->state)), &managers);
+	for (size_t i = 0; i < managers.n; i++) {
+		const char *folder = folder_of(ctx, managers.v[i]);
+
+		if (!device) {
+			forget_all(ctx, folder);
+			continue;
+		}
+		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx, device, ".yaml")));
+		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx, device, ".used")));
+	}
 }

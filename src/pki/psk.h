@@ -16,6 +16,9 @@ char *psk_realm(struct arena *, const struct dms *);
 /* Sets or replaces it. ERR_INVALID for a secret that is too short. */
 int psk_set(struct ctx *, const struct dms *, const char *device, const char *secret, bool single_use, struct err *) NODISCARD;
 int psk_remove(struct ctx *, const struct dms *, const char *device, struct err *) NODISCARD; /* ERR_NOT_FOUND */
+/* After a manager or a device was deleted: nobody who is called so later inherits a secret. `dms` NULL: of all managers; `device` NULL: all
+ * that the manager has. What cannot be removed is a warning. */
+void psk_forget(struct ctx *, const char *dms, const char *device);
 int psk_load(struct ctx *, const struct dms *, const char *device, struct psk *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */
 /* Is it the secret? Costs the same for psk NULL, which it never is. */
 bool psk_check(struct arena *, const struct dms *, const struct psk *, struct bytes secret);

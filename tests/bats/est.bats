@@ -53,3 +53,55 @@ teardown() { est_stop; }
 	openssl x509 -in new.pem -noout -subject -ext subjectAltName | diff - <(openssl x509 -in dev-3.pem -noout -subject -ext subjectAltName)
 	! cmp -s <(openssl x509 -in new.pem -noout -pubkey) <(openssl x509 -in dev-3.pem -noout -pubkey)
 }
+
+@test "E9 S1: who lets everybody in must say so twice, and is warned each time; nobody else is let in with it" {
+	auth=settings.enrollment_settings.est_rfc7030_settings.authentication
+	est_dms other
+	L --repo pki dms set factory "$auth={type: no_auth}"
+	fails 5 'accepts everybody; --allow-no-auth permits it' lamassu --repo pki est-serve --listen 127.0.0.1:0 --timeout 9s
+	fails 5 'dms factory' lamassu --repo pki est-serve --dms factory --dms other --listen 127.0.0.1:0 --timeout 9s
+	est_csr dev-1; est_csr dev-2
+	est_start --dms other
+	[ "$(est_post other/simpleenroll dev-1.b64)" = 401 ]
+	L --repo pki dms set other "$auth={type: no_auth}" # while it serves, without the option
+	[ "$(est_post other/simpleenroll dev-1.b64)" = 401 ]
+	L --repo pki dms set other "$auth={type: client_certificate, client_certificate: {validation_cas: [boot]}}"
+	est_stop
+	est_start --allow-no-auth
+	grep -q 'warning: .*factory: whoever reaches this listener gets a certificate' err
+	[ "$(est_post factory/simpleenroll dev-1.b64)" = 200 ]; est_pem >first.pem
+	openssl x509 -in first.pem -noout -subject | grep dev-1
+	[ "$(est_post other/simpleenroll dev-2.b64)" = 401 ]
+	# a device is enrolled once: who comes later with its name gets nothing, and renews nothing
+	est_csr dev-1
+	[ "$(est_post factory/simpleenroll dev-1.b64)" = 403 ]
+	[ "$(est_post factory/simplereenroll dev-1.b64)" = 401 ]
+	sed 's/^M/N/' dev-2.b64 >bad.b64; [ "$(est_post factory/simpleenroll bad.b64)" = 400 ]
+}
+
+@test "E4 E11 E15 est-54: keys of Ed25519 enrol, renew and prove who asks, over TLS 1.2 and 1.3" {
+	openssl genpkey -algorithm ed25519 -out refused.key
+	openssl req -new -key refused.key -subj /CN=ed-1 -outform DER | base64 >refused.b64
+	L --repo pki profile create --template iot-device ed && L --repo pki profile set ed crypto_enforcement.allow_ed25519_keys=true
+	est_dms ed && L --repo pki dms set ed settings.issuance_profile_id=ed
+	est_start
+	with=(--cert boot-1.pem --key boot-1.key)
+	[ "$(est_post factory/simpleenroll refused.b64 "${with[@]}")" = 403 ] # the profile does not accept them
+	for i in first second third; do
+		openssl genpkey -algorithm ed25519 -out $i.key
+		openssl req -new -key $i.key -subj /CN=ed-1 -outform DER -out $i.der
+		base64 $i.der >$i.b64
+	done
+	[ "$(est_post ed/simpleenroll first.b64 "${with[@]}")" = 200 ]; est_pem >first.pem
+	openssl x509 -in first.pem -noout -text | grep -q 'Public Key Algorithm: ED25519'
+	[ "$(est_post ed/simplereenroll second.b64 --cert first.pem --key first.key --tlsv1.3)" = 200 ]; est_pem >second.pem
+	[ "$(est_post ed/simplereenroll third.b64 --cert second.pem --key second.key --tls-max 1.2)" = 200 ]; est_pem >third.pem
+	est_get "$EST_URL/ed/cacerts" | openssl base64 -d | openssl pkcs7 -inform DER -print_certs >cas.pem
+	for i in first second third; do
+		cmp <(openssl x509 -in $i.pem -noout -pubkey) <(openssl pkey -in $i.key -pubout)
+		openssl verify -CAfile root.pem -untrusted cas.pem $i.pem
+	done
+	python3 -c 'import sys; b = bytearray(open("second.der", "rb").read()); b[-1] ^= 1; sys.stdout.buffer.write(b)' | base64 >bad.b64
+	[ "$(est_post ed/simplereenroll bad.b64 --cert third.pem --key third.key)" = 400 ] # the request's signature counts
+	[ "$(est_post ed/simplereenroll second.b64 "${with[@]}")" = 401 ]
+}

@@ -92,3 +92,57 @@ enrol() { est_csr "$1" && est_post factory/simpleenroll "$1.b64" "${@:2}"; }
 	grep -q 'does not check.*webhook' err
 	[ "$(enrol dev-1)" = 200 ]
 }
+
+@test "E8 est-47: a hook that has not decided yet puts the device off, until it says yes; foreign clients come through" {
+	ask later
+	est_start --access-log log
+	est_csr dev-1
+	for i in 1 2; do
+		[ "$(est_post factory/simpleenroll dev-1.b64)" = 202 ]
+		grep -qi '^retry-after: 1.$' head && grep -qi '^content-length: 0' head && [ ! -s answer ]
+		no lamassu --repo pki device show dev-1
+	done
+	[ "$(est_post factory/simpleenroll dev-1.b64)" = 200 ]
+	est_pem | openssl x509 -noout -subject | grep dev-1
+	[ "$(jq -s 'map(select(.path == "/later")) | length' hook/asked)" = 3 ] # each retry asks it
+	pki --gen --type ecdsa --size 256 --outform pem 2>/dev/null >k.pem
+	pki --req --type priv --in k.pem --dn CN=swan --outform pem 2>/dev/null >req.pem
+	pki --est --url "https://127.0.0.1:$EST_PORT" --in req.pem --cacert root.pem --interval 1 --maxpolltime 20 --outform pem >new.pem 2>swan.log || { cat swan.log; return 1; }
+	openssl x509 -in new.pem -noout -subject | grep swan
+	ok lamassu device enroll dev-3 --est "https://localhost:$EST_PORT" --ca-file root.pem --out dev-3.pem --timeout 20s
+	openssl x509 -in dev-3.pem -noout -subject | grep dev-3
+	[ "$(jq -r 'select(.status == 202) | .reason' log | sort | uniq -c | tr -s ' ')" = ' 6 deferred' ]
+	est_stop
+	grep -q '^counted: *3' sum && grep -q '^refused: *0' sum
+	no grep -q deferred sum pki/.git/lamassu/security.log # it is no refusal
+}
+
+@test "E8 est-47: how long a hook puts a device off has bounds; what is no number of seconds is a no" {
+	ask said
+	est_start
+	est_csr dev-1
+	while read -r said want; do
+		echo "{\"authorized\": false, \"retry_after\": $said}" >hook/said
+		[ "$(est_post factory/simpleenroll dev-1.b64)" = 202 ] || { cat hook/said head err; false; }
+		grep -qi "^retry-after: $want.\$" head
+	done <<<'30 30
+		1.9 1
+		0.001 1
+		86401 86400
+		9007199254740991 86400'
+	for said in 0 -1 '"30"' true null '[30]' '{}' '"30\r\nX: y"'; do
+		echo "{\"authorized\": false, \"retry_after\": $said}" >hook/said
+		[ "$(est_post factory/simpleenroll dev-1.b64)" = 401 ]
+		no grep -qi '^retry-after' head
+	done
+	for said in 1e300 -1e300 1e999 99999999999999999999999999 0x10 1e; do # not what JSON may hold
+		echo "{\"authorized\": false, \"retry_after\": $said}" >hook/said
+		[ "$(est_post factory/simpleenroll dev-1.b64)" = 503 ]
+	done
+	for said in '{"retry_after": 30}' '{"authorized": "true", "retry_after": 30}'; do
+		echo "$said" >hook/said
+		[ "$(est_post factory/simpleenroll dev-1.b64)" = 202 ]
+	done
+	echo '{"authorized": true, "retry_after": 30}' >hook/said
+	[ "$(est_post factory/simpleenroll dev-1.b64)" = 200 ]
+}

@@ -114,3 +114,39 @@ enrol() { [ -e "$1.b64" ] || est_csr "$1"; est_post factory/simpleenroll "$1.b64
 	[ "$(cat code.? | sort | uniq -c | tr -s ' ' | tr '\n' ';')" = ' 1 200; 5 401;' ]
 	[ "$(lamassu --repo pki ca certs devices -o json | jq '[.list[] | select(.device == "dev-1")] | length')" = 1 ]
 }
+
+@test "E9 E13: what a deleted device or manager shared is gone with it; whoever is called so later starts anew" {
+	psks() { find pki/.git/lamassu/psk -type f | sed 's|.*/psk/||' | sort | tr '\n' ' '; }
+	est_dms other && L --repo pki dms set other "$AUTH={type: psk}"
+	for dms in factory other; do
+		for dev in 'dev 1/ä' dev-2; do ok lamassu --repo pki device psk "$dev" --dms $dms --generate --out "$dms-${dev%%/*}.secret"; done
+	done
+	est_start --dms factory
+	est_csr dev -subj '/CN=dev 1\/ä' -utf8
+	[ "$(est_post factory/simpleenroll dev.b64 -u "dev 1/ä:$(cat 'factory-dev 1.secret')")" = 200 ]
+	[ "$(psks | wc -w)" = 5 ] # four secrets, one of them used
+	ok lamassu --repo pki --dry-run --yes device decommission 'dev 1/ä'
+	ok lamassu --repo pki --yes device decommission 'dev 1/ä'
+	[ "$(psks | wc -w)" = 5 ]
+	ok lamassu --repo pki --dry-run --yes device delete 'dev 1/ä'
+	[ "$(psks | wc -w)" = 5 ]
+	ok lamassu --repo pki --yes device delete 'dev 1/ä'
+	[ "$(psks)" = 'factory/dev-2.yaml other/dev-2.yaml ' ]
+	est_csr dev -subj '/CN=dev 1\/ä' -utf8
+	[ "$(est_post factory/simpleenroll dev.b64 -u "dev 1/ä:$(cat 'factory-dev 1.secret')")" = 401 ]
+	est_stop
+	ok lamassu --repo pki --dry-run --yes dms delete factory
+	[ "$(psks | wc -w)" = 2 ]
+	ok lamassu --repo pki --yes dms delete factory
+	[ "$(psks)" = 'other/dev-2.yaml ' ]
+	est_dms factory && psk scrypt
+	est_start --dms factory
+	[ "$(enrol dev-2 -u "dev-2:$(cat factory-dev-2.secret)")" = 401 ]
+	ok lamassu --repo pki device psk dev-2 --dms factory --generate --out again.secret
+	[ "$(enrol dev-2 -u "dev-2:$(cat again.secret)")" = 200 ]
+	rm dev-2.*; [ "$(enrol dev-2 -u "dev-2:$(cat again.secret)")" = 401 ]
+	ok lamassu --repo pki device psk dev-2 --dms factory --generate --out third.secret # a secret that is made anew replaces
+	L --repo pki dms set factory settings.enrollment_settings.enable_replaceable_enrollment=true
+	[ "$(enrol dev-2 -u "dev-2:$(cat again.secret)")" = 401 ]
+	[ "$(enrol dev-2 -u "dev-2:$(cat third.secret)")" = 200 ]
+}

@@ -1,12 +1,13 @@
 """A service on this machine that EST listeners ask: webhook, identity provider, key set. What it answers is in the path.
 Usage: hook.py DIR [CERT KEY [CLIENT-CA]]; DIR/port is written when it listens, DIR/asked gets each request as a line of JSON, and
-DIR/keys is what /keys answers."""
+DIR/keys is what /keys answers, DIR/said what /said does."""
 import http.server, json, os, ssl, sys, threading, time
 from urllib.parse import parse_qs
 
 where = sys.argv[1]
 lock = threading.Lock()
 YES = {"authorized": True}
+asked = {}
 
 
 class Hook(http.server.BaseHTTPRequestHandler):
@@ -61,6 +62,16 @@ class Hook(http.server.BaseHTTPRequestHandler):
 
     def at_huge(self, _):
         self.answer(200, b'{"authorized": true, "x": "' + b"x" * (1 << 20) + b'"}')
+
+    def at_later(self, body):
+        name = json.loads(body)["device_cn"]
+        with lock:
+            asked[name] = asked.get(name, 0) + 1
+        self.answer(200, YES if asked[name] > 2 else {"authorized": False, "retry_after": 1})
+
+    def at_said(self, _):
+        with open(where + "/said", "rb") as f:
+            self.answer(200, f.read())
 
     def at_slow(self, _):
         time.sleep(4)
