@@ -17,10 +17,10 @@ static const struct field report_fields[] = {
 	INT(load_report, failed, "How many did not.", .flags = F_SHOW0),
 	STR(load_report, seconds, "How long all of it took."),
 	STR(load_report, rate, "Enrolments a second."),
-	STR(load_report, p50, "Median time of one enrolment, its TLS handshake included, in milliseconds."),
-	STR(load_report, p90, "90 % were faster than this, milliseconds."),
-	STR(load_report, p99, "99 % were faster than this, milliseconds."),
-	STR(load_report, slowest, "The slowest, milliseconds."),
+	STR(load_report, p50_ms, "Median time of one enrolment, its TLS handshake included, in milliseconds."),
+	STR(load_report, p90_ms, "90 % were faster than this, milliseconds."),
+	STR(load_report, p99_ms, "99 % were faster than this, milliseconds."),
+	STR(load_report, slowest_ms, "The slowest, milliseconds."),
 	STR(load_report, error, "Why the first one failed."),
 	END
 };
@@ -118,8 +118,8 @@ static void report(struct load *l, int64_t took_us, struct load_report *ret)
 		failed++;
 	*ret = (struct load_report){ .count = (int64_t)n, .enrolled = (int64_t)(n - failed), .failed = (int64_t)failed,
 		.seconds = arena_printf(a, "%.3f", (double)took_us / 1e6), .rate = arena_printf(a, "%.1f", (double)(n - failed) * 1e6 / (double)took_us),
-		.p50 = percentile(a, l->micros, failed, n, 50), .p90 = percentile(a, l->micros, failed, n, 90),
-		.p99 = percentile(a, l->micros, failed, n, 99), .slowest = percentile(a, l->micros, failed, n, 100),
+		.p50_ms = percentile(a, l->micros, failed, n, 50), .p90_ms = percentile(a, l->micros, failed, n, 90),
+		.p99_ms = percentile(a, l->micros, failed, n, 99), .slowest_ms = percentile(a, l->micros, failed, n, 100),
 		.error = failed ? arena_strdup(a, l->error.msg) : NULL };
 }
 

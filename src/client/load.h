@@ -15,7 +15,7 @@ enum { LOAD_COUNT_MAX = 1000000, LOAD_CONNECTIONS_MAX = 256 };
 struct load_report {
 	int64_t count, enrolled, failed;
 	char *seconds, *rate;               /* texts with digits after the point */
-	char *p50, *p90, *p99, *slowest;    /* milliseconds */
+	char *p50_ms, *p90_ms, *p99_ms, *slowest_ms;
 	char *error;                        /* of the first that failed */
 };
 extern const struct schema load_report_type;

@@ -39,12 +39,12 @@ static char *host_of(struct arena *a, const char *listen)
 	return n >= 2 && listen[0] == '[' ? arena_strndup(a, listen + 1, n - 2) : arena_strndup(a, listen, n);
 }
 
-int listen_end(struct ctx *ctx, const struct summary *s, struct err *e)
+int listen_end(struct ctx *ctx, const struct schema *type, const struct summary *s, struct err *e)
 {
-	if (out_record(ctx, &summary_type, s, e) != 0)
+	if (out_record(ctx, type, s, e) != 0)
 		return -1;
 	if (!s->reached)
-		return err_set(e, ERR_PARTIAL, "the time was up after %lld of %lld", (long long)s->counted, (long long)s->target);
+		return err_set(e, ERR_PARTIAL, "the time was up after %lld of %lld", (long long)s->answered, (long long)s->target);
 	return 0;
 }
 
@@ -89,7 +89,7 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 	o.say = cli_globals(ctx)->quiet ? NULL : listen_say;
 	o.lock_timeout_ms = cmd_lock_timeout_ms(cli_globals(ctx));
 	est.listen_host = host_of(ctx->arena, o.listen.v[0]);
-	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &s, e);
+	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &enrolling_summary, &s, e);
 }
 
 static const struct opt serve_opts[] = {
@@ -117,7 +117,7 @@ static const struct opt serve_opts[] = {
 
 const struct cmd est_serve_cmd = {
 	.name = "est-serve", .brief = "Enrol devices over EST, for as long as a shift lasts", .opts = serve_opts,
-	.argsize = sizeof(struct serve_args), .run = run_serve, .type = &summary_type,
+	.argsize = sizeof(struct serve_args), .run = run_serve, .type = &enrolling_summary,
 	.doc = "Serves EST (RFC 7030) at /.well-known/est/DMS/: cacerts, csrattrs, simpleenroll, simplereenroll, and serverkeygen where a "
 	       "manager enables it. A certificate leaves only after the commit that records it.\n\n"
 	       "It ends when --max-enrollments is reached, when the time is up, or by SIGTERM or SIGINT, finishes what is under way, and "

@@ -50,7 +50,7 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 	o.dir = dir;
 	o.say = cli_globals(ctx)->quiet ? NULL : listen_say;
 	o.lock_timeout_ms = cmd_lock_timeout_ms(cli_globals(ctx));
-	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &s, e);
+	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &answering_summary, &s, e);
 }
 
 static const struct opt serve_opts[] = {
@@ -75,7 +75,7 @@ static const struct opt serve_opts[] = {
 
 const struct cmd va_serve_cmd = {
 	.name = "va-serve", .brief = "Answer for certificates: OCSP and CRLs over HTTP", .opts = serve_opts, .argsize = sizeof(struct va_args),
-	.run = run_serve, .type = &summary_type,
+	.run = run_serve, .type = &answering_summary,
 	.doc = "A validation authority at the addresses that va_domains puts into certificates: OCSP at /ocsp (POST and GET), CRLs at "
 	       "/crl/SKI.crl (SKI.delta.crl, SKI.N.crl for partitions), certificates of authorities at /ca/SKI.cer. Revocations by other "
 	       "commands are seen at once: answers without a nonce are kept in memory, for half of their life at most, and given again "

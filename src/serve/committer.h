@@ -10,6 +10,7 @@ struct committer;
 struct committer_setup {
 	const struct ctx *ctx;
 	const char *dir;
+	const char *op;      /* "est-serve": the operation in commits */
 	const char *what;    /* "est: enrol": begins the subject of commits */
 	int64_t target;      /* 0: none */
 	int64_t lock_timeout_ms;

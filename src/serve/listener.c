@@ -365,6 +365,7 @@ static int set_up_events(struct listener *l, struct err *e)
 
 static int set_up(struct listener *l, struct err *e)
 {
+	struct committer_setup setup;
 	const struct listen_options *o = l->o;
 	struct arena *a = l->ctx->arena;
 	struct known_secret *secrets;
@@ -394,8 +395,10 @@ static int set_up(struct listener *l, struct err *e)
 	l->tally = tally_new(a, o->service->name);
 	if (o->service->event && (l->refusals = refusals_new(l->ctx, o->dir, e)) == NULL)
 		return -1;
-	l->committer = committer_new(a, &(struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .what = o->commits, .target = o->service->counts_answers ? 0 : o->target,
-				     .lock_timeout_ms = o->lock_timeout_ms, .refusals = l->refusals, .answer = answer, .arg = l }, l->nworkers * l->nlinks);
+	setup = (struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .op = o->service->name, .what = o->commits,
+					  .target = o->service->counts_answers ? 0 : o->target, .lock_timeout_ms = o->lock_timeout_ms,
+					  .refusals = l->refusals, .answer = answer, .arg = l };
+	l->committer = committer_new(a, &setup, l->nworkers * l->nlinks);
 	if (set_up_events(l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < l->nworkers; i++)

@@ -29,13 +29,13 @@ struct refusals {
 struct summary {
 	char *service;
 	int64_t started, ended;
-	int64_t requests, counted, renewed, refused, failed; /* failed: by faults on our side */
+	int64_t requests, enrolled, renewed, answered, refused, failed; /* failed: by faults on our side */
 	int64_t target;             /* 0: none */
 	bool reached;
 	struct vec refused_by;      /* struct refusals */
-	char *p50, *p90, *p99;      /* latency of what was counted, milliseconds as text; NULL: nothing was */
+	char *p50_ms, *p90_ms, *p99_ms; /* latency of what was granted, milliseconds as text; NULL: nothing was */
 };
-extern const struct schema summary_type;
+extern const struct schema enrolling_summary, answering_summary; /* both of struct summary */
 
 struct tally; /* counts while the listener runs */
 struct tally *tally_new(struct arena *, const char *service);

@@ -27,25 +27,36 @@ static const struct field refusals_fields[] = {
 static const struct schema refusals_type = { .name = "refusals", .doc = "Refusals for one reason", .size = sizeof(struct refusals),
 					     .fields = refusals_fields };
 
-static const struct field summary_fields[] = {
-	STR(summary, service, "What was served.", .flags = F_KEY),
-	TIME(summary, started, "When it began to listen."),
-	TIME(summary, ended, "When it stopped."),
-	INT(summary, requests, "Requests in all.", .flags = F_SHOW0),
-	INT(summary, counted, "Certificates issued, renewals included; requests answered by a validation authority.", .flags = F_SHOW0),
-	INT(summary, renewed, "Renewals among them.", .flags = F_SHOW0),
-	INT(summary, refused, "Requests that were refused.", .flags = F_SHOW0),
-	INT(summary, failed, "Requests that failed by faults on this side.", .flags = F_SHOW0),
-	INT(summary, target, "How many were asked for."),
-	BOOL(summary, reached, "Whether that many were reached; true without a target.", .flags = F_SHOW0),
-	OBJV(summary, refused_by, &refusals_type, "Refusals by reason."),
-	STR(summary, p50, "Median latency of what was counted, milliseconds."),
-	STR(summary, p90, "90 % were faster than this, milliseconds."),
-	STR(summary, p99, "99 % were faster than this, milliseconds."),
+/* What every listener says, before and after what it counts. */
+#define SUMMARY_HEAD STR(summary, service, "What was served.", .flags = F_KEY), \
+	TIME(summary, started, "When it began to listen."), \
+	TIME(summary, ended, "When it stopped."), \
+	INT(summary, requests, "Requests in all.", .flags = F_SHOW0)
+#define SUMMARY_TAIL INT(summary, refused, "Requests that were refused.", .flags = F_SHOW0), \
+	INT(summary, failed, "Requests that failed by faults on this side.", .flags = F_SHOW0), \
+	INT(summary, target, "How many were asked for."), \
+	BOOL(summary, reached, "Whether that many were reached; true without a target.", .flags = F_SHOW0), \
+	OBJV(summary, refused_by, &refusals_type, "Refusals by reason."), \
+	STR(summary, p50_ms, "Median latency of what was granted, milliseconds."), \
+	STR(summary, p90_ms, "90 % were faster than this, milliseconds."), \
+	STR(summary, p99_ms, "99 % were faster than this, milliseconds."), \
 	END
+
+static const struct field enrolling_fields[] = {
+	SUMMARY_HEAD,
+	INT(summary, enrolled, "Devices that got a certificate anew.", .flags = F_SHOW0),
+	INT(summary, renewed, "Devices that renewed theirs.", .flags = F_SHOW0),
+	SUMMARY_TAIL
 };
-const struct schema summary_type = { .name = "summary", .plural = "summaries", .doc = "What a listener did", .size = sizeof(struct summary),
-				     .fields = summary_fields };
+static const struct field answering_fields[] = {
+	SUMMARY_HEAD,
+	INT(summary, answered, "Requests that were answered.", .flags = F_SHOW0),
+	SUMMARY_TAIL
+};
+const struct schema enrolling_summary = { .name = "summary", .plural = "summaries", .doc = "What an EST listener did", .size = sizeof(struct summary),
+					  .fields = enrolling_fields };
+const struct schema answering_summary = { .name = "summary", .plural = "summaries", .doc = "What a validation authority did",
+					  .size = sizeof(struct summary), .fields = answering_fields };
 
 struct tally *tally_new(struct arena *a, const char *service)
 {
@@ -151,7 +162,7 @@ void tally_summary(const struct tally *t, struct arena *a, struct summary *ret)
 	for (size_t i = 0; i < t->nreasons; i++)
 		v[i] = (struct refusals){ arena_strdup(a, t->reasons[i].name), t->reasons[i].n };
 	*ret = (struct summary){ .service = arena_strdup(a, t->service), .started = t->started, .ended = tm_now(), .requests = t->requests,
-				 .counted = t->counted, .renewed = t->renewed, .refused = t->refused, .failed = t->failed, .reached = true,
-				 .refused_by = { v, t->nreasons }, .p50 = percentile(t, a, 50), .p90 = percentile(t, a, 90),
-				 .p99 = percentile(t, a, 99) };
+				 .enrolled = t->counted - t->renewed, .renewed = t->renewed, .answered = t->counted, .refused = t->refused, .failed = t->failed, .reached = true,
+				 .refused_by = { v, t->nreasons }, .p50_ms = percentile(t, a, 50), .p90_ms = percentile(t, a, 90),
+				 .p99_ms = percentile(t, a, 99) };
 }

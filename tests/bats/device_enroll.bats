@@ -182,7 +182,7 @@ fits() { # fits CERT KEY
 @test "E16: a load of devices: rate and latencies; another machine only with --yes" {
 	served
 	ok dev enroll --cert boot-1.pem --key boot-1.key --count 20 --connections 4 --reconnect --prefix line -o json
-	jq -e '.count == 20 and .enrolled == 20 and .failed == 0 and (.rate | tonumber) > 0 and (.p99 | tonumber) > 0' <<<"$output"
+	jq -e '.count == 20 and .enrolled == 20 and .failed == 0 and (.rate | tonumber) > 0 and (.p99_ms | tonumber) > 0' <<<"$output"
 	[ "$(lamassu --repo pki device list --all -o json | jq '[.list[] | select(.id | startswith("line-"))] | length')" -eq 20 ]
 	fails 1 '5 of 5 devices did not enrol' dev enroll --count 5 --prefix none
 	fails 2 'not this machine' lamassu device enroll --est https://pki.example --count 5 --no-input

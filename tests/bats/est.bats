@@ -18,7 +18,10 @@ teardown() { est_stop; }
 	openssl verify -CAfile root.pem -untrusted devices.pem dev-1.pem
 	local s=0; wait "$EST_PID" || s=$?; EST_PID=
 	[ "$s" -eq 0 ]
-	grep -q '^reached: *true' sum
+	grep -qx 'reached: *true' sum; grep -qx 'enrolled: *1' sum; grep -qx 'renewed: *0' sum; grep -qx 'refused: *1' sum
+	grep -qx 'refused_by.0.n: *1' sum
+	grep -qxE 'p99_ms: *[0-9.]+' sum
+	"$LAMASSU" --repo pki repo log -o json | jq -e '.list[0] | .op == "est-serve"'
 	"$LAMASSU" --repo pki cert show "$(openssl x509 -in dev-1.pem -noout -serial | cut -d= -f2)" -o json | jq -e '.device == "dev-1" and .dms == "factory"'
 	"$LAMASSU" --repo pki repo verify
 }

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const enum link_kind kinds[] = { LINK_CLAIM, LINK_RECORD, LINK_RELEASE, LINK_CLAIM };
 	SCOPED_ARENA *a = arena_new();
 	const struct ctx ctx = { .arena = a };
-	const struct committer_setup setup = { .ctx = &ctx, .dir = "/nonexistent", .what = "test", .target = 2, .answer = answer };
+	const struct committer_setup setup = { .ctx = &ctx, .dir = "/nonexistent", .op = "test", .what = "test", .target = 2, .answer = answer };
 	struct committer *c = committer_new(a, &setup, LINKS);
 	enum link_kind kind;
 	size_t n;

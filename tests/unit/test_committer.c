@@ -29,7 +29,7 @@ static void answer(void *arg, size_t link, enum link_kind kind, struct bytes tex
 static struct committer *fresh(int64_t target, const char *where)
 {
 	static struct ctx ctx;
-	struct committer_setup s = { .ctx = &ctx, .dir = where, .what = "test:", .target = target, .lock_timeout_ms = 500, .answer = answer };
+	struct committer_setup s = { .ctx = &ctx, .dir = where, .op = "test", .what = "test:", .target = target, .lock_timeout_ms = 500, .answer = answer };
 
 	ctx = (struct ctx){ .arena = A, .now = tm_now() };
 	memset(said, 0, sizeof(said));
