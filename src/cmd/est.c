@@ -13,7 +13,7 @@
 
 struct serve_args {
 	struct strv dms, listen, trusted_proxy;
-	const char *tls_cert, *tls_key, *tls_ca, *tls_name, *ready_file, *access_log, *user, *min_tls;
+	const char *tls_cert, *tls_key, *tls_ca, *tls_name, *ready_file, *stop_file, *access_log, *user, *min_tls;
 	int64_t max_enrollments, workers, threads;
 	struct dur timeout, idle_timeout;
 	bool allow_no_auth, allow_unverified_csr, require_channel_binding;
@@ -74,7 +74,8 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 				   .require_binding = a->require_channel_binding };
 	struct listen_options o = { .options = &est, .listen = a->listen, .min_version = a->min_tls, .ask_client = true, .workers = a->workers,
 				    .threads = a->threads, .target = a->max_enrollments, .timeout = a->timeout, .idle = a->idle_timeout,
-				    .ready_file = a->ready_file, .access_log = a->access_log, .user = a->user, .commits = "est: enrol" };
+				    .ready_file = a->ready_file, .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user,
+				    .commits = "est: enrol" };
 	char *dir, *one[] = { default_listen };
 	struct summary s;
 
@@ -103,6 +104,7 @@ static const struct opt serve_opts[] = {
 	OINT(serve_args, max_enrollments, 0, "n", "End when so many certificates have been issued."),
 	ODUR(serve_args, timeout, 0, "duration", "End after this time."),
 	ODUR(serve_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),
+	OSTR(serve_args, stop_file, 0, "file", "End when this file appears, as by SIGTERM."),
 	OINT(serve_args, workers, 0, "n", "Processes; 0 is one per core."),
 	OINT(serve_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
 	OSTR(serve_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),
@@ -120,7 +122,7 @@ const struct cmd est_serve_cmd = {
 	.argsize = sizeof(struct serve_args), .run = run_serve, .type = &enrolling_summary,
 	.doc = "Serves EST (RFC 7030) at /.well-known/est/DMS/: cacerts, csrattrs, simpleenroll, simplereenroll, and serverkeygen where a "
 	       "manager enables it. A certificate leaves only after the commit that records it.\n\n"
-	       "It ends when --max-enrollments is reached, when the time is up, or by SIGTERM or SIGINT, finishes what is under way, and "
+	       "It ends when --max-enrollments is reached, when the time is up, by --stop-file, SIGTERM or SIGINT, finishes what is under way, and "
 	       "prints a summary. The status is 0 when the target was reached, or on any clean end without a target, and 1 when the time "
 	       "was up first. Sockets of systemd (LISTEN_FDS) are used where there are any, and NOTIFY_SOCKET is told.",
 	.example = "lamassu est-serve --dms factory --listen 0.0.0.0:8443 --max-enrollments 500 --timeout 8h"

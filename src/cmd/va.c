@@ -11,7 +11,7 @@ enum { VALIDITY = 3600, VALIDITY_MAX = 30 * 86400 };
 
 struct va_args {
 	struct strv ca, listen;
-	const char *tls_cert, *tls_key, *ready_file, *access_log, *user, *min_tls;
+	const char *tls_cert, *tls_key, *ready_file, *stop_file, *access_log, *user, *min_tls;
 	int64_t max_requests, workers, threads;
 	struct dur timeout, idle_timeout, ocsp_validity;
 	bool no_delegate, no_crl;
@@ -36,7 +36,7 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 				 .no_delegate = a->no_delegate, .no_crl = a->no_crl };
 	struct listen_options o = { .options = &va, .listen = a->listen, .min_version = a->min_tls, .workers = a->workers, .threads = a->threads,
 				    .target = a->max_requests, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
-				    .access_log = a->access_log, .user = a->user, .commits = "va: CRL" };
+				    .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user, .commits = "va: CRL" };
 	char *dir, *one[] = { default_listen };
 	struct summary s;
 
@@ -65,6 +65,7 @@ static const struct opt serve_opts[] = {
 	OINT(va_args, max_requests, 0, "n", "End when so many requests have been answered."),
 	ODUR(va_args, timeout, 0, "duration", "End after this time."),
 	ODUR(va_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),
+	OSTR(va_args, stop_file, 0, "file", "End when this file appears, as by SIGTERM."),
 	OINT(va_args, workers, 0, "n", "Processes; 0 is one per core."),
 	OINT(va_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
 	OSTR(va_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),

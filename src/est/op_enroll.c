@@ -112,6 +112,7 @@ int enroll_finish(struct est_call *c, enum enroll_kind kind, struct enroll_work 
 	if (est_ready(c->post, c->served, why) != 0 || enroll_issue(&c->post->ctx, &en, w->device, &w->result, why) != 0)
 		return -1;
 	c->out->counts = !w->result.existing;
+	c->out->serial_number = arena_strdup(c->in->arena, w->result.rec.serial_number);
 	if (w->result.existing)
 		return 0;
 	if (psk_use(c->post, &c->served->dms, &w->who, w->request.sha256, why) != 0)
@@ -119,6 +120,7 @@ int enroll_finish(struct est_call *c, enum enroll_kind kind, struct enroll_work 
 	if (commit(c, why) == 0)
 		return 0;
 	psk_unuse(c->post, &c->served->dms, &w->who);
+	c->out->serial_number = NULL;
 	return -1;
 }
 

@@ -44,6 +44,7 @@ struct http_response {
 	const char *op;             /* "simpleenroll" */
 	const char *realm;          /* the DMS or the authority */
 	const char *subject;        /* the device or the serial number */
+	const char *serial_number;  /* of the certificate that was granted */
 	const char *reason;         /* of a refusal: one of a closed list, snake_case; NULL: none */
 	bool counts;                /* it is one of those that --max-enrollments counts */
 	bool later;                 /* nothing is answered: post_wait_begin said no, and the request is handled anew when it may wait */

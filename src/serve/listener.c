@@ -274,6 +274,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (l->o->timeout.text && now - l->began_ms >= l->o->timeout.secs * 1000)
 		drain(l);
+	if (l->o->stop_file && fs_exists(l->o->stop_file))
+		drain(l);
 	if (l->o->idle.text && now - l->last_request_ms >= l->o->idle.secs * 1000)
 		drain(l);
 	if (l->draining && (l->forced || now >= l->drain_until_ms))
@@ -297,6 +299,9 @@ static int become_user(const char *name, struct err *e)
 	if (!pw)
 		return err_set(e, ERR_USAGE, "--user %s: there is no such user", name);
 	if (setgid(pw->pw_gid) != 0 || initgroups(name, pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+		return err_sys(e, name);
+	/* Else libraries look for settings in a home that is not theirs to read. */
+	if (setenv("HOME", pw->pw_dir, 1) != 0 || setenv("USER", name, 1) != 0 || setenv("LOGNAME", name, 1) != 0 || unsetenv("XDG_CONFIG_HOME") != 0)
 		return err_sys(e, name);
 	return 0;
 }
@@ -379,6 +384,8 @@ static int set_up(struct listener *l, struct err *e)
 	l->nlinks = l->nthreads + 1;
 	l->lanes = arena_new_array(a, l->nworkers * l->nlinks, struct lane);
 	l->workers = arena_new_array(a, l->nworkers, pid_t);
+	if (o->stop_file && fs_exists(o->stop_file))
+		return err_set(e, ERR_CONFLICT, "--stop-file %s is there already: remove it", o->stop_file);
 	raise_limits();
 	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && become_user(o->user, e) != 0) ||
 	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || set_up_tls(l, &p, e) != 0 ||

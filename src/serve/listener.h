@@ -18,6 +18,7 @@ struct listen_options {
 	int64_t workers, threads; /* 0: one a core, 8 a worker */
 	int64_t target;           /* 0: none */
 	struct dur timeout, idle; /* text NULL: none */
+	const char *stop_file;    /* once it exists, the listener ends as by SIGTERM; must not be there at first */
 	const char *ready_file;   /* written, with one bound address a line, when it accepts */
 	const char *access_log;   /* "-": standard output; NULL: none */
 	const char *user;         /* becomes that user once the sockets are bound; NULL: stays */

@@ -17,7 +17,7 @@
 
 struct line {
 	int64_t time;
-	char *address, *method, *path, *op, *realm, *subject, *reason, *tls, *cipher;
+	char *address, *method, *path, *op, *realm, *subject, *serial_number, *reason, *tls, *cipher;
 	int64_t status, micros;
 };
 
@@ -29,6 +29,7 @@ static const struct field line_fields[] = {
 	STR(line, op, "The operation."),
 	STR(line, realm, "DMS or authority."),
 	STR(line, subject, "Device or serial number."),
+	STR(line, serial_number, "Of the certificate that was granted."),
 	INT(line, status, "HTTP status.", .flags = F_SHOW0),
 	STR(line, reason, "Why it was refused."),
 	INT(line, micros, "From the end of the request to the answer, microseconds.", .flags = F_SHOW0),
@@ -56,7 +57,7 @@ static void log_line(int fd, const struct exchange *x, int64_t micros)
 	struct arena *a = x->arena;
 	const struct line l = { .time = tm_now(), .address = shown(a, x->in.address), .method = shown(a, x->in.method),
 				.path = shown(a, x->in.path), .op = shown(a, x->out.op), .realm = shown(a, x->out.realm),
-				.subject = shown(a, x->out.subject), .reason = shown(a, x->out.reason), .status = x->out.status,
+				.subject = shown(a, x->out.subject), .serial_number = shown(a, x->out.serial_number), .reason = shown(a, x->out.reason), .status = x->out.status,
 				.micros = micros, .tls = shown(a, x->in.tls ? x->in.tls->version : NULL),
 				.cipher = shown(a, x->in.tls ? x->in.tls->cipher : NULL) };
 	SCOPED_BUF text = buf_init(BUF_TEXT);

@@ -89,6 +89,7 @@ static int explain(struct arena *a, const char *dir, int code, struct err *e)
 	AUTO(git_config) *live = NULL, *c = NULL;
 	char *file = arena_printf(a, "%s/.git/config", dir);
 	const git_error *g = git_error_last();
+	struct err said = { 0 };
 
 	/* Without any safe.directory libgit2 reports that setting as not found. */
 	if (code == GIT_EOWNER || (g && g->message && strstr(g->message, "safe.directory")))
@@ -96,11 +97,13 @@ static int explain(struct arena *a, const char *dir, int code, struct err *e)
 			       "--add safe.directory %s", dir, dir);
 	if (code == GIT_ENOTFOUND)
 		return err_set(e, ERR_NOT_FOUND, "%s is not a git repository", dir);
+	err_git(&said, ERR_UNSUPPORTED, dir); /* before other calls fail */
 	if (!fs_exists(file))
 		file = arena_printf(a, "%s/config", dir);
 	if (git_config_open_ondisk(&live, file) == 0 && git_config_snapshot(&c, live) == 0 && refuse_kind(c, dir, e))
 		return -1;
-	return err_git(e, ERR_UNSUPPORTED, dir);
+	*e = said;
+	return -1;
 }
 
 static unsigned shared_bits(git_config *c)

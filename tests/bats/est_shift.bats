@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# A shift of the listener: how it is started by hand and by systemd, how it ends, and what is left of it.
+load helpers
+load est_helpers
+
+setup() { est_pki; est_dms factory; }
+teardown() { est_stop; }
+
+ended() { # ended STATUS: it ends by itself, within a minute
+	local s=0 i
+	for ((i = 0; i < 600; i++)); do kill -0 "$EST_PID" 2>/dev/null || break; sleep 0.1; done
+	wait "$EST_PID" || s=$?
+	EST_PID=
+	[ "$s" -eq "$1" ] || { echo "exit $s"; cat err; return 1; }
+}
+
+enrol() { # enrol NAME
+	est_csr "$1" && [ "$(est_post factory/simpleenroll "$1.b64" --cert boot-1.pem --key boot-1.key)" = 200 ]
+}
+
+@test "E2: --stop-file ends a shift as SIGTERM does; one that is there already is refused" {
+	est_start --stop-file stop
+	enrol dev-1
+	touch stop
+	ended 0
+	grep -qx 'enrolled: *1' sum
+	run "$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --stop-file stop --timeout 5s
+	[ "$status" -eq 4 ]; [[ $output == *"stop is there already"* ]]
+}
+
+@test "E2: --idle-timeout ends a shift that nobody asks anything" {
+	est_start --idle-timeout 1s
+	enrol dev-1
+	ended 0
+	grep -qx 'enrolled: *1' sum
+}
+
+@test "E2: systemd's sockets and READY=1; what is no listening socket is refused" {
+	cat >activate.py <<-'P'
+		import os, socket, sys
+		notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); notify.bind("notify"); notify.settimeout(60)
+		tcp = socket.socket(); tcp.bind(("127.0.0.1", 0)); tcp.listen(8)
+		open("port", "w").write(str(tcp.getsockname()[1]))
+		pid = os.fork()
+		if pid == 0:
+		    os.dup2(tcp.fileno(), 3); os.set_inheritable(3, True)
+		    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", NOTIFY_SOCKET=os.path.abspath("notify"))
+		    os.execv(sys.argv[1], sys.argv[1:])
+		open("told", "w").write(notify.recv(100).decode()); open("child", "w").write(str(pid))
+		os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	P
+	python3 activate.py "$LAMASSU" --repo pki est-serve --tls-name localhost --timeout 60s --max-enrollments 1 >sum 2>err 3>&- &
+	EST_PID=$!
+	local i
+	for ((i = 0; i < 300; i++)); do [ -s child ] && break; sleep 0.1; done
+	[ "$(cat told)" = READY=1 ]
+	EST_URL=https://localhost:$(cat port)/.well-known/est
+	grep -q "listening on 127.0.0.1:$(cat port)" err
+	enrol dev-1
+	ended 0
+	run env LISTEN_PID=$$ LISTEN_FDS=1 bash -c 'exec env LISTEN_PID=$$ "$0" --repo pki est-serve 3</dev/null' "$LAMASSU"
+	[ "$status" -eq 2 ]; [[ $output == *"not a listening socket"* ]]
+}
+
+@test "E2 S1: --user becomes another user when the address is bound; no process of the listener stays root" {
+	run "$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --user nobody-of-that-name
+	[ "$status" -eq 2 ]; [[ $output == *"there is no such user"* ]]
+	local i p at="$EST_TMP/est"
+	while [ "$at" != / ]; do chmod a+x "$at"; at=$(dirname "$at"); done
+	chown -R nobody: pki
+	"$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-name localhost \
+		--ready-file pki/ready --timeout 60s --user nobody >sum 2>err 3>&- &
+	EST_PID=$!
+	for ((i = 0; i < 300; i++)); do [ -s pki/ready ] && break; kill -0 "$EST_PID" 2>/dev/null || break; sleep 0.1; done
+	[ -s pki/ready ] || { cat err; false; }
+	EST_URL=https://localhost:$(sed 's/.*://' pki/ready)/.well-known/est
+	for p in "$EST_PID" $(pgrep -P "$EST_PID"); do
+		grep -q "^Uid:[[:space:]]*$(id -u nobody)[[:space:]]*$(id -u nobody)[[:space:]]*$(id -u nobody)" "/proc/$p/status"
+		grep -q '^CapEff:[[:space:]]*0*$' "/proc/$p/status"
+	done
+	enrol dev-1
+	est_stop
+	[ "$EST_STATUS" -eq 0 ]
+	[ -z "$(find pki -user root)" ]
+}
+
+@test "E2: the access log has a line of JSON for each request, with nothing that breaks a line or tells a secret" {
+	est_start --access-log log
+	enrol dev-1
+	est_get -o /dev/null "$EST_URL/factory/%0a%22cacerts?x=%0d" || true
+	est_get -o /dev/null -u 'me:s3cret-word' "$EST_URL/factory/cacerts"
+	est_stop
+	jq -es 'length == 3 and all(.[]; .time and .address == "127.0.0.1" and .micros > 0 and .tls and .cipher) and .[0].subject == "dev-1" and .[0].op == "simpleenroll" and
+		[.[].status] == [200, 404, 200] and .[1].reason == "not_found" and .[2].realm == "factory"' log
+	[ "$(jq -rs '.[0].serial_number' log | tr A-Z a-z)" = "$(est_pem | openssl x509 -noout -serial | cut -d= -f2 | tr A-Z a-z)" ]
+	! grep -qi s3cret-word log err sum
+}
