@@ -59,7 +59,15 @@ static int link_ask(struct post *p, enum link_kind kind, struct bytes text, enum
 	return err_set(e, code > 0 && code <= ERR_CANCELLED ? (enum err_code)code : ERR_IO, "%s", *end ? end + 1 : "refused");
 }
 
-static int follow(struct post *p, struct err *e);
+/* What the request has in hand is of the policy that it began with: when that has moved, nothing may come of it any more. */
+static int look_again(struct post *p, struct err *e)
+{
+	if (!p->ctx.now_given)
+		p->ctx.now = tm_now();
+	if (state_follow(p->ctx.state, p->ctx.arena, p->ctx.now, &p->moved, e) != 0)
+		return -1;
+	return p->moved ? err_set(e, ERR_CONFLICT, "the policy has moved; the request is handled anew") : 0;
+}
 
 int post_claim(struct post *p, const char *const *keys, size_t n, bool counts, struct err *e)
 {
@@ -74,7 +82,7 @@ int post_claim(struct post *p, const char *const *keys, size_t n, bool counts, s
 	if (answer == LINK_FULL)
 		return err_set(e, ERR_CONFLICT, "as many as were asked for have been issued");
 	p->claimed = true;
-	return follow(p, e);
+	return look_again(p, e);
 }
 
 int post_commit(struct post *p, struct err *e)
@@ -199,6 +207,8 @@ static void serve_one(struct post *p, struct exchange *x)
 	} else {
 		s->service->handle(p, s->options, &x->in, &x->out);
 	}
+	x->out.later = x->out.later || p->moved;
+	p->moved = false;
 	post_release(p);
 	if (!x->out.later)
 		report_exchange(p->link, s->access_log, x);

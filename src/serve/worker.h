@@ -16,6 +16,7 @@ struct post { /* where a handler thread works */
 	struct worker *worker;
 	int link;                /* to the parent; -1: none */
 	bool claimed;
+	bool moved;              /* post_claim has found another policy: whatever is answered now, the request is handled anew */
 };
 
 struct prepared { /* what workers need and only the first look can make */
@@ -76,7 +77,8 @@ void *worker_shared(const struct post *); /* what service->share made */
 struct bytes worker_own(const struct post *); /* what service->prepare left */
 
 /* Exclusive work on these keys ("device/d-1"), one claim a post at a time; waits for others. `counts`: it may be one of those that
- * the target counts. ERR_CONFLICT when the target is reached. What the state shows after it is what others have committed. */
+ * the target counts. What the state shows after it is what others have committed. ERR_CONFLICT when the target is reached, and when the
+ * policy has moved since the request began, which is then handled anew once the service has returned. */
 int post_claim(struct post *, const char *const *keys, size_t n, bool counts, struct err *) NODISCARD;
 /* Commits the transaction of post->ctx.state, together with those of other threads; returns when it is durable. Ends the claim. */
 int post_commit(struct post *, struct err *) NODISCARD;

@@ -146,3 +146,29 @@ enrol() { est_csr "$1" && est_post factory/simpleenroll "$1.b64" "${@:2}"; }
 	echo '{"authorized": true, "retry_after": 30}' >hook/said
 	[ "$(est_post factory/simpleenroll dev-1.b64)" = 200 ]
 }
+
+@test "E2 E8: a policy that moves while a hook is asked counts for the request that waits" {
+	ask gate 'call_timeout: 60s'
+	est_start --workers 1
+	for i in 1 2; do
+		est_csr "dev-$i"
+		rm -f hook/asked hook/open
+		est_get -o "late.$i" -w '%{http_code}' -H 'Content-Type: application/pkcs10' --data-binary "@dev-$i.b64" "$EST_URL/factory/simpleenroll" >"code.$i" & pid=$!
+		for ((k = 0; k < 600; k++)); do [ -s hook/asked ] && break; sleep 0.05; done
+		[ -s hook/asked ]
+		if [ "$i" = 1 ]; then
+			L --repo pki profile set iot-device validity.duration=48h
+		else
+			ask no
+		fi
+		touch hook/open
+		wait "$pid"
+	done
+	[ "$(cat code.1) $(cat code.2)" = '200 401' ]
+	cp late.1 answer; est_pem >dev-1.pem
+	no openssl x509 -in dev-1.pem -noout -checkend $((3 * 86400))
+	no lamassu --repo pki device show dev-2
+	est_stop
+	[ "$EST_STATUS" = 0 ]
+	no grep -qi 'sanitizer\|worker was ended' err
+}

@@ -77,6 +77,13 @@ class Hook(http.server.BaseHTTPRequestHandler):
         time.sleep(4)
         self.answer(200, YES)
 
+    def at_gate(self, _):  # yes, once DIR/open is there
+        for _ in range(600):
+            if os.path.exists(where + "/open"):
+                break
+            time.sleep(0.05)
+        self.answer(200, YES)
+
     def at_trickle(self, _):
         self.send_response(200)
         self.send_header("Content-Length", "1000")
