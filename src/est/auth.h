@@ -44,6 +44,8 @@ void est_challenge(const struct post *, const struct served *, bool renewal, str
 /* proxy.c: the client's certificates as a TLS-terminating proxy forwarded them; only from --trusted-proxy. *ret_n 0: none. */
 int proxy_chain(struct arena *, const struct est_options *, const struct http_request *, struct bytes **ret, size_t *ret_n,
 		struct refusal *) NODISCARD;
+/* Are those addresses some? */
+int proxy_check(const struct est_options *, struct err *) NODISCARD;
 /* binding.c: linking of identity and proof of possession (RFC 7030 3.5, RFC 9266, RFC 7894). A binding that is there is checked
  * whatever the policy says. */
 int binding_check(const struct asking *, struct refusal *) NODISCARD;

@@ -119,7 +119,8 @@ int enroll_finish(struct est_call *c, enum enroll_kind kind, struct enroll_work 
 		return -1;
 	if (commit(c, why) == 0)
 		return 0;
-	psk_unuse(c->post, &c->served->dms, &w->who);
+	if (c->post->link >= 0) /* else nobody said whether it was committed; the same request may ask again */
+		psk_unuse(c->post, &c->served->dms, &w->who);
 	c->out->serial_number = NULL;
 	return -1;
 }

@@ -162,7 +162,7 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 	struct served *v;
 	struct strv ids;
 
-	if (est_ids(ctx, o, &ids, e) != 0)
+	if (proxy_check(o, e) != 0 || est_ids(ctx, o, &ids, e) != 0)
 		return -1;
 	if (ids.n == 0)
 		return err_set(e, ERR_NOT_FOUND, "there is no device manager to serve: make one with lamassu dms create");

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "est/auth.h"
@@ -18,21 +19,35 @@ static bool same_bits(const unsigned char *a, const unsigned char *b, unsigned b
 	return memcmp(a, b, whole) == 0 && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
 }
 
+struct network {
+	int family;
+	unsigned char base[16];
+	unsigned bits;
+};
+
 /* "10.0.0.0/8", "::1" */
+static bool read_network(const char *text, struct network *ret)
+{
+	struct network n = { .family = strchr(text, ':') ? AF_INET6 : AF_INET };
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char base[INET6_ADDRSTRLEN];
+
+	if (len >= sizeof(base) || (slash && (!slash[1] || strlen(slash + 1) > 3 || slash[1 + strspn(slash + 1, "0123456789")])))
+		return false;
+	memcpy(base, text, len);
+	base[len] = '\0';
+	n.bits = slash ? (unsigned)strtoul(slash + 1, NULL, 10) : n.family == AF_INET6 ? 128 : 32;
+	*ret = n;
+	return n.bits <= (n.family == AF_INET6 ? 128 : 32) && inet_pton(n.family, base, ret->base) == 1;
+}
+
 static bool in_network(const char *address, const char *network)
 {
-	unsigned char a[16], n[16];
-	const char *slash = strchr(network, '/');
-	char base[INET6_ADDRSTRLEN];
-	size_t len = slash ? (size_t)(slash - network) : strlen(network);
-	int family = strchr(network, ':') ? AF_INET6 : AF_INET;
-	unsigned long bits = family == AF_INET6 ? 128 : 32, wanted = slash ? strtoul(slash + 1, NULL, 10) : bits;
+	unsigned char a[16];
+	struct network n;
 
-	if (len >= sizeof(base) || wanted > bits)
-		return false;
-	memcpy(base, network, len);
-	base[len] = '\0';
-	return inet_pton(family, address, a) == 1 && inet_pton(family, base, n) == 1 && same_bits(a, n, (unsigned)wanted);
+	return read_network(network, &n) && inet_pton(n.family, address, a) == 1 && same_bits(a, n.base, n.bits);
 }
 
 static bool is_trusted(const struct est_options *o, const char *address)
@@ -43,36 +58,97 @@ static bool is_trusted(const struct est_options *o, const char *address)
 	return false;
 }
 
-/* Of Envoy's list the first Chain="…" or Cert="…" of the last element: the proxy nearest to us appends. */
+/* Where a piece ends: at one of `ends` outside of quotes, or at the end of the text. */
+static const char *piece_end(const char *s, const char *ends)
+{
+	bool quoted = false;
+
+	for (; *s && (quoted || !strchr(ends, *s)); s++) {
+		if (*s == '\\' && quoted && s[1])
+			s++;
+		else if (*s == '"')
+			quoted = !quoted;
+	}
+	return s;
+}
+
+static const char *value_of(const char *pair, const char *name)
+{
+	size_t n = strlen(name);
+
+	pair += strspn(pair, " \t");
+	return strncasecmp(pair, name, n) == 0 && pair[n] == '=' ? pair + n + 1 : NULL;
+}
+
+/* The first Chain or Cert of the last element of Envoy's list: the proxy nearest to us appends. Other values are in quotes, and a subject
+ * may hold any of the characters that separate. */
 static char *envoy_value(struct arena *a, const char *value)
 {
-	const char *last = strrchr(value, ','), *from, *end;
+	const char *end;
 
-	value = last ? last + 1 : value;
-	from = strstr(value, "Chain=\"");
-	from = from ? from + 7 : (from = strstr(value, "Cert=\"")) ? from + 6 : NULL;
-	end = from ? strchr(from, '"') : NULL;
-	return end ? url_decode(a, (struct bytes){ (const unsigned char *)from, (size_t)(end - from) }) : NULL;
+	while (*(end = piece_end(value, ",")))
+		value = end + 1;
+	for (;; value = end + 1) {
+		const char *from = value_of(value, "Chain");
+
+		end = piece_end(value, ";");
+		from = from ? from : value_of(value, "Cert");
+		if (from && *from == '"' && end - from >= 2)
+			return url_decode(a, (struct bytes){ (const unsigned char *)from + 1, (size_t)(end - from) - 2 });
+		if (from)
+			return url_decode(a, (struct bytes){ (const unsigned char *)from, (size_t)(end - from) });
+		if (!*end)
+			return NULL;
+	}
+}
+
+/* The one header that is there; *ret_value NULL: none. Empty ones say that the client has no certificate. */
+static int find_header(const struct est_options *o, const struct http_request *in, const char **ret_name, const char **ret_value,
+		       struct refusal *why)
+{
+	*ret_value = NULL;
+	for (size_t i = 0; i < COUNT(header_names) * in->nheaders; i++) {
+		const char *name = header_names[i / in->nheaders];
+		const struct net_header *h = &in->headers[i % in->nheaders];
+
+		if (strcmp(h->name, name) != 0)
+			continue;
+		if (!is_trusted(o, in->address))
+			return refuse(why, 403, "untrusted_proxy", "the header %s is accepted from trusted proxies only", name);
+		if (*h->value && *ret_value) /* one of them may be the client's */
+			return refuse(why, 400, "malformed_request", "more than one header has a certificate of the client");
+		if (*h->value) {
+			*ret_name = name;
+			*ret_value = h->value;
+		}
+	}
+	return 0;
 }
 
 int proxy_chain(struct arena *a, const struct est_options *o, const struct http_request *in, struct bytes **ret, size_t *ret_n,
 		struct refusal *why)
 {
+	const char *name, *value;
 	struct err e = { 0 };
+	char *pem;
 
 	*ret_n = 0;
-	for (size_t i = 0; i < COUNT(header_names); i++) {
-		const char *value = http_field(in, header_names[i]);
-		char *pem;
-
-		if (!value)
-			continue;
-		if (!is_trusted(o, in->address))
-			return refuse(why, 403, "untrusted_proxy", "the header %s is accepted from trusted proxies only", header_names[i]);
-		pem = i == 0 ? envoy_value(a, value) : url_decode(a, bytes_of(value));
-		if (!pem || cert_split(a, bytes_of(pem), ret, ret_n, &e) != 0 || *ret_n > PEER_CHAIN_MAX)
-			return refuse(why, 400, "malformed_request", "the header %s holds no certificates", header_names[i]);
+	if (find_header(o, in, &name, &value, why) != 0)
+		return -1;
+	if (!value)
 		return 0;
-	}
+	pem = name == header_names[0] ? envoy_value(a, value) : url_decode(a, bytes_of(value));
+	if (!pem || cert_split(a, bytes_of(pem), ret, ret_n, &e) != 0 || *ret_n > PEER_CHAIN_MAX)
+		return refuse(why, 400, "malformed_request", "the header %s holds no certificates", name);
+	return 0;
+}
+
+int proxy_check(const struct est_options *o, struct err *e)
+{
+	struct network ignored;
+
+	for (size_t i = 0; i < o->trusted_proxies.n; i++)
+		if (!read_network(o->trusted_proxies.v[i], &ignored))
+			return err_set(e, ERR_USAGE, "--trusted-proxy %s: neither an address nor ADDRESS/BITS", o->trusted_proxies.v[i]);
 	return 0;
 }

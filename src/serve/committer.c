@@ -206,6 +206,7 @@ static int open_state(struct committer *c, struct err *e)
 
 static int commit_all(struct committer *c, struct refusal_log *summed, struct err *e)
 {
+	struct err ignored = { 0 };
 	size_t n = 0;
 
 	if (open_state(c, e) != 0)
@@ -220,7 +221,11 @@ static int commit_all(struct committer *c, struct refusal_log *summed, struct er
 	if (summed)
 		refusals_put(summed, c->state);
 	c->commits++;
-	return state_commit(c->state, n ? arena_printf(c->arena, "%s %zu", c->setup.what, n) : "est: sum up refusals", e) != 0 ? -1 : state_pause(c->state, e);
+	if (state_commit(c->state, n ? arena_printf(c->arena, "%s %zu", c->setup.what, n) : "est: sum up refusals", e) != 0)
+		return -1;
+	if (state_pause(c->state, &ignored) != 0) /* what is durable is acknowledged all the same */
+		close_state(c);
+	return 0;
 }
 
 void committer_run(struct committer *c)

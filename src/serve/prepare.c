@@ -73,13 +73,13 @@ static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int
 		buf_put_run(&text, p.tls_cert);
 		buf_put_run(&text, p.tls_key);
 		buf_put_run(&text, p.own);
-		buf_printf(&text, "%c%c", (int)p.about.n, (int)r.n);
-		for (size_t i = 0; i < p.about.n; i++)
-			buf_put_run(&text, bytes_of(p.about.v[i]));
 		for (size_t i = 0; i < r.n; i++) {
 			buf_put_run(&text, bytes_of(r.v[i].what));
 			buf_put_run(&text, bytes_of(r.v[i].text));
 		}
+		buf_put_run(&text, (struct bytes){ 0 }); /* nothing is asked for without a name */
+		for (size_t i = 0; i < p.about.n; i++)
+			buf_put_run(&text, bytes_of(p.about.v[i]));
 	}
 	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);
 }
@@ -88,10 +88,10 @@ static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int
 static int read_answer(struct arena *a, int fd, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n, struct err *e)
 {
 	SCOPED_BUF text = buf_init(LINK_MAX);
-	struct known_secret *secrets;
+	struct known_secret *secrets = NULL;
 	enum link_kind kind;
-	struct bytes left;
-	size_t nabout, nsecrets;
+	struct bytes left, what, line;
+	size_t nsecrets = 0;
 	char *end;
 	long code;
 
@@ -105,18 +105,13 @@ static int read_answer(struct arena *a, int fd, struct prepared *ret, struct kno
 	ret->tls_cert = take(a, &left);
 	ret->tls_key = take(a, &left);
 	ret->own = take(a, &left);
-	if (left.n < 2)
-		return err_set(e, ERR_IO, "the preparing process has ended early");
-	nabout = left.p[0];
-	nsecrets = left.p[1];
-	left = (struct bytes){ left.p + 2, left.n - 2 };
-	ret->about.v = arena_new_array(a, nabout + 1, char *);
-	for (; ret->about.n < nabout; ret->about.n++)
-		ret->about.v[ret->about.n] = arena_strdup(a, (const char *)take(a, &left).p);
-	secrets = arena_new_array(a, nsecrets + 1, struct known_secret);
-	for (size_t i = 0; i < nsecrets; i++) {
-		secrets[i].what = (const char *)take(a, &left).p;
-		secrets[i].text = (const char *)take(a, &left).p;
+	while ((what = take(a, &left)).n > 0) {
+		secrets = arena_grow(a, secrets, nsecrets, sizeof(*secrets));
+		secrets[nsecrets++] = (struct known_secret){ (const char *)what.p, (const char *)take(a, &left).p };
+	}
+	while ((line = take(a, &left)).p) {
+		ret->about.v = arena_grow(a, ret->about.v, ret->about.n, sizeof(*ret->about.v));
+		ret->about.v[ret->about.n++] = arena_strdup(a, (const char *)line.p);
 	}
 	*ret_secrets = secrets;
 	*ret_n = nsecrets;

@@ -51,8 +51,10 @@ static int link_ask(struct post *p, enum link_kind kind, struct bytes text, enum
 
 	if (p->link < 0)
 		return err_set(e, ERR_UNSUPPORTED, "this listener commits nothing");
-	if (link_send(p->link, kind, text, e) != 0 || link_receive(p->link, ret, &answer, e) != 0)
+	if (link_send(p->link, kind, text, e) != 0 || link_receive(p->link, ret, &answer, e) != 0) {
+		p->link = -1; /* the parent has gone */
 		return -1;
+	}
 	if (*ret != LINK_ERROR)
 		return 0;
 	code = strtol(buf_str(&answer), &end, 10);

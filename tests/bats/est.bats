@@ -108,3 +108,13 @@ teardown() { est_stop; }
 	[ "$(est_post ed/simplereenroll bad.b64 --cert third.pem --key third.key)" = 400 ] # the request's signature counts
 	[ "$(est_post ed/simplereenroll second.b64 "${with[@]}")" = 401 ]
 }
+
+@test "E2: a listener for more than 255 managers, with keys under a passphrase" {
+	rm -rf "$EST_TMP/est"; EST_KEYS='' est_pki; est_dms factory
+	for i in $(seq 260); do sed "s/^id: factory/id: line-$i/" pki/dms/factory.yaml >"pki/dms/line-$i.yaml"; done
+	git -C pki add dms && git -C pki -c user.name=T -c user.email=t@example.org commit -qm 'more managers'
+	est_start --workers 1 --threads 1
+	[ "$(grep -c 'enrols at ca devices' err)" = 261 ]
+	est_csr dev-1
+	[ "$(est_post line-260/simpleenroll dev-1.b64 --cert boot-1.pem --key boot-1.key)" = 200 ]
+}

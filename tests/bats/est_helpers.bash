@@ -5,7 +5,8 @@ EST_TMP=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}
 
 est_pki() { # in "pki", below the test's folder; root.pem beside it
 	mkdir -p "$EST_TMP/est" && cd "$EST_TMP/est" || return 1
-	L init pki --unencrypted-keys && cd pki || return 1
+	# shellcheck disable=SC2086 # nothing when empty
+	L init pki ${EST_KEYS---unencrypted-keys} && cd pki || return 1
 	L ca create root --subject 'CN=Root,O=Acme' --key-type ecdsa:384 --validity 10y
 	L ca create devices --parent root --subject 'CN=Devices,O=Acme' --key-type ecdsa:256 --validity 5y --issuance-profile iot-device
 	L ca create boot --parent root --subject 'CN=Bootstrap,O=Acme' --key-type ecdsa:256 --validity 1y --issuance-profile bootstrap
