@@ -66,23 +66,27 @@ static int load_cas(struct checking *c, const struct strv *ids, struct authority
 	return 0;
 }
 
-/* Those that a credential may come from: validation authorities for the first enrolment, the issuing ones for renewals. */
-static int trusted(struct checking *c, struct authority **ret, size_t *ret_n, struct err *e)
+/* Those that a credential may come from: validation authorities for the first enrolment; for renewals the issuing ones, so many in the
+ * beginning, and the others where a device may renew what has expired. */
+static int trusted(struct checking *c, struct authority **ret, size_t *ret_n, size_t *ret_issuing, struct err *e)
 {
 	struct dms_settings *s = &c->dms.settings;
 	const struct strv issuing = { .v = &s->enrollment_settings.enrollment_ca, .n = 1 };
+	const struct strv *validation = &s->enrollment_settings.est_rfc7030_settings.authentication.client_certificate.validation_cas;
 
 	*ret = NULL;
-	*ret_n = 0;
-	if (!c->a->renew)
-		return load_cas(c, &s->enrollment_settings.est_rfc7030_settings.authentication.client_certificate.validation_cas, ret, ret_n, e);
-	return load_cas(c, &issuing, ret, ret_n, e) != 0 ? -1 : load_cas(c, &s->reenrollment_settings.additional_validation_cas, ret, ret_n, e);
+	*ret_n = *ret_issuing = 0;
+	if (c->a->renew && (load_cas(c, &issuing, ret, ret_n, e) != 0 ||
+			    load_cas(c, &s->reenrollment_settings.additional_validation_cas, ret, ret_n, e) != 0))
+		return -1;
+	*ret_issuing = *ret_n;
+	return c->a->renew && !s->reenrollment_settings.enable_expired_renewal ? 0 : load_cas(c, validation, ret, ret_n, e);
 }
 
-static int judge_path(struct checking *c, const struct authority *v, size_t n)
+static int judge_path(struct checking *c, const struct authority *v, size_t n, size_t issuing)
 {
 	struct arena *ar = c->ctx->arena;
-	int64_t at = c->ctx->now > c->cert.not_after ? c->cert.not_after : c->ctx->now;
+	int64_t at = c->ctx->now > c->cert.not_after ? c->cert.not_after - 1 : c->ctx->now;
 	struct err e = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
@@ -95,7 +99,7 @@ static int judge_path(struct checking *c, const struct authority *v, size_t n)
 		if (v[i].rec.compromised || v[i].status == CA_REVOKED)
 			return refuse(&c->why, 401, "untrusted_certificate", "its authority %s is revoked or compromised", v[i].rec.id);
 		c->out->credential = arena_printf(ar, "certificate of %s", v[i].rec.id);
-		c->who.enrolled = c->a->renew;
+		c->who.enrolled = i < issuing;
 		return 0;
 	}
 	return refuse(&c->why, 401, "untrusted_certificate", "%s", e.code ? e.msg : "no authority is trusted for clients here");
@@ -104,15 +108,16 @@ static int judge_path(struct checking *c, const struct authority *v, size_t n)
 static int judge_cert(struct checking *c, struct err *e)
 {
 	const struct client_cert_auth *rules = &c->dms.settings.enrollment_settings.est_rfc7030_settings.authentication.client_certificate;
-	bool expired_too = c->a->renew ? c->dms.settings.reenrollment_settings.enable_expired_renewal : rules->allow_expired;
+	const struct reenrollment_settings *renewal = &c->dms.settings.reenrollment_settings;
+	bool expired_too = c->a->renew ? renewal->enable_expired_renewal && renewal->authentication.type == AUTH_CERT_AND_WEBHOOK : rules->allow_expired;
 	struct authority *v;
 	struct bytes text;
 	struct err missing = { 0 };
-	size_t n;
+	size_t n, issuing;
 
 	if (fs_read_input(c->ctx->arena, c->a->cert, FS_LIMIT_CERT, &text, e) != 0 || cert_parse(c->ctx->arena, text, &c->cert, e) != 0)
 		return err_ctx(e, "--cert");
-	if (trusted(c, &v, &n, e) != 0)
+	if (trusted(c, &v, &n, &issuing, e) != 0)
 		return -1;
 	c->who.cert = &c->cert;
 	c->who.via = "certificate";
@@ -120,7 +125,7 @@ static int judge_cert(struct checking *c, struct err *e)
 		return refuse(&c->why, 401, "untrusted_certificate", "it is not valid yet");
 	if (c->ctx->now > c->cert.not_after && !expired_too)
 		return refuse(&c->why, 401, "expired_certificate", "it has expired");
-	if (judge_path(c, v, n) != 0)
+	if (judge_path(c, v, n, issuing) != 0)
 		return -1;
 	c->who.recorded = ledger_cert(c->ctx->state, NULL, cert_fingerprint(c->ctx->arena, &c->cert), &c->who.rec, &missing) == 0;
 	if (c->who.recorded && (c->who.rec.status == CERT_REVOKED || c->who.rec.status == CERT_HELD))

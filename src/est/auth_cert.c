@@ -153,7 +153,7 @@ static int check_dates(struct asking *q, bool allow_expired, const struct cert *
 		return refuse(why, 401, "untrusted_certificate", "the client's certificate is not valid yet");
 	if (now > c->not_after && !allow_expired)
 		return refuse(why, 401, "expired_certificate", "the client's certificate has expired");
-	p->at = now > c->not_after ? c->not_after : now;
+	p->at = now > c->not_after ? c->not_after - 1 : now; /* for OpenSSL the last second is one too many */
 	return 0;
 }
 
@@ -176,13 +176,35 @@ static void take_device(struct asking *q, struct identity *who)
 		who->device = "";
 }
 
+/* Whom a client's certificate may come from. A device whose own has ended may show what it enrolled with (E11). */
+static size_t anchors(struct asking *q, const struct authority **ret)
+{
+	const struct served *s = q->served;
+	struct authority *v;
+
+	if (q->kind != ENROLL_RENEW) {
+		*ret = s->validation;
+		return s->nvalidation;
+	}
+	*ret = s->renewal;
+	if (!s->dms.settings.reenrollment_settings.enable_expired_renewal || s->nvalidation == 0)
+		return s->nrenewal;
+	v = arena_new_array(q->http->arena, s->nrenewal + s->nvalidation, struct authority);
+	memcpy(v, s->renewal, s->nrenewal * sizeof(*v));
+	memcpy(v + s->nrenewal, s->validation, s->nvalidation * sizeof(*v));
+	*ret = v;
+	return s->nrenewal + s->nvalidation;
+}
+
 int auth_cert(struct asking *q, struct identity *who, struct refusal *why)
 {
 	bool renewal = q->kind == ENROLL_RENEW, own_rules = q->how->type == AUTH_CERT || q->how->type == AUTH_CERT_AND_WEBHOOK;
 	const struct client_cert_auth *rules = own_rules ? &q->how->client_certificate : &renewal_rules;
-	const struct authority *v = renewal ? q->served->renewal : q->served->validation, *anchor;
-	size_t n = renewal ? q->served->nrenewal : q->served->nvalidation;
-	bool allow_expired = renewal ? q->served->dms.settings.reenrollment_settings.enable_expired_renewal : rules->allow_expired;
+	const struct authority *v, *anchor;
+	size_t n = anchors(q, &v);
+	/* An expired one renews nothing by itself: it takes the webhook's word too. */
+	bool allow_expired = renewal ? q->how->type == AUTH_CERT_AND_WEBHOOK && q->served->dms.settings.reenrollment_settings.enable_expired_renewal
+				     : rules->allow_expired;
 	struct cert *leaf = arena_new_array(q->http->arena, 1, struct cert);
 	struct path *p = arena_new_array(q->http->arena, 1, struct path);
 	struct err e = { 0 };

@@ -26,18 +26,6 @@ static int read_request(struct est_call *c, struct enroll_work *w, struct refusa
 	return 0;
 }
 
-static int client_chain(struct est_call *c, struct asking *q, struct refusal *why)
-{
-	struct bytes *forwarded;
-	size_t n;
-
-	if (proxy_chain(c->in->arena, c->options, c->in, &forwarded, &n, why) != 0)
-		return -1;
-	q->chain = n ? forwarded : c->in->tls ? c->in->tls->chain : NULL;
-	q->nchain = n ? n : c->in->tls ? c->in->tls->nchain : 0;
-	return 0;
-}
-
 static const struct dms_authentication *rules(const struct est_call *c, enum enroll_kind kind)
 {
 	static const struct dms_authentication certificate = { .type = AUTH_CERT };
@@ -92,7 +80,7 @@ int enroll_begin(struct est_call *c, enum enroll_kind kind, struct enroll_work *
 	struct asking q = { .post = c->post, .options = c->options, .served = c->served, .how = rules(c, kind), .kind = kind, .http = c->in,
 			    .csr = &w->csr };
 
-	if (client_chain(c, &q, why) != 0)
+	if (client_chain(c, &q.chain, &q.nchain, why) != 0)
 		return -1;
 	if (read_request(c, w, why) != 0)
 		return shows_nothing(c, &q) ? refuse(why, 401, "no_certificate", "no credential") : -1;

@@ -398,7 +398,7 @@ static const struct field reenrollment_settings_fields[] = {
 	DUR(reenrollment_settings, reenrollment_delta, "Renewal is allowed this long before the end; absent: the profile's renewal_window_days, else always."),
 	DUR(reenrollment_settings, preventive_delta, "A device is RENEWAL_PENDING this long before the end.", .dflt = "90d", .flags = F_SHOW0),
 	DUR(reenrollment_settings, critical_delta, "A device is EXPIRING_SOON this long before the end.", .dflt = "30d", .flags = F_SHOW0),
-	BOOL(reenrollment_settings, enable_expired_renewal, "A device whose certificate has expired may renew.", .dflt = "false", .flags = F_SHOW0),
+	BOOL(reenrollment_settings, enable_expired_renewal, "A device whose certificate has expired may renew, with a bootstrap certificate or by the webhook's word.", .dflt = "false", .flags = F_SHOW0),
 	BOOL(reenrollment_settings, revoke_on_reenrollment, "Revoke the certificate that was renewed (superseded).", .dflt = "true", .flags = F_SHOW0),
 	STR(reenrollment_settings, revoke_after, "When: issue, first_use (of the new one), or a duration after issue.", .dflt = "first_use", .flags = F_SHOW0),
 	END

@@ -10,6 +10,7 @@
  * META_BOOTSTRAP: {"single_use": true} and "device" when it is for one device. Whoever enrols with one of single use revokes it
  * (superseded) in the same commit. */
 #define BIND_BOOTSTRAP "BOOTSTRAP"
+#define BIND_RENEWED "RENEWED"
 #define META_BOOTSTRAP "lamassu.io/bootstrap"
 /* In an enrolled certificate's metadata: the serial number of the certificate that was its credential. */
 #define META_AUTHORIZED_BY "lamassu.io/device/authorized-by"

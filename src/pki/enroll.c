@@ -225,18 +225,27 @@ static int64_t window_secs(const struct enrolment *en)
 	return en->profile->renewal_policy.renewal_window_days * 86400;
 }
 
+/* Whose own certificate has ended shows what it enrolled with, or somebody is asked about it (E11). */
+static bool may_renew_expired(const struct decision *d)
+{
+	const struct identity *who = d->en->who;
+	bool asked = strcmp(who->via, "webhook") == 0 || strcmp(who->via, "certificate_and_webhook") == 0;
+
+	return d->en->dms->settings.reenrollment_settings.enable_expired_renewal && (asked || (who->cert && !who->enrolled));
+}
+
 static int judge_renewal(struct decision *d)
 {
-	const struct cert *old = d->en->who->cert;
+	bool expired = d->has_current && d->current.not_after < d->ctx->now;
 	int64_t window = window_secs(d->en);
 
 	if (!d->known || !d->has_current)
 		return refuse(d->why, 403, "device_not_registered", "the device has no certificate to renew");
 	if (d->current.status == CERT_REVOKED || d->current.status == CERT_HELD)
 		return refuse(d->why, 403, "revoked_certificate", "the certificate of the device is revoked");
-	if (d->current.not_after < d->ctx->now && !d->en->dms->settings.reenrollment_settings.enable_expired_renewal)
+	if (expired && !may_renew_expired(d))
 		return refuse(d->why, 403, "expired_certificate", "the certificate of the device has expired");
-	if (old && !d->en->who->enrolled)
+	if (!expired && d->en->who->cert && !d->en->who->enrolled)
 		return refuse(d->why, 403, "identity_mismatch", "the client's certificate is not one that may be renewed here");
 	if (window && d->ctx->now < d->current.not_after - window)
 		return refuse(d->why, 403, "too_early", "renewal is allowed from %s on",
@@ -267,12 +276,27 @@ int enroll_judge(struct ctx *ctx, const struct enrolment *en, const char *device
 
 /* --- the transaction --- */
 
-/* A renewal without names of its own inherits those of the certificate (E11). */
-static void inherit_san(const struct enrolment *en, struct request *req, struct exts *exts, struct arena *a)
+/* The certificate that is renewed: what the client showed, if it was that, else the device's current one. */
+static int find_renewed(struct decision *d, struct cert *ret)
 {
-	const struct ext *was = en->who->cert ? exts_find(&en->who->cert->exts, OID_SAN) : NULL;
+	struct err e = { 0 };
+	struct bytes pem;
 
-	if (en->kind != ENROLL_RENEW || !was || (req->exts && exts_find(req->exts, OID_SAN)))
+	if (d->en->who->cert && d->en->who->enrolled) {
+		*ret = *d->en->who->cert;
+		return 0;
+	}
+	if (ledger_cert_pem(d->ctx->state, &d->current, &pem, &e) != 0 || cert_parse(d->ctx->arena, pem, ret, &e) != 0)
+		return refuse(d->why, 500, "fault", "a fault on this side");
+	return 0;
+}
+
+/* A renewal without names of its own inherits those of the certificate (E11). */
+static void inherit_san(const struct cert *old, struct request *req, struct exts *exts, struct arena *a)
+{
+	const struct ext *was = exts_find(&old->exts, OID_SAN);
+
+	if (!was || (req->exts && exts_find(req->exts, OID_SAN)))
 		return;
 	for (size_t i = 0; req->exts && i < req->exts->n; i++)
 		exts_add(a, exts, req->exts->v[i].oid, req->exts->v[i].critical, req->exts->v[i].value);
@@ -283,16 +307,21 @@ static void inherit_san(const struct enrolment *en, struct request *req, struct 
 static int sign(struct decision *d, struct issued *ret)
 {
 	const struct enrolment *en = d->en;
+	bool renews = en->kind == ENROLL_RENEW;
 	struct wishes wishes = NO_WISHES;
 	struct request req = *en->request;
 	struct exts exts = { 0 };
 	struct err e = { 0 };
+	struct cert old;
 
 	wishes.device = d->device;
-	inherit_san(en, &req, &exts, d->ctx->arena);
+	if (renews && find_renewed(d, &old) != 0)
+		return -1;
+	if (renews)
+		inherit_san(&old, &req, &exts, d->ctx->arena);
 	if (issue_sign(d->ctx, en->ca, en->profile, &req, &wishes, ret, &e) != 0)
 		return refuse_err(d->why, &e);
-	if (en->kind == ENROLL_RENEW && en->who->cert && !same_names(d->ctx->arena, en->who->cert, &ret->plan))
+	if (renews && !same_names(d->ctx->arena, &old, &ret->plan))
 		return refuse(d->why, 403, "identity_mismatch",
 			      "subject and alternative names must be those of the certificate that is renewed (RFC 7030 4.2.2)");
 	return 0;
@@ -335,7 +364,7 @@ static int revoke_old(struct decision *d, struct err *e)
 
 static const char *bind_mode(const struct decision *d)
 {
-	return d->en->kind == ENROLL_RENEW ? "RENEWED" : d->known && d->dev.identity.serial_number ? "RE-PROVISIONED" : "PROVISIONED";
+	return d->en->kind == ENROLL_RENEW ? BIND_RENEWED : d->known && d->dev.identity.serial_number ? "RE-PROVISIONED" : "PROVISIONED";
 }
 
 int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device, struct enrolled *ret, struct refusal *why)
@@ -344,17 +373,20 @@ int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device
 	struct enrolled r = { .device = arena_strdup(ctx->arena, device) };
 	struct issued is;
 	struct err e = { 0 };
+	bool ignored;
 
 	if (decide(&d, &r) != 0)
 		return -1;
 	if (!r.existing) {
 		if (sign(&d, &is) != 0)
 			return -1;
+		if (en->kind == ENROLL_RENEW && enroll_first_use(ctx, en->dms, en->who, &ignored, &e) != 0)
+			return refuse_err(why, &e);
 		is.rec.dms = en->dms->id;
 		is.rec.bind = arena_strdup(ctx->arena, bind_mode(&d));
 		if (en->who->token && any_set(ctx->arena, is.rec.metadata, META_TOKEN, en->who->token, &is.rec.metadata, &e) != 0)
 			return refuse_err(why, &e);
-		if (en->who->recorded && en->kind == ENROLL_NEW &&
+		if (en->who->recorded && (en->kind == ENROLL_NEW || !en->who->enrolled) &&
 		    any_set(ctx->arena, is.rec.metadata, META_AUTHORIZED_BY, arena_printf(ctx->arena, "\"%s\"", en->who->rec.serial_number),
 			    &is.rec.metadata, &e) != 0)
 			return refuse_err(why, &e);
@@ -370,8 +402,15 @@ int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device
 
 /* --- what a renewal replaced --- */
 
+/* Of the versions of an identity the later one has the later notBefore, then the higher serial number. */
+static bool is_before(const struct certrec *x, const struct certrec *y)
+{
+	return x->not_before != y->not_before ? x->not_before < y->not_before : strcmp(x->serial_number, y->serial_number) < 0;
+}
+
 int enroll_first_use(struct ctx *ctx, const struct dms *dms, const struct identity *who, bool *ret_changed, struct err *e)
 {
+	const struct certrec *new = &who->rec;
 	struct certrec *v;
 	struct device dev;
 	bool found;
@@ -379,18 +418,17 @@ int enroll_first_use(struct ctx *ctx, const struct dms *dms, const struct identi
 	int64_t delay;
 
 	*ret_changed = false;
-	if (!who->recorded || !who->rec.device || !dms->settings.reenrollment_settings.revoke_on_reenrollment ||
-	    dms_revoke_when(dms, &delay) != REVOKE_AT_FIRST_USE)
+	if (!who->recorded || !new->device || !new->bind || strcmp(new->bind, BIND_RENEWED) != 0 || !new->dms || strcmp(new->dms, dms->id) != 0 ||
+	    !dms->settings.reenrollment_settings.revoke_on_reenrollment || dms_revoke_when(dms, &delay) != REVOKE_AT_FIRST_USE)
 		return 0;
-	if (ledger_find_device(ctx->state, who->rec.device, &found, &dev, e) != 0)
+	if (ledger_find_device(ctx->state, new->device, &found, &dev, e) != 0)
 		return -1;
 	if (!found)
 		return 0;
 	if (ledger_device_certs(ctx->state, &dev, &v, &n, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if (v[i].status != CERT_ACTIVE || strcmp(v[i].serial_number, who->rec.serial_number) == 0 ||
-		    v[i].not_before > who->rec.not_before || v[i].issued_at > who->rec.issued_at)
+		if (v[i].status != CERT_ACTIVE || !v[i].dms || strcmp(v[i].dms, dms->id) != 0 || !is_before(&v[i], new))
 			continue;
 		if (supersede(ctx, &v[i], 0, "renewed", e) != 0)
 			return -1;
