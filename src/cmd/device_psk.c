@@ -5,7 +5,6 @@
 
 #include "base/fs.h"
 #include "cmd/device.h"
-#include "engine/engine.h"
 #include "model/device.h"
 #include "model/dms.h"
 #include "pki/psk.h"
@@ -18,11 +17,13 @@ struct psk_args {
 
 static int check(const struct psk_args *a, const struct dms *dms, struct err *e)
 {
+	const struct psk_auth *psk = &dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk;
+
 	if (a->generate != !!a->out)
 		return err_set(e, ERR_USAGE, "--generate and --out go together");
 	if (a->remove && (a->generate || a->reusable))
 		return err_set(e, ERR_USAGE, "--remove excludes --generate and --reusable");
-	if (strchr(a->device, ':'))
+	if (strchr(a->device, ':') && psk->store != PSK_TLS)
 		return err_set(e, ERR_INVALID, "device \"%s\": a name with a colon cannot be sent by HTTP (RFC 7617 2)", a->device);
 	if (!a->remove && dms->settings.enrollment_settings.est_rfc7030_settings.authentication.type != AUTH_PSK)
 		return err_set(e, ERR_CONFLICT, "dms %s: devices do not enrol with secrets there; set its authentication to psk first", dms->id);
@@ -36,7 +37,7 @@ static int set(struct ctx *ctx, const struct psk_args *a, const struct dms *dms,
 
 	if (!a->generate)
 		return ctx->secret(ctx, &ask, &secret, e) != 0 ? -1 : psk_set(ctx, dms, a->device, secret, !a->reusable, e);
-	secret = engine_passphrase_random(ctx->arena);
+	secret = psk_random(ctx->arena, dms);
 	if (!secret)
 		return err_set(e, ERR_CRYPTO, "no random numbers");
 	if (!ctx->dry_run && fs_write(a->out, bytes_of(arena_printf(ctx->arena, "%s\n", secret)), 0600, false, e) != 0)
@@ -73,8 +74,9 @@ const struct cmd device_psk_cmd = {
 	.name = "psk", .brief = "Set the secret that a device enrols with", .opts = opts, .operands = operands, .argsize = sizeof(struct psk_args),
 	.needs = NEED_STATE, .run = run_psk,
 	.doc = "For managers with authentication psk. The device sends its id and the secret by HTTP Basic, or by Digest with SHA-256 where the "
-	       "manager's psk.store is ha1; an empty user name stands for the device that the request is for.\n\nThe secret comes from "
-	       "--passphrase-file, --passphrase-fd or a prompt and has at least 12 bytes. Its hash is kept in .git/lamassu/psk of this clone, "
-	       "never in the history.",
+	       "manager's psk.store is ha1; an empty user name stands for the device that the request is for. Where psk.store is tls the "
+	       "secret is the key of TLS-PSK, in hexadecimal digits: the identity is the device's id, or DMS/DEVICE where several managers of a "
+	       "listener share a secret with it.\n\nThe secret comes from --passphrase-file, --passphrase-fd or a prompt, and has at least 12 bytes; "
+	       "for TLS 32 to 128 digits. Its hash, for TLS the key itself, is kept in .git/lamassu/psk of this clone, never in the history.",
 	.example = "lamassu device psk sensor-1 --dms factory --generate --out sensor-1.secret"
 };

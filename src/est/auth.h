@@ -32,8 +32,9 @@ int auth_cert(struct asking *, struct identity *, struct refusal *) NODISCARD;
 int auth_webhook(struct asking *, struct identity *, struct refusal *) NODISCARD;
 /* auth_jwt.c: a bearer token (E9). */
 int auth_jwt(struct asking *, struct identity *, struct refusal *) NODISCARD;
-/* auth_psk.c: a secret of the device by HTTP Basic or Digest (E9). */
+/* auth_psk.c: a secret of the device in TLS, or by HTTP Basic or Digest (E9). */
 int auth_psk(struct asking *, struct identity *, struct refusal *) NODISCARD;
+void est_psk(struct arena *, const void *options, struct bytes own, const char *identity, struct tls_secret *); /* service.psk */
 void psk_challenge(const struct post *, const struct dms *, int store, struct http_response *);
 /* Between the issue and the commit of a certificate: a credential of single use is spent on this request, in whatever process. The other
  * takes it back when the commit failed. Nothing happens to credentials that the ledger knows. */

@@ -1,4 +1,4 @@
-/* Secrets shared with single devices (E9): HTTP Basic, and Digest with SHA-256 where the manager keeps what it needs. Guarantees: an unknown
+/* Secrets shared with single devices (E9): in TLS or by HTTP Basic, and Digest with SHA-256, as the manager keeps them. Guarantees: an unknown
  * device costs the same as a wrong secret; no more than CHECKS_MAX secrets are stretched at a time; who guesses is slowed down; a secret of
  * single use is spent by the certificate that it got, and by nothing else. */
 #include <openssl/crypto.h>
@@ -209,21 +209,67 @@ static int check_spent(struct asking *q, const char *device, struct identity *wh
 	return ledger_cert_by_request(ctx->state, q->served->ca.rec.id, request, &who->spent, &rec, &e) == 0 ? 0 : refuse_err(why, &e);
 }
 
+/* --- TLS --- */
+
+void est_psk(struct arena *a, const void *options, struct bytes own, const char *identity, struct tls_secret *ret)
+{
+	const struct est_options *o = options;
+	struct psk_found found;
+	struct bytes key, folder;
+
+	if (!bytes_take_run(&own, &key) || !bytes_take_run(&own, &folder))
+		return;
+	psk_find(a, arena_strndup(a, (const char *)folder.p, folder.n), &o->dms, identity, &found);
+	if (found.key.n == 0 || found.key.n > sizeof(ret->key))
+		return;
+	memcpy(ret->key, found.key.p, found.key.n);
+	ret->n = found.key.n;
+	ret->who = arena_printf(a, "%s/%s", found.dms, found.device);
+}
+
+/* What the handshake has proved, against what is on record by now: a connection may outlive its secret. */
+static int by_tls(struct asking *q, const char **ret_device, struct psk *p, struct refusal *why)
+{
+	const struct tls_peer *tls = q->http->tls;
+	const char *id = q->served->dms.id, *slash = strchr(tls->psk_identity, '/');
+	unsigned char proof[SHA256_LEN];
+	const struct psk *found;
+
+	if ((size_t)(slash - tls->psk_identity) != strlen(id) || strncmp(tls->psk_identity, id, strlen(id)) != 0)
+		return refuse(why, 401, "authentication_failure", "the secret is one of another device manager");
+	*ret_device = slash + 1;
+	if (find(q, *ret_device, p, &found, why) != 0)
+		return -1;
+	sha256(found ? found->key : (struct bytes){ 0 }, proof);
+	if (!found || found->store != PSK_TLS || tls->psk_proof.n != SHA256_LEN || CRYPTO_memcmp(proof, tls->psk_proof.p, SHA256_LEN) != 0)
+		return refuse(why, 401, "authentication_failure", "the secret is not that of the device any more");
+	return 0;
+}
+
+static int by_http(struct asking *q, const char **ret_device, struct psk *store, struct refusal *why)
+{
+	const char *field = http_field(q->http, "authorization");
+	const struct psk *ignored;
+
+	if (http_is(field, "Digest") && q->how->psk.store == PSK_HA1)
+		return by_digest(q, field, ret_device, &ignored, store, why);
+	if (http_is(field, "Basic") && q->how->psk.store != PSK_TLS)
+		return by_basic(q, field, ret_device, &ignored, store, why);
+	return refuse(why, 401, "authentication_failure", "the device's name and secret are needed");
+}
+
 int auth_psk(struct asking *q, struct identity *who, struct refusal *why)
 {
-	const char *field = http_field(q->http, "authorization"), *device = NULL;
-	const struct psk *p = NULL;
-	struct psk store;
-	bool digest = http_is(field, "Digest") && q->how->psk.store == PSK_HA1;
+	bool tls = q->how->psk.store == PSK_TLS && q->http->tls && q->http->tls->psk_identity;
+	const char *device = NULL;
+	struct psk p;
 
-	if (!digest && !http_is(field, "Basic"))
-		return refuse(why, 401, "authentication_failure", "the device's name and secret are needed");
-	if (digest ? by_digest(q, field, &device, &p, &store, why) != 0 : by_basic(q, field, &device, &p, &store, why) != 0)
+	if (tls ? by_tls(q, &device, &p, why) != 0 : by_http(q, &device, &p, why) != 0)
 		return -1;
 	who->via = "psk";
 	who->device = arena_strdup(q->http->arena, device);
-	who->single_use = p->single_use;
-	if (!p->single_use)
+	who->single_use = p.single_use;
+	if (!p.single_use)
 		return 0;
 	who->credential = arena_printf(q->http->arena, "psk/%s/%s", q->served->dms.id, device);
 	return check_spent(q, device, who, why);

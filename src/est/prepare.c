@@ -12,6 +12,7 @@
 #include "est/auth.h"
 #include "est/jwks.h"
 #include "est/service.h"
+#include "pki/psk.h"
 #include "pki/templates.h"
 #include "state/state.h"
 
@@ -155,6 +156,33 @@ static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *
 	return 0;
 }
 
+static bool by_tls(const struct dms_authentication *a)
+{
+	return a->type == AUTH_PSK && a->psk.store == PSK_TLS;
+}
+
+/* What workers and the handshake need of the secrets of devices: a key for nonces, and where they are. */
+static int prepare_secrets(struct ctx *ctx, const struct served *v, size_t n, struct prepared *p, struct err *e)
+{
+	SCOPED_BUF own = buf_init(BUF_TEXT);
+	unsigned char key[NONCE_KEY];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct dms_settings *s = &v[i].dms.settings;
+
+		p->psk = p->psk || by_tls(&s->enrollment_settings.est_rfc7030_settings.authentication) || by_tls(&s->reenrollment_settings.authentication);
+	}
+	if (p->psk && psk_prepare(ctx, e) != 0)
+		return -1;
+	if (RAND_bytes(key, NONCE_KEY) != 1)
+		return err_ossl(e, "no random numbers");
+	buf_put_run(&own, (struct bytes){ key, NONCE_KEY });
+	buf_put_run(&own, bytes_of(psk_folder(ctx)));
+	p->own = (struct bytes){ arena_memdup(ctx->arena, own.p, own.n), own.n };
+	OPENSSL_cleanse(key, NONCE_KEY);
+	return 0;
+}
+
 int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, struct err *e)
 {
 	const struct est_options *o = options;
@@ -170,9 +198,8 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 	for (size_t i = 0; i < ids.n; i++)
 		if (check(ctx, o, ids.v[i], &v[i], &p, e) != 0)
 			return -1;
-	p.own = (struct bytes){ arena_alloc(ctx->arena, 1, NONCE_KEY), NONCE_KEY };
-	if (RAND_bytes((unsigned char *)(uintptr_t)p.own.p, NONCE_KEY) != 1)
-		return err_ossl(e, "no random numbers");
+	if (prepare_secrets(ctx, v, ids.n, &p, e) != 0)
+		return -1;
 	if (o->own_tls && own_tls(ctx, o, &v[0], &p, e) != 0)
 		return -1;
 	*ret = p;

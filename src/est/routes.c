@@ -206,5 +206,5 @@ static const char *event_of(const char *op, int status)
 	return status == 403 ? "authorization.denied" : strcmp(op, "simplereenroll") == 0 ? "reenrollment.failed" : "enrollment.failed";
 }
 
-const struct service est_service = { .name = "est-serve", .prepare = est_prepare, .learn = est_learn, .forget = est_forget, .handle = est_handle,
+const struct service est_service = { .name = "est-serve", .prepare = est_prepare, .learn = est_learn, .forget = est_forget, .handle = est_handle, .psk = est_psk,
 				     .counted = "enrolled", .event = event_of };

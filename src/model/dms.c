@@ -18,7 +18,7 @@ const char *const dms_auth_names[] = {
 };
 const char *const dms_registration_names[] = { "JITP", "PRE_REGISTRATION", NULL };
 static const char *const unreachable_names[] = { "deny", "allow", NULL };
-static const char *const store_names[] = { "scrypt", "ha1", NULL };
+static const char *const store_names[] = { "scrypt", "ha1", "tls", NULL };
 static const char *const id_names[] = { "common_name", "serial_number", "san_dns", "san_uri", "san_email", NULL };
 static const char *const keygen_names[] = { "ECDSA", "RSA", NULL };
 enum { HOOK_JWT = HOOK_MTLS + 1 }; /* the original's name of HOOK_OIDC */
@@ -323,7 +323,8 @@ static const struct field jwt_auth_fields[] = {
 static const struct schema jwt_type = PART(jwt_auth, "jwt", "Authentication by bearer token (RFC 7519).");
 
 static const struct field psk_auth_fields[] = {
-	ENUM(psk_auth, store, store_names, "How secrets are kept: scrypt, or ha1, which HTTP Digest needs (RFC 7616).", .dflt = "scrypt", .flags = F_SHOW0),
+	ENUM(psk_auth, store, store_names, "How secrets are kept, and so how devices show them: scrypt (HTTP Basic), ha1 (Basic, or Digest of RFC 7616), or tls: the "
+	     "key itself, which devices prove to have in the TLS handshake and never send.", .dflt = "scrypt", .flags = F_SHOW0),
 	END
 };
 static const struct schema psk_type = PART(psk_auth, "psk", "Authentication by a secret shared with each device.");

@@ -1,5 +1,5 @@
-/* Secrets of devices. Guarantees: what is kept does not give a secret away, in files that only their owner can read, outside of the
- * history; whether a device has a secret cannot be told from the time that a check takes; a secret of single use is spent by the creation
+/* Secrets of devices. Guarantees: what is kept is in files that only their owner can read, outside of the history, and does not give a
+ * secret away unless it is for TLS, which needs it; whether a device has a secret cannot be told from the time that a check takes; a secret of single use is spent by the creation
  * of one file, which the file system grants once. */
 #include "pki/psk.h"
 
@@ -13,40 +13,47 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/ossl.h"
+#include "engine/engine.h"
 #include "model/device.h"
 #include "state/state.h"
 
 enum { SALT = 16, HASH = 32, SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 64 << 20, FILE_BYTES = 4096, NAME_BYTES = 200, LIST_MAX = 1 << 22 };
 
-static const char *const store_names[] = { "scrypt", "ha1", NULL };
+static const char *const store_names[] = { "scrypt", "ha1", "tls", NULL };
 static const struct field psk_fields[] = {
 	STR(psk, device, "The device.", .flags = F_REQ),
 	ENUM(psk, store, store_names, "How the secret is kept.", .flags = F_SHOW0),
 	BOOL(psk, single_use, "Whether it serves once.", .dflt = "false"),
 	TIME(psk, created_at, "When it was set."),
 	BYTES(psk, salt, "Salt of scrypt."),
-	BYTES(psk, hash, "What is left of the secret.", .flags = F_REQ),
+	BYTES(psk, hash, "What is left of the secret."),
+	BYTES(psk, key, "The secret itself, for TLS."),
 	END
 };
 static const struct schema psk_type = { .name = "psk", .plural = "psks", .doc = "A secret of a device", .size = sizeof(struct psk), .fields = psk_fields };
 
 static char *folder_of(struct ctx *ctx, const char *dms)
 {
-	return arena_printf(ctx->arena, "%s/psk/%s", state_private(ctx->state), dms);
+	return fs_join(ctx->arena, psk_folder(ctx), dms);
 }
 
-static char *name_of(struct ctx *ctx, const char *device, const char *suffix)
+static char *name_of(struct arena *a, const char *device, const char *suffix)
 {
-	char *name = text_file_name(ctx->arena, device, NAME_BYTES);
+	char *name = text_file_name(a, device, NAME_BYTES);
 
 	if (strlen(name) >= NAME_BYTES)
-		name = arena_printf(ctx->arena, "~%s", sha256_hex(ctx->arena, bytes_of(device)));
-	return arena_printf(ctx->arena, "%s%s", name, suffix);
+		name = arena_printf(a, "~%s", sha256_hex(a, bytes_of(device)));
+	return arena_printf(a, "%s%s", name, suffix);
 }
 
 static char *file_of(struct ctx *ctx, const struct dms *dms, const char *device, const char *suffix)
 {
-	return fs_join(ctx->arena, folder_of(ctx, dms->id), name_of(ctx, device, suffix));
+	return fs_join(ctx->arena, folder_of(ctx, dms->id), name_of(ctx->arena, device, suffix));
+}
+
+char *psk_folder(const struct ctx *ctx)
+{
+	return fs_join(ctx->arena, state_private(ctx->state), "psk");
 }
 
 char *psk_realm(struct arena *a, const struct dms *dms)
@@ -69,23 +76,48 @@ static void ha1(struct arena *a, const struct dms *dms, const char *device, stru
 	sha256(buf_bytes(&text), out);
 }
 
+char *psk_random(struct arena *a, const struct dms *dms)
+{
+	unsigned char key[HASH];
+	char *text;
+
+	if (dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store != PSK_TLS)
+		return engine_passphrase_random(a);
+	text = RAND_bytes(key, sizeof(key)) == 1 ? hex_encode(a, (struct bytes){ key, sizeof(key) }) : NULL;
+	OPENSSL_cleanse(key, sizeof(key));
+	return text;
+}
+
+/* What is kept of a secret; `salt` and `hash` are the caller's room. */
+static int keep(struct arena *a, const struct dms *dms, const char *secret, struct psk *p, unsigned char salt[SALT], unsigned char hash[HASH],
+		struct err *e)
+{
+	if (p->store == PSK_TLS) {
+		if (hex_decode(a, secret, &p->key) != 0 || p->key.n < PSK_KEY_MIN || p->key.n > PSK_KEY_MAX)
+			return err_set(e, ERR_INVALID, "a secret for TLS must have from %d to %d hexadecimal digits; --generate makes one",
+				       2 * PSK_KEY_MIN, 2 * PSK_KEY_MAX);
+		return 0;
+	}
+	if (strlen(secret) < PSK_MIN || strlen(secret) > PSK_MAX)
+		return err_set(e, ERR_INVALID, "the secret must have from %d to %d bytes", PSK_MIN, PSK_MAX);
+	p->hash = (struct bytes){ hash, HASH };
+	if (p->store == PSK_HA1) {
+		ha1(a, dms, p->device, bytes_of(secret), hash);
+		return 0;
+	}
+	p->salt = (struct bytes){ salt, SALT };
+	return RAND_bytes(salt, SALT) == 1 && stretch(bytes_of(secret), p->salt, hash) ? 0 : err_ossl(e, "the secret cannot be stretched");
+}
+
 int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const char *secret, bool single_use, struct err *e)
 {
 	const struct psk_auth *how = &dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk;
 	unsigned char salt[SALT], hash[HASH];
-	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = how->store, .single_use = single_use, .created_at = ctx->now,
-			 .hash = { hash, HASH } };
+	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = how->store, .single_use = single_use, .created_at = ctx->now };
 	SCOPED_BUF text = buf_init(FILE_BYTES);
 
-	if (strlen(secret) < PSK_MIN || strlen(secret) > PSK_MAX)
-		return err_set(e, ERR_INVALID, "the secret must have from %d to %d bytes", PSK_MIN, PSK_MAX);
-	if (how->store == PSK_HA1) {
-		ha1(ctx->arena, dms, device, bytes_of(secret), hash);
-	} else {
-		p.salt = (struct bytes){ salt, SALT };
-		if (RAND_bytes(salt, SALT) != 1 || !stretch(bytes_of(secret), p.salt, hash))
-			return err_ossl(e, "the secret cannot be stretched");
-	}
+	if (keep(ctx->arena, dms, secret, &p, salt, hash, e) != 0)
+		return -1;
 	rec_emit(&psk_type, &p, &text);
 	if (ctx->dry_run)
 		return 0;
@@ -109,32 +141,99 @@ int psk_remove(struct ctx *ctx, const struct dms *dms, const char *device, struc
 	return 0;
 }
 
-int psk_load(struct ctx *ctx, const struct dms *dms, const char *device, struct psk *ret, struct err *e)
+static int load(struct arena *a, const char *file, const char *device, struct psk *ret, struct err *e)
 {
-	const char *file = file_of(ctx, dms, device, ".yaml");
 	struct bytes text;
 
-	if (fs_read(ctx->arena, file, FILE_BYTES, &text, e) != 0 || rec_load(ctx->arena, &psk_type, file, text, ret, e) != 0)
+	if (fs_read(a, file, FILE_BYTES, &text, e) != 0 || rec_load(a, &psk_type, file, text, ret, e) != 0)
 		return -1;
-	if (strcmp(ret->device, device) != 0 || ret->hash.n != HASH)
+	if (strcmp(ret->device, device) != 0 ||
+	    (ret->store == PSK_TLS ? ret->key.n < PSK_KEY_MIN || ret->key.n > PSK_KEY_MAX : ret->hash.n != HASH))
 		return err_set(e, ERR_INVALID, "%s: is not the secret of that device", file);
 	return 0;
+}
+
+int psk_load(struct ctx *ctx, const struct dms *dms, const char *device, struct psk *ret, struct err *e)
+{
+	return load(ctx->arena, file_of(ctx, dms, device, ".yaml"), device, ret, e);
 }
 
 bool psk_check(struct arena *a, const struct dms *dms, const struct psk *p, struct bytes secret)
 {
 	static const unsigned char none[HASH];
 	int store = p ? p->store : dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store;
+	bool hashed = p && p->store != PSK_TLS, made = true, same;
 	unsigned char hash[HASH];
-	bool made = true, same;
 
 	if (store == PSK_HA1)
 		ha1(a, dms, p ? p->device : "nobody", secret, hash);
 	else
-		made = stretch(secret, p ? p->salt : (struct bytes){ none, SALT }, hash);
-	same = CRYPTO_memcmp(hash, p ? p->hash.p : none, HASH) == 0;
+		made = stretch(secret, hashed ? p->salt : (struct bytes){ none, SALT }, hash);
+	same = CRYPTO_memcmp(hash, hashed ? p->hash.p : none, HASH) == 0;
 	OPENSSL_cleanse(hash, sizeof(hash));
-	return made && p && same;
+	return made && hashed && same;
+}
+
+/* --- in TLS --- */
+
+/* Of nobody, below psk_folder(): read where there is no other, so that it takes as long. */
+static const char nobody[] = ".nobody";
+
+int psk_prepare(struct ctx *ctx, struct err *e)
+{
+	unsigned char key[HASH];
+	const struct psk p = { .device = arena_strdup(ctx->arena, nobody), .store = PSK_TLS, .created_at = ctx->now, .key = { key, HASH } };
+	const char *file = fs_join(ctx->arena, psk_folder(ctx), nobody);
+	SCOPED_BUF text = buf_init(FILE_BYTES);
+
+	if (fs_exists(file))
+		return 0;
+	if (RAND_bytes(key, HASH) != 1)
+		return err_ossl(e, "no random numbers");
+	rec_emit(&psk_type, &p, &text);
+	return fs_mkdirs(psk_folder(ctx), 0700, e) != 0 || fs_write(file, buf_bytes(&text), 0600, true, e) != 0 ? -1 : 0;
+}
+
+static char *file_in(struct arena *a, const char *folder, const char *dms, const char *device)
+{
+	return fs_join(a, fs_join(a, folder, dms), name_of(a, device, ".yaml"));
+}
+
+/* How many managers have a secret of the device that the identity stands for: DMS/DEVICE, or else the device alone. */
+static size_t seek(struct arena *a, const char *folder, const struct strv *managers, const char *identity, bool full, struct psk_found *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < managers->n; i++) {
+		const char *id = managers->v[i], *rest = identity + strlen(id);
+		const char *device = !full ? identity : text_has_prefix(identity, id) && *rest == '/' ? rest + 1 : nobody;
+
+		if (!fs_exists(file_in(a, folder, id, device)))
+			continue;
+		*ret = (struct psk_found){ .dms = id, .device = device };
+		n++;
+	}
+	return n;
+}
+
+void psk_find(struct arena *a, const char *folder, const struct strv *managers, const char *identity, struct psk_found *ret)
+{
+	struct psk_found full = { 0 }, plain = { 0 }, found = { .device = nobody };
+	struct strv all = *managers;
+	struct err ignored = { 0 };
+	struct psk p;
+	size_t nfull, nplain;
+
+	if (all.n == 0 && fs_list(a, folder, LIST_MAX, &all, &ignored) != 0)
+		all.n = 0;
+	nfull = seek(a, folder, &all, identity, true, &full); /* always both, and then one file */
+	nplain = seek(a, folder, &all, identity, false, &plain);
+	if (nfull == 1 || nplain == 1)
+		found = nfull == 1 ? full : plain;
+	if (load(a, found.dms ? file_in(a, folder, found.dms, found.device) : fs_join(a, folder, nobody), found.device, &p, &ignored) == 0 &&
+	    found.dms && p.store == PSK_TLS)
+		found.key = p.key;
+	*ret = found;
 }
 
 /* --- single use --- */
@@ -205,7 +304,7 @@ void psk_forget(struct ctx *ctx, const char *dms, const char *device)
 	if (ctx->dry_run)
 		return;
 	if (!dms)
-		list(ctx, arena_printf(ctx->arena, "%s/psk", state_private(ctx->state)), &managers);
+		list(ctx, psk_folder(ctx), &managers);
 	for (size_t i = 0; i < managers.n; i++) {
 		const char *folder = folder_of(ctx, managers.v[i]);
 
@@ -213,7 +312,7 @@ void psk_forget(struct ctx *ctx, const char *dms, const char *device)
 			forget_all(ctx, folder);
 			continue;
 		}
-		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx, device, ".yaml")));
-		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx, device, ".used")));
+		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx->arena, device, ".yaml")));
+		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx->arena, device, ".used")));
 	}
 }

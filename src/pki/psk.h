@@ -2,17 +2,22 @@
 #include "base/ctx.h"
 #include "model/dms.h"
 
-/* Secrets that single devices share with a device manager: hashed, in .git/lamassu/psk/<dms>/, never in git. */
+/* Secrets that single devices share with a device manager: in .git/lamassu/psk/<dms>/, never in git; hashed, but for TLS, whose
+ * handshake takes the secret itself. */
 struct psk {
 	char *device;
 	int store;         /* enum psk_store */
 	bool single_use;
 	int64_t created_at;
-	struct bytes salt, hash; /* ha1: no salt, and the hash of RFC 7616 3.4.2 with the manager's realm */
+	struct bytes salt, hash; /* ha1: no salt, and the hash of RFC 7616 3.4.2 with the manager's realm; tls: none */
+	struct bytes key;        /* tls: what the hexadecimal digits of the secret stand for */
 };
 enum { PSK_MIN = 12, PSK_MAX = 1024 }; /* bytes of a secret */
+enum { PSK_KEY_MIN = 16, PSK_KEY_MAX = 64 }; /* bytes of a key: whoever saw a handshake can try short ones (RFC 9257 6) */
 
 char *psk_realm(struct arena *, const struct dms *);
+/* 256 random bits, as the manager's devices take them; NULL: there are no random numbers. */
+char *psk_random(struct arena *, const struct dms *);
 /* Sets or replaces it. ERR_INVALID for a secret that is too short. */
 int psk_set(struct ctx *, const struct dms *, const char *device, const char *secret, bool single_use, struct err *) NODISCARD;
 int psk_remove(struct ctx *, const struct dms *, const char *device, struct err *) NODISCARD; /* ERR_NOT_FOUND */
@@ -20,6 +25,16 @@ int psk_remove(struct ctx *, const struct dms *, const char *device, struct err 
  * that the manager has. What cannot be removed is a warning. */
 void psk_forget(struct ctx *, const char *dms, const char *device);
 int psk_load(struct ctx *, const struct dms *, const char *device, struct psk *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */
+/* For TLS, without a state. `folder` is psk_folder(); `managers`: those that are meant, n = 0: all. The identity is DEVICE, or DMS/DEVICE
+ * where several share a secret with one. Costs the same for one that is not known; ret->key.n is 0 then. */
+struct psk_found {
+	const char *dms, *device;
+	struct bytes key;
+};
+char *psk_folder(const struct ctx *);
+void psk_find(struct arena *, const char *folder, const struct strv *managers, const char *identity, struct psk_found *ret);
+/* Makes what psk_find needs to hide who is not known. */
+int psk_prepare(struct ctx *, struct err *) NODISCARD;
 /* Is it the secret? Costs the same for psk NULL, which it never is. */
 bool psk_check(struct arena *, const struct dms *, const struct psk *, struct bytes secret);
 

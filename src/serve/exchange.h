@@ -16,7 +16,8 @@ struct tls_peer {
 	size_t nchain;
 	struct bytes unique;        /* tls-unique (RFC 5929 3); TLS 1.2 only */
 	struct bytes exporter;      /* tls-exporter (RFC 9266 2) */
-	const char *psk_identity;   /* NULL: no PSK */
+	const char *psk_identity;   /* whose secret the handshake proved, in the service's words; NULL: none */
+	struct bytes psk_proof;     /* SHA-256 of that secret */
 };
 
 struct http_request {

@@ -39,6 +39,7 @@ struct listener {
 	struct sockets sockets;
 	struct event_base *base;
 	struct worker_setup setup;
+	struct tls_psk psk;
 	struct committer *committer;
 	struct event *commit, *others[EVENTS_MAX];
 	size_t nothers;
@@ -330,11 +331,13 @@ static int set_up_tls(struct listener *l, const struct prepared *p, struct err *
 {
 	const struct listen_options *o = l->o;
 	const struct tls_settings s = { .cert = o->tls_cert.n ? o->tls_cert : p->tls_cert, .key = o->tls_key.n ? o->tls_key : p->tls_key,
-					.min_version = o->min_version, .ciphers = o->ciphers, .ask_client = o->ask_client };
+					.min_version = o->min_version, .ciphers = o->ciphers, .ask_client = o->ask_client,
+					.psk = p->psk ? &l->psk : NULL };
 	SSL_CTX *c;
 
 	if (o->plain)
 		return 0;
+	l->psk = (struct tls_psk){ .find = o->service->psk, .options = o->options, .own = p->own };
 	if (tls_context(&s, &c, e) != 0)
 		return -1;
 	l->setup.tls = c;

@@ -73,6 +73,7 @@ static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int
 		buf_put_run(&text, p.tls_cert);
 		buf_put_run(&text, p.tls_key);
 		buf_put_run(&text, p.own);
+		buf_put_run(&text, bytes_of(p.psk ? "psk" : ""));
 		for (size_t i = 0; i < r.n; i++) {
 			buf_put_run(&text, bytes_of(r.v[i].what));
 			buf_put_run(&text, bytes_of(r.v[i].text));
@@ -105,6 +106,7 @@ static int read_answer(struct arena *a, int fd, struct prepared *ret, struct kno
 	ret->tls_cert = take(a, &left);
 	ret->tls_key = take(a, &left);
 	ret->own = take(a, &left);
+	ret->psk = take(a, &left).n > 0;
 	while ((what = take(a, &left)).n > 0) {
 		secrets = arena_grow(a, secrets, nsecrets, sizeof(*secrets));
 		secrets[nsecrets++] = (struct known_secret){ (const char *)what.p, (const char *)take(a, &left).p };

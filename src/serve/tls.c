@@ -159,6 +159,8 @@ int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 	if (restrict_protocol(c, s->min_version, &s->ciphers, e) != 0 || use_certificate(c, s->cert, e) != 0 ||
 	    use_key(c, s->key, e) != 0 || offer_names(c, s, e) != 0)
 		return -1;
+	if (s->psk && tls_psk_use(c, s->psk, e) != 0)
+		return -1;
 	if (SSL_CTX_set_session_id_context(c, context, sizeof(context) - 1) != 1)
 		return err_ossl(e, "TLS");
 	SSL_CTX_set_timeout(c, SESSION_SECS);
@@ -228,6 +230,7 @@ struct tls_peer *tls_peer_of(struct arena *a, SSL *ssl)
 	p->version = arena_strdup(a, SSL_get_version(ssl));
 	p->cipher = arena_strdup(a, SSL_get_cipher_name(ssl));
 	take_chain(a, ssl, p);
+	p->psk_identity = tls_psk_of(a, ssl, &p->psk_proof);
 	if (SSL_version(ssl) == TLS1_2_VERSION)
 		p->unique = unique_of(a, ssl);
 	if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1) /* RFC 9266 2: TLS 1.2 needs RFC 7627 */

@@ -2,6 +2,7 @@
 #include <openssl/ssl.h>
 
 #include "serve/exchange.h"
+#include "serve/tls_psk.h"
 
 /* TLS of the listeners: 1.2 and 1.3 with AEAD and forward secrecy only, no renegotiation, no compression, no early data. */
 struct tls_settings {
@@ -12,6 +13,7 @@ struct tls_settings {
 	bool ask_client;          /* asks for a certificate; it need not be given */
 	const struct bytes *client_cas; /* DER: whose names are offered to the client */
 	size_t nclient_cas;
+	const struct tls_psk *psk; /* secrets that clients may show instead of a certificate; NULL: none. Lives as long as the context. */
 };
 int tls_context(const struct tls_settings *, SSL_CTX **ret, struct err *) NODISCARD;
 /* Checks names only, without a certificate: for documents. */

@@ -3,6 +3,7 @@
 #include "crypto/ossl.h"
 #include "serve/exchange.h"
 #include "serve/server.h"
+#include "serve/tls_psk.h"
 #include "state/state.h"
 
 /* A worker: one process with an event thread (server.c) and a few handler threads, each at a post of its own. Requests are handled
@@ -22,6 +23,7 @@ struct post { /* where a handler thread works */
 struct prepared { /* what workers need and only the first look can make */
 	struct bytes tls_cert, tls_key; /* PEM; empty: plain HTTP */
 	struct bytes own;               /* the service's, for worker_own: keys that it made */
+	bool psk;                       /* clients may show secrets in TLS */
 	struct strv about;              /* lines for the operator, printed once it listens */
 };
 
@@ -40,6 +42,8 @@ struct service {
 	 * file; `at` is where the repository was LOOK_EVERY_MS ago or later. */
 	void *(*share)(void);
 	bool (*quick)(void *shared, const struct state_at *at, int64_t now, const struct http_request *, struct http_response *);
+	/* As tls_psk.find, where `prepare` says that there are such clients; may be NULL. */
+	void (*psk)(struct arena *, const void *options, struct bytes own, const char *identity, struct tls_secret *ret);
 	bool counts_answers; /* the target counts what was answered, not what was committed */
 	unsigned requests;   /* on one connection; 0: as server_limits has it */
 	const char *counted; /* "enrolled": what the target counts, for people */

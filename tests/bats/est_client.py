@@ -3,6 +3,8 @@
 raw PORT: sends standard input on one connection and prints what comes back until the other side closes or is silent.
 request NAME OUT.b64 [ATTRIBUTE=TEXT ...]: a request for a certificate with further attributes (OID=text), key in NAME.key.
 bound PORT NAME unique|exporter|wrong ATTRIBUTE: enrols with a request that repeats the connection's binding there; prints the status.
+through FILE COMMAND ...: gives the file to a program that speaks TLS, and prints what it prints until the other side has closed.
+body FILE: the body of the answer in what `through` printed.
 The client's certificate is CERT (default boot-1): CERT.pem, CERT.key; "none" is none.
 """
 import base64, os, re, socket, ssl, subprocess, sys
@@ -83,6 +85,21 @@ def main():
         s = connect(int(args[0]))
         s.sendall(sys.stdin.buffer.read())
         sys.stdout.buffer.write(receive(s))
+    elif what == "through":
+        p = subprocess.Popen(args[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            with open(args[0], "rb") as f:
+                p.stdin.write(f.read())
+            p.stdin.flush()  # and stays open: some end with it
+        except BrokenPipeError:  # no handshake: it says why
+            pass
+        sys.stdout.buffer.write(p.stdout.read())
+        p.kill()
+        p.wait()
+    elif what == "body":
+        with open(args[0], "rb") as f:
+            head, _, rest = f.read().partition(b"HTTP/1.1 200 ")[2].partition(b"\r\n\r\n")
+        sys.stdout.buffer.write(rest[:int(re.search(rb"(?i)content-length: (\d+)", head)[1])])
     elif what == "request":
         with open(args[1], "wb") as f:
             f.write(make_request(args[0], [a.split("=", 1) for a in args[2:]]))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Secrets of devices by HTTP Basic and Digest, as curl sends them.
+# Secrets of devices: by HTTP Basic and Digest, as curl sends them, and in TLS, as openssl and gnutls show them.
 load helpers
 load est_helpers
 
@@ -9,6 +9,7 @@ teardown() { est_stop; }
 AUTH=settings.enrollment_settings.est_rfc7030_settings.authentication
 
 psk() { L --repo pki dms set factory "$AUTH={type: psk, psk: {store: $1}}"; }
+secret() { ok lamassu --repo pki device psk "$1" --dms "${2:-factory}" --generate --out "${2:-factory}-${1%%/*}.secret" "${@:3}"; }
 enrol() { [ -e "$1.b64" ] || est_csr "$1"; est_post factory/simpleenroll "$1.b64" "${@:2}"; }
 
 @test "E9 E14: a device enrols with its secret, once; nobody else does with it" {
@@ -149,4 +150,148 @@ enrol() { [ -e "$1.b64" ] || est_csr "$1"; est_post factory/simpleenroll "$1.b64
 	L --repo pki dms set factory settings.enrollment_settings.enable_replaceable_enrollment=true
 	[ "$(enrol dev-2 -u "dev-2:$(cat again.secret)")" = 401 ]
 	[ "$(enrol dev-2 -u "dev-2:$(cat third.secret)")" = 200 ]
+}
+
+# --- in TLS ---
+
+# request NAME [DMS]: NAME.http enrols with NAME.b64
+request() {
+	[ -e "$1.b64" ] || est_csr "$1"
+	{ printf 'POST /.well-known/est/%s/simpleenroll HTTP/1.1\r\nHost: localhost\r\nUser-Agent: t\r\nContent-Type: application/pkcs10\r\nConnection: close\r\nContent-Length: %d\r\n\r\n' \
+		"${2:-factory}" "$(wc -c <"$1.b64")"; cat "$1.b64"; } >"$1.http"
+}
+through() { timeout 60 python3 "$BATS_TEST_DIRNAME/est_client.py" through "$@" >out || true; } # through NAME.http PROGRAM…: what it printed in out
+s_psk() { through "$1" openssl s_client -connect "127.0.0.1:$EST_PORT" -psk_identity "$2" -psk "$3" -ign_eof "${@:4}"; } # s_psk FILE IDENTITY KEY
+status() { tr -d '\r' <out | sed -n 's|^HTTP/1.1 \([0-9]*\) .*|\1|p'; }
+alert() { sed -n 's/.*SSL alert number \([0-9]*\).*/\1/p' out; }
+tls_pem() { python3 "$BATS_TEST_DIRNAME/est_client.py" body out >answer && est_pem; }
+is() { [ "$(status)" = "$1" ] || { cat out; return 1; }; }
+
+@test "E9 E14 S1: a device enrols with its key in TLS 1.3 and 1.2, with forward secrecy and AEAD alone, once" {
+	psk tls
+	secret dev-1; secret dev-2; secret dev-3
+	one=$(cat factory-dev-1.secret) two=$(cat factory-dev-2.secret) three=$(cat factory-dev-3.secret)
+	[[ $one =~ ^[0-9a-f]{64}$ ]]
+	[ "$(stat -c %a factory-dev-1.secret pki/.git/lamassu/psk/factory/dev-1.yaml pki/.git/lamassu/psk pki/.git/lamassu/psk/factory | tr '\n' ' ')" = '600 600 700 700 ' ]
+	[ -z "$(git -C pki status --porcelain)" ]
+	est_start --access-log log
+	request dev-1; request dev-2; request dev-3
+	s_psk dev-1.http dev-1 "$one" -tls1_3; is 200; tls_pem >first.pem
+	grep -aq 'TLSv1.3, Cipher is' out; grep -aq 'no peer certificate' out; grep -aq '^Server Temp Key: X25519' out
+	cmp <(openssl x509 -in first.pem -noout -pubkey) <(openssl pkey -in dev-1.key -pubout)
+	s_psk dev-1.http dev-1 "$one" -tls1_2; is 200; tls_pem | cmp - first.pem # the answer was lost
+	grep -aq 'TLSv1.2, Cipher is ECDHE-PSK-CHACHA20-POLY1305' out
+	rm dev-1.*; request dev-1
+	for v in tls1_2 tls1_3; do s_psk dev-1.http dev-1 "$one" -$v; is 401; done
+	s_psk dev-2.http dev-3 "$three"; is 403 # a good key of another device
+	for suite in kPSK kRSAPSK kDHEPSK ECDHE-PSK-AES128-CBC-SHA256 ECDHE-PSK-AES256-CBC-SHA384; do
+		s_psk dev-2.http dev-2 "$two" -tls1_2 -cipher "$suite@SECLEVEL=0"; [ -z "$(status)" ]
+	done
+	through dev-2.http gnutls-cli --port "$EST_PORT" 127.0.0.1 --no-ca-verification --pskusername dev-2 --pskkey "$two" --priority NORMAL:+PSK:+RSA-PSK
+	is 401 # psk_ke alone is no way: a certificate took its place
+	no grep -aq 'PSK authentication' out
+	through dev-2.http gnutls-cli --port "$EST_PORT" 127.0.0.1 --pskusername dev-2 --pskkey "$two" --priority NORMAL:-KX-ALL:+ECDHE-PSK
+	is 200; grep -aq "PSK authentication. Connected as 'dev-2'" out
+	[ "$(enrol dev-3 -u "dev-3:$three")" = 401 ] # the key is never sent
+	s_psk dev-3.http dev-3 "$three"; is 200
+	est_stop
+	for s in "$one" "$two" "$three"; do no grep -qF "$s" err sum log; done
+}
+
+@test "E9: an unknown identity fails as a wrong key does" {
+	psk tls; secret dev-1
+	one=$(cat factory-dev-1.secret) wrong=$(openssl rand -hex 32)
+	est_start
+	request dev-1
+	for v in tls1_3 tls1_2; do
+		s_psk dev-1.http dev-1 "$wrong" -$v; [ -z "$(status)" ]; known=$(alert)
+		[ -n "$known" ]
+		for who in dev-9 other/dev-1 factory/ .nobody ../factory/dev-1 "$(printf 'x%.0s' $(seq 200))"; do
+			s_psk dev-1.http "$who" "$one" -$v
+			[ -z "$(status)" ] && [ "$(alert)" = "$known" ] || { echo "$who: $(alert), not $known"; cat out; false; }
+		done
+	done
+	[ "$(enrol dev-1)" = 401 ]
+	s_psk dev-1.http factory/dev-1 "$one"; is 200
+}
+
+@test "E9 E14: no session is resumed, neither by ticket nor by id; a certificate's session stands for no key" {
+	psk tls; secret dev-1; est_dms certs
+	one=$(cat factory-dev-1.secret)
+	est_start
+	request dev-1
+	printf 'GET /.well-known/est/factory/cacerts HTTP/1.1\r\nHost: l\r\nConnection: close\r\n\r\n' >get
+	for v in '-tls1_3' '-tls1_2' '-tls1_2 -no_ticket'; do
+		rm -f psk.sess
+		# shellcheck disable=SC2086 # two words
+		s_psk get dev-1 "$one" $v -sess_out psk.sess; is 200
+		[ ! -s psk.sess ] && continue # nothing to resume by
+		# shellcheck disable=SC2086
+		through dev-1.http openssl s_client -connect "127.0.0.1:$EST_PORT" $v -sess_in psk.sess -ign_eof
+		no grep -aq '^Reused' out; [ "$(status)" != 200 ]
+	done
+	# devices with certificates resume as ever, and show nobody's key by it
+	est_csr dev-2; request dev-2 certs
+	for v in tls1_2 tls1_3; do
+		through get openssl s_client -connect "127.0.0.1:$EST_PORT" -cert boot-1.pem -key boot-1.key -$v -sess_out $v.sess -ign_eof; is 200
+		through dev-2.http openssl s_client -connect "127.0.0.1:$EST_PORT" -$v -sess_in $v.sess -ign_eof; is 200
+		grep -aq '^Reused' out
+		s_psk dev-1.http dev-1 "$(openssl rand -hex 32)" -$v -sess_in $v.sess; [ "$(status)" != 200 ]
+	done
+	s_psk dev-1.http dev-1 "$one"; is 200
+}
+
+@test "E9: keys that were typed, are of strange names, are reused, made anew, or shared with several managers" {
+	psk tls; est_dms other && L --repo pki dms set other "$AUTH={type: psk, psk: {store: tls}}"
+	openssl rand -hex 16 >short.key
+	ok lamassu --repo pki device psk 'dev 1/ä:x' --dms factory --passphrase-file short.key --reusable
+	L --repo pki dms set factory settings.enrollment_settings.enable_replaceable_enrollment=true
+	est_start
+	for i in 1 2; do
+		est_csr dev -subj '/CN=dev 1\/ä:x' -utf8; request dev
+		s_psk dev.http 'dev 1/ä:x' "$(cat short.key)"; is 200
+	done
+	for bad in "$(openssl rand -hex 15)" "$(openssl rand -hex 65)" 'correct horse battery staple!!!!' "$(openssl rand -hex 16)0"; do
+		printf '%s' "$bad" >bad.key
+		fails 2 'hexadecimal digits' lamassu --repo pki device psk dev-2 --dms factory --passphrase-file bad.key
+		[[ $stderr != *"$bad"* ]]
+	done
+	secret dev-3; secret dev-3 other
+	a=$(cat factory-dev-3.secret) b=$(cat other-dev-3.secret)
+	request dev-3
+	s_psk dev-3.http dev-3 "$a"; [ -z "$(status)" ] # of which manager?
+	s_psk dev-3.http other/dev-3 "$b"; is 401
+	s_psk dev-3.http factory/dev-3 "$b"; [ -z "$(status)" ]
+	s_psk dev-3.http factory/dev-3 "$a"; is 200
+	mv factory-dev-3.secret old.secret; secret dev-3
+	rm dev-3.*; request dev-3
+	s_psk dev-3.http factory/dev-3 "$a"; [ -z "$(status)" ]
+	s_psk dev-3.http factory/dev-3 "$(cat factory-dev-3.secret)"; is 200
+	# a manager that keeps hashes takes no key of TLS any more
+	secret dev-4; request dev-4
+	psk scrypt
+	s_psk dev-4.http dev-4 "$(cat factory-dev-4.secret)"; is 401
+	[ "$(enrol dev-4 -u "dev-4:$(cat factory-dev-4.secret)")" = 401 ]
+	psk tls
+	s_psk dev-4.http dev-4 "$(cat factory-dev-4.secret)"; is 200
+}
+
+@test "E9: a connection does not outlive its key" {
+	psk tls; secret dev-1; secret dev-2
+	est_start
+	printf 'HEAD /.well-known/est/factory/cacerts HTTP/1.1\r\nHost: l\r\n\r\n' >head.http
+	for dev in dev-1 dev-2; do
+		request $dev
+		mkfifo $dev.in
+		openssl s_client -connect "127.0.0.1:$EST_PORT" -psk_identity $dev -psk "$(cat factory-$dev.secret)" -quiet -ign_eof <$dev.in >out 2>/dev/null 3>&- & pid=$!
+		exec 7>$dev.in
+		cat head.http >&7
+		for ((i = 0; i < 300; i++)); do [ "$(status)" = 200 ] && break; sleep 0.1; done
+		is 200
+		[ $dev = dev-2 ] || ok lamassu --repo pki device psk $dev --dms factory --remove
+		cat $dev.http >&7
+		wait $pid || true
+		exec 7>&-
+		[ "$(status | tail -n 1)" = "$([ $dev = dev-1 ] && echo 401 || echo 200)" ]
+	done
 }
