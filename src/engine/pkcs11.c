@@ -32,6 +32,9 @@ static const struct field config_fields[] = {
 	OBJ(p11_config, module_extra_options, &extra_type, "Options of the module."),
 	BOOL(p11_config, login, "Log in. Some modules, such as accelerators, want none.", .dflt = "true"),
 	BOOL(p11_config, read_only, "Make, change and delete nothing on the token.", .dflt = "false"),
+	DUR(p11_config, timeout,
+	    "How long one call of the module may last before it is given up; the making of a key, ten times as long.", .dflt = "1m",
+	    .min = 1, .max = 3600),
 	INT(p11_config, max_sessions,
 	    "Sessions, and so signatures, at once. 0: one for each core, at most 8. Never more than the token allows.", .dflt = "0",
 	    .max = P11_SESSIONS),
@@ -129,7 +132,7 @@ int p11_token_find(struct p11 *p, struct arena *a, struct err *e)
 			p->slot = v[i].slot;
 	if (fit != 1)
 		return no_token(p->config, v, n, fit, e);
-	rv = p->f->C_GetTokenInfo(p->slot, &p->token);
+	rv = P11(p->f, C_GetTokenInfo, p->slot, &p->token);
 	return rv == CKR_OK ? 0 : p11_err("C_GetTokenInfo", rv, e);
 }
 
@@ -147,10 +150,12 @@ static int ask_mechanisms(struct p11 *p, struct err *e)
 {
 	CK_MECHANISM_TYPE all[MANY_MECHANISMS];
 	CK_ULONG n = MANY_MECHANISMS;
-	CK_RV rv = p->f->C_GetMechanismList(p->slot, all, &n);
+	CK_RV rv = P11(p->f, C_GetMechanismList, p->slot, all, &n);
 
-	if (rv != CKR_OK || n > MANY_MECHANISMS)
+	if (rv != CKR_OK)
 		return p11_err("C_GetMechanismList", rv, e);
+	if (n > MANY_MECHANISMS)
+		return err_set(e, ERR_REMOTE, "C_GetMechanismList: the module says that there are more than it had room for");
 	p->mechanisms = arena_new_array(p->arena, n + 1, CK_MECHANISM_TYPE);
 	for (CK_ULONG i = 0; i < n; i++)
 		if (allowed(p->config, all[i]))
@@ -181,40 +186,73 @@ static unsigned most_sessions(const struct p11 *p)
 	return n;
 }
 
+struct opening {
+	struct ctx *ctx;
+	struct engine *en;
+	struct p11 *p;
+};
+
+static int open_token(void *arg, struct arena *a, struct err *e)
+{
+	const struct opening *o = arg;
+	const struct p11_config *c = o->p->config;
+	const char *dir = o->ctx->dry_run ? NULL : o->en->dir;
+	struct p11 *p = o->p;
+
+	(void)a;
+	if (p11_module_open(p->arena, c->module_path, c->module_extra_options.env, dir, &p->module, e) != 0)
+		return -1;
+	p->f = p->module->f;
+	if (p11_token_find(p, p->arena, e) == 0 && ask_mechanisms(p, e) == 0)
+		return 0;
+	p11_module_close(p->module);
+	return -1;
+}
+
+/* What threads of the guard know is in an arena of its own, which stays when one of them is stuck. */
 static int p11_open(struct ctx *ctx, struct engine *en, const void *config, struct err *e)
 {
 	const struct p11_config *c = config;
-	struct p11 *p = arena_new_array(en->arena, 1, struct p11);
+	struct arena *a = arena_new();
+	struct p11 *p = arena_new_array(a, 1, struct p11);
+	struct opening o = { ctx, en, p };
 
-	*p = (struct p11){ .config = c, .id = en->doc->id, .arena = arena_new() };
-	if (p11_module_open(en->arena, c->module_path, c->module_extra_options.env, ctx->dry_run ? NULL : en->dir, &p->module, e) != 0) {
-		arena_free(p->arena);
-		return -1;
-	}
-	p->f = p->module->f;
-	if (p11_token_find(p, p->arena, e) != 0 || ask_mechanisms(p, e) != 0) {
-		p11_module_close(p->module);
-		arena_free(p->arena);
+	*p = (struct p11){ .config = c, .id = en->doc->id, .arena = a, .guard = p11_guard_new(c->timeout.secs) };
+	if (p11_guarded(p->guard, NULL, open_token, &o, e) != 0) {
+		if (p11_guard_free(p->guard))
+			arena_free(a);
 		return -1;
 	}
 	p->read_only = c->read_only || p->token.flags & CKF_WRITE_PROTECTED;
 	p->max = most_sessions(p);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->given, NULL);
+	p11_cond_init(&p->given);
 	en->priv = p;
+	return 0;
+}
+
+static int close_token(void *arg, struct arena *a, struct err *e)
+{
+	struct p11 *p = arg;
+
+	(void)a, (void)e;
+	p11_sessions_close(p);
+	p11_module_close(p->module);
 	return 0;
 }
 
 static void p11_close(struct engine *en)
 {
+	struct err ignored = { 0 };
 	struct p11 *p = en->priv;
 
-	p11_sessions_close(p);
-	p11_module_close(p->module);
+	(void)!p11_guarded(p->guard, NULL, close_token, p, &ignored);
+	en->priv = NULL;
+	if (!p11_guard_free(p->guard))
+		return;
 	pthread_cond_destroy(&p->given);
 	pthread_mutex_destroy(&p->lock);
 	arena_free(p->arena);
-	en->priv = NULL;
 }
 
 /* --- what it can do --- */
@@ -225,7 +263,7 @@ static bool size_fits(const struct p11 *p, CK_MECHANISM_TYPE type, CK_ULONG bits
 	CK_MECHANISM_INFO info;
 	CK_ULONG unit;
 
-	if (!p11_has(p, type) || p->f->C_GetMechanismInfo(p->slot, type, &info) != CKR_OK)
+	if (!p11_has(p, type) || P11(p->f, C_GetMechanismInfo, p->slot, type, &info) != CKR_OK)
 		return false;
 	unit = rsa && info.ulMaxKeySize >= 128 && info.ulMaxKeySize <= 1024 ? 8 : 1;
 	return info.ulMaxKeySize == 0 || (info.ulMinKeySize * unit <= bits && bits <= info.ulMaxKeySize * unit);
@@ -255,13 +293,29 @@ static bool can(const struct p11 *p, const struct keytype *k)
 	return strcmp(k->ossl, "ED25519") == 0 && p11_has(p, CKM_EC_EDWARDS_KEY_PAIR_GEN) && p11_has(p, CKM_EDDSA);
 }
 
+struct asking {
+	struct p11 *p;
+	uint32_t can;
+};
+
+static int ask_types(void *arg, struct arena *a, struct err *e)
+{
+	struct asking *q = arg;
+
+	(void)a, (void)e;
+	for (size_t i = 0; keytypes[i].name; i++)
+		if (can(q->p, &keytypes[i]))
+			q->can |= UINT32_C(1) << i;
+	return 0;
+}
+
 static int keytypes_of(struct engine *en, uint32_t *ret, struct err *e)
 {
-	(void)e;
-	*ret = 0;
-	for (size_t i = 0; keytypes[i].name; i++)
-		if (can(en->priv, &keytypes[i]))
-			*ret |= UINT32_C(1) << i;
+	struct asking q = { .p = en->priv };
+
+	if (p11_guarded(q.p->guard, NULL, ask_types, &q, e) != 0)
+		return -1;
+	*ret = q.can;
 	return 0;
 }
 

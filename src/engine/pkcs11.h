@@ -4,8 +4,33 @@
 
 #include "engine/engine.h"
 
-/* Inside of the PKCS#11 engine: modules (pkcs11_module.c), sessions and login (pkcs11_session.c), objects and attributes
- * (pkcs11_object.c), making and removing keys (pkcs11_key.c, pkcs11_import.c), signatures (pkcs11_sign.c). */
+/* Inside of the PKCS#11 engine: modules (pkcs11_module.c), the threads that call them (pkcs11_guard.c), sessions and login
+ * (pkcs11_session.c), objects and attributes (pkcs11_object.c), making and removing keys (pkcs11_key.c, pkcs11_import.c), signatures
+ * (pkcs11_sign.c). */
+
+/* --- calls that may never come back (pkcs11_guard.c) --- */
+struct p11_guard;
+struct p11_use;
+typedef int p11_work(void *arg, struct arena *, struct err *);
+struct p11_guard *p11_guard_new(int64_t secs); /* how long a call may last */
+/* Runs the work in a thread of the guard's, and waits; what it allocates goes to `a`, if that is not NULL. ERR_REMOTE when a call
+ * lasts too long: its thread goes no further than the call. What the module reads or writes must then outlive the command: it is on
+ * the thread's stack, in the work's arena or in the engine's. */
+int p11_guarded(struct p11_guard *, struct arena *a, p11_work *, void *arg, struct err *) NODISCARD;
+bool p11_stuck(const struct p11_guard *); /* a thread was left behind and has not come back */
+bool p11_guard_free(struct p11_guard *);  /* false: it is stuck; it and all that its threads know must stay */
+/* Around each call of a module, so that it can be left; nothing in a thread that is not a guard's. It may last so many times the
+ * usual; 0: as long as it likes. */
+void p11_enter(const char *call, unsigned times);
+void p11_leave(void);
+CK_RV p11_left(CK_RV); /* p11_leave() */
+#define P11(f, call, ...) (p11_enter(#call, 1), p11_left((f)->call(__VA_ARGS__)))
+#define P11_SLOW(f, call, ...) (p11_enter(#call, 10), p11_left((f)->call(__VA_ARGS__)))
+void p11_using(struct p11_use *); /* whose session is to be handed back after all; NULL: none */
+void p11_lock(pthread_mutex_t *); /* for locks that are held during calls */
+void p11_unlock(pthread_mutex_t *);
+void p11_cond_init(pthread_cond_t *);
+void p11_cond_wait(pthread_cond_t *, pthread_mutex_t *); /* a second at most */
 
 /* --- libp11 and p11-kit (pkcs11_libp11.c) --- */
 
@@ -48,6 +73,7 @@ struct p11_config {
 	struct p11_extra {
 		char *env; /* JSON */
 	} module_extra_options;
+	struct dur timeout;
 	int64_t max_sessions;
 	bool login, read_only;
 	struct strv mechanisms, key_types;
@@ -64,7 +90,8 @@ struct p11_known { /* a private key that was found */
 };
 
 struct p11 {
-	struct arena *arena; /* of `known` and the PIN; only under `lock` */
+	struct arena *arena; /* its own, of `known` and of the PIN; only under `lock` */
+	struct p11_guard *guard;
 	const struct p11_config *config;
 	const char *id; /* of the engine */
 	struct p11_module *module;
@@ -89,17 +116,21 @@ struct p11 {
 
 struct p11_use { /* one task with a session */
 	struct p11 *p;
+	CK_FUNCTION_LIST *f;
 	struct arena *arena;
 	CK_SESSION_HANDLE s;
 	unsigned epoch;
-	CK_RV rv; /* of the last call that failed */
+	bool taken; /* s is one of the pool */
+	bool asks;  /* a person must be asked for the PIN */
+	CK_RV rv;   /* of the last call that failed */
 };
 
 typedef int p11_task(struct p11_use *, void *arg, struct err *);
-/* Runs a task with a session of the pool, logged in. When the session, the login or the token was lost it is run once
- * more after all of that was made anew. ctx NULL: nobody can be asked for the PIN. */
+/* Runs a task with a session of the pool, logged in, in a thread of the guard's. When the session, the login or the token was lost
+ * it is run once more after all of that was made anew. ctx NULL: nobody can be asked for the PIN. */
 int p11_run(struct ctx *, struct p11 *, struct arena *, p11_task *, void *arg, struct err *) NODISCARD;
 void p11_sessions_close(struct p11 *);
+void p11_came_back(struct p11_use *, bool locked); /* from a call that nobody waits for any more */
 int p11_token_find(struct p11 *, struct arena *, struct err *) NODISCARD; /* sets slot and token */
 int p11_login_again(struct p11_use *, struct err *) NODISCARD; /* for a key that wants the PIN each time */
 

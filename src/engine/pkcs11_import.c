@@ -21,7 +21,7 @@ struct importing {
 	const struct keytype *type;
 	const char *label;
 	struct bytes id, spki;
-	struct arena *secret; /* plain parts */
+	struct arena *secret; /* plain parts: of the task */
 	char *handle;
 };
 
@@ -133,7 +133,7 @@ static int put_public(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE *
 		add(&t, CKA_EC_PARAMS, curve.p, curve.n);
 	if ((curve.n ? ec_point(m, &t, e) : rsa_parts(m, &t, false, e)) != 0)
 		return -1;
-	rv = u->p->f->C_CreateObject(u->s, t.v, t.n, ret);
+	rv = P11(u->f, C_CreateObject, u->s, t.v, t.n, ret);
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_CreateObject (public key)", rv, e);
 }
 
@@ -151,7 +151,7 @@ static int put_private(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE 
 		add(&t, CKA_EC_PARAMS, curve.p, curve.n);
 	if ((curve.n ? ec_secret(m, &t, e) : rsa_parts(m, &t, true, e)) != 0)
 		return -1;
-	rv = u->p->f->C_CreateObject(u->s, t.v, t.n, ret);
+	rv = P11(u->f, C_CreateObject, u->s, t.v, t.n, ret);
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_CreateObject (private key)", rv, e);
 }
 
@@ -166,7 +166,7 @@ static CK_RV unwrap(struct p11_use *u, CK_OBJECT_HANDLE with, CK_MECHANISM m, st
 
 	common(to, &t, &class, &type, &p11_yes);
 	staying(&t);
-	return u->p->f->C_UnwrapKey(u->s, &m, with, (CK_BYTE *)(uintptr_t)wrapped.p, wrapped.n, t.v, t.n, ret);
+	return P11(u->f, C_UnwrapKey, u->s, &m, with, (CK_BYTE *)(uintptr_t)wrapped.p, wrapped.n, t.v, t.n, ret);
 }
 
 /* Under an AES key that is given to the token for this journey. */
@@ -185,11 +185,11 @@ static int put_under_aes(struct p11_use *u, struct importing *m, CK_OBJECT_HANDL
 		return err_ossl(e, "random numbers");
 	if (key_wrap_aes(u->arena, (struct bytes){ aes, AES_LEN }, m->key, &wrapped, e) != 0)
 		return -1;
-	rv = u->p->f->C_CreateObject(u->s, t, COUNT(t), &key);
+	rv = P11(u->f, C_CreateObject, u->s, t, COUNT(t), &key);
 	if (rv != CKR_OK)
 		return p11_fail(u, "C_CreateObject (wrapping key)", rv, e);
 	rv = unwrap(u, key, (CK_MECHANISM){ CKM_AES_KEY_WRAP_PAD, NULL, 0 }, wrapped, m, ret);
-	u->p->f->C_DestroyObject(u->s, key);
+	P11(u->f, C_DestroyObject, u->s, key);
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_UnwrapKey", rv, e);
 }
 
@@ -203,7 +203,7 @@ static int wrapping_pair(struct p11_use *u, CK_OBJECT_HANDLE pair[2], struct err
 			       P11_ATTR(CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent)) };
 	CK_ATTRIBUTE priv[] = { P11_VAR(CKA_TOKEN, p11_no), P11_VAR(CKA_PRIVATE, p11_yes), P11_VAR(CKA_SENSITIVE, p11_yes),
 				P11_VAR(CKA_EXTRACTABLE, p11_no), P11_VAR(CKA_UNWRAP, p11_yes) };
-	CK_RV rv = u->p->f->C_GenerateKeyPair(u->s, &how, pub, COUNT(pub), priv, COUNT(priv), &pair[0], &pair[1]);
+	CK_RV rv = P11_SLOW(u->f, C_GenerateKeyPair, u->s, &how, pub, COUNT(pub), priv, COUNT(priv), &pair[0], &pair[1]);
 
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_GenerateKeyPair (wrapping key)", rv, e);
 }
@@ -227,8 +227,8 @@ static int put_under_rsa(struct p11_use *u, struct importing *m, CK_OBJECT_HANDL
 	rc = p11_public(u, pair[0], &rsa, e) != 0 || key_wrap(u->arena, rsa, m->key, &wrapped, e) != 0 ? -1 : 0;
 	if (rc == 0)
 		rv = unwrap(u, pair[1], (CK_MECHANISM){ P11_RSA_AES_KEY_WRAP, &how, sizeof(how) }, wrapped, m, ret);
-	u->p->f->C_DestroyObject(u->s, pair[1]);
-	u->p->f->C_DestroyObject(u->s, pair[0]);
+	P11(u->f, C_DestroyObject, u->s, pair[1]);
+	P11(u->f, C_DestroyObject, u->s, pair[0]);
 	return rc == 0 && rv != CKR_OK ? p11_fail(u, "C_UnwrapKey", rv, e) : rc;
 }
 
@@ -259,6 +259,8 @@ static int import(struct p11_use *u, void *arg, struct err *e)
 	struct importing *m = arg;
 	CK_OBJECT_HANDLE pair[2];
 
+	m->secret = u->arena;
+	m->label = arena_strdup(u->arena, m->label);
 	if (p11_fresh_id(u, &m->id, e) != 0)
 		return -1;
 	if (put_both(u, m, pair, e) == 0 && p11_settle(u, pair, m->key, m->id, &m->handle, e) == 0)
@@ -273,11 +275,11 @@ static int import(struct p11_use *u, void *arg, struct err *e)
 int p11_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *label, struct keyref *ret, struct err *e)
 {
 	SCOPED_ARENA *secret = arena_new();
-	struct importing m = { .key = key, .type = keytype_of(key), .label = label ? label : "", .secret = secret };
+	struct importing m = { .key = key, .type = keytype_of(key), .label = label ? label : "" };
 
 	if (p11_writable(en->priv, e) != 0 || key_spki(secret, key, &m.spki, e) != 0 ||
-	    p11_run(ctx, en->priv, ctx->arena, import, &m, e) != 0)
+	    p11_run(ctx, en->priv, secret, import, &m, e) != 0)
 		return -1;
-	*ret = (struct keyref){ .handle = m.handle, .label = label };
+	*ret = (struct keyref){ .handle = arena_strdup(ctx->arena, m.handle), .label = label };
 	return 0;
 }

@@ -29,7 +29,7 @@ static void remove_class(struct p11_use *u, const char *handle, CK_OBJECT_CLASS 
 
 	if (p11_objects(u, handle, class, v, COUNT(v), &n, &ignored) == 0)
 		for (size_t i = 0; i < n; i++)
-			u->p->f->C_DestroyObject(u->s, v[i]);
+			P11(u->f, C_DestroyObject, u->s, v[i]);
 	u->rv = rv; /* of what went wrong before */
 }
 
@@ -100,7 +100,7 @@ static CK_RV make_pair(struct p11_use *u, const struct making *m, struct bytes c
 		pub[n++] = P11_VAR(CKA_MODULUS_BITS, bits);
 		pub[n++] = P11_ATTR(CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent));
 	}
-	return u->p->f->C_GenerateKeyPair(u->s, &how, pub, n, priv, COUNT(priv), &pair[0], &pair[1]);
+	return P11_SLOW(u->f, C_GenerateKeyPair, u->s, &how, pub, n, priv, COUNT(priv), &pair[0], &pair[1]);
 }
 
 /* Ed25519 by its name as well: before PKCS#11 3.0 some took only that. */
@@ -124,11 +124,11 @@ int p11_settle(struct p11_use *u, const CK_OBJECT_HANDLE pair[2], const EVP_PKEY
 		return -1;
 	wanted = P11_ATTR(CKA_ID, id.p, id.n);
 	*ret_handle = hex_encode(u->arena, id);
-	if (u->p->f->C_SetAttributeValue(u->s, pair[1], &wanted, 1) != CKR_OK) {
+	if (P11(u->f, C_SetAttributeValue, u->s, pair[1], &wanted, 1) != CKR_OK) {
 		*ret_handle = hex_encode(u->arena, id_now);
-	} else if (u->p->f->C_SetAttributeValue(u->s, pair[0], &wanted, 1) != CKR_OK) {
+	} else if (P11(u->f, C_SetAttributeValue, u->s, pair[0], &wanted, 1) != CKR_OK) {
 		*ret_handle = hex_encode(u->arena, id_now);
-		if (u->p->f->C_SetAttributeValue(u->s, pair[1], &now, 1) != CKR_OK)
+		if (P11(u->f, C_SetAttributeValue, u->s, pair[1], &now, 1) != CKR_OK)
 			return err_set(e, ERR_REMOTE, "the token gives the halves of the new key different names");
 	}
 	return 0;
@@ -140,6 +140,7 @@ static int make(struct p11_use *u, void *arg, struct err *e)
 	CK_OBJECT_HANDLE pair[2];
 	CK_RV rv;
 
+	m->label = arena_strdup(u->arena, m->label);
 	if (p11_fresh_id(u, &m->id, e) != 0)
 		return -1;
 	rv = make_any(u, m, pair);
@@ -177,7 +178,7 @@ static int destroy(struct p11_use *u, void *arg, struct err *e)
 
 	if (p11_key(u, ref->handle, &k, e) != 0)
 		return -1;
-	rv = u->p->f->C_DestroyObject(u->s, k.object);
+	rv = P11(u->f, C_DestroyObject, u->s, k.object);
 	if (rv != CKR_OK)
 		return p11_fail(u, "C_DestroyObject", rv, e);
 	remove_class(u, ref->handle, CKO_PUBLIC_KEY);
@@ -203,7 +204,7 @@ struct labelling {
 static int set_label(struct p11_use *u, void *arg, struct err *e)
 {
 	const struct labelling *l = arg;
-	CK_ATTRIBUTE t = P11_ATTR(CKA_LABEL, l->label, strlen(l->label));
+	CK_ATTRIBUTE t = P11_ATTR(CKA_LABEL, arena_strdup(u->arena, l->label), strlen(l->label));
 	CK_OBJECT_HANDLE pub;
 	struct p11_known k;
 	size_t n;
@@ -211,9 +212,9 @@ static int set_label(struct p11_use *u, void *arg, struct err *e)
 
 	if (p11_key(u, l->handle, &k, e) != 0 || p11_objects(u, l->handle, CKO_PUBLIC_KEY, &pub, 1, &n, e) != 0)
 		return -1;
-	rv = u->p->f->C_SetAttributeValue(u->s, k.object, &t, 1);
+	rv = P11(u->f, C_SetAttributeValue, u->s, k.object, &t, 1);
 	if (rv == CKR_OK && n)
-		rv = u->p->f->C_SetAttributeValue(u->s, pub, &t, 1);
+		rv = P11(u->f, C_SetAttributeValue, u->s, pub, &t, 1);
 	return rv == CKR_OK || p11_not_able(rv) ? 0 : p11_fail(u, "C_SetAttributeValue", rv, e);
 }
 

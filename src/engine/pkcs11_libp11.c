@@ -97,17 +97,21 @@ static bool complete(const CK_FUNCTION_LIST *f)
  * do not survive it. */
 static int functions(const char *path, CK_FUNCTION_LIST **ret, struct err *e)
 {
-	void *dl = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol;
 	CK_C_GetFunctionList get;
+	void *dl, *symbol;
 	CK_RV rv;
 
+	p11_enter("loading it", 1);
+	dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	p11_leave();
 	if (!dl)
 		return err_set(e, ERR_REMOTE, "module_path: %s", dlerror());
 	symbol = dlsym(dl, "C_GetFunctionList");
 	if (!symbol)
 		return err_set(e, ERR_REMOTE, "module_path: %s is not a PKCS#11 module: it has no C_GetFunctionList", path);
 	memcpy(&get, &symbol, sizeof(get));
-	rv = get(ret);
+	p11_enter("C_GetFunctionList", 1);
+	rv = p11_left(get(ret));
 	if (rv != CKR_OK)
 		return p11_err("C_GetFunctionList", rv, e);
 	return complete(*ret) ? 0 : err_set(e, ERR_REMOTE, "module_path: %s lacks functions of PKCS#11 2.20", path);
@@ -117,7 +121,7 @@ static int functions(const char *path, CK_FUNCTION_LIST **ret, struct err *e)
 static int initialize(struct lib *lib, struct err *e)
 {
 	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
-	CK_RV rv = lib->f->C_Initialize(&args);
+	CK_RV rv = P11(lib->f, C_Initialize, &args);
 
 	lib->second = rv == CKR_OK;
 	return lib->second || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? 0 : p11_err("C_Initialize", rv, e);
@@ -126,13 +130,17 @@ static int initialize(struct lib *lib, struct err *e)
 int p11_load(struct arena *a, const char *path, void **ret_lib, CK_FUNCTION_LIST **ret, struct err *e)
 {
 	struct lib *lib = arena_new_array(a, 1, struct lib);
+	int rc;
 
 	if (have_p11(e) != 0 || functions(path, ret, e) != 0)
 		return -1;
 	lib->ctx = p11.PKCS11_CTX_new();
 	if (!lib->ctx)
 		return err_set(e, ERR_IO, "out of memory");
-	if (p11.PKCS11_CTX_load(lib->ctx, path) != 0) {
+	p11_enter("C_Initialize", 1);
+	rc = p11.PKCS11_CTX_load(lib->ctx, path);
+	p11_leave();
+	if (rc != 0) {
 		p11.PKCS11_CTX_free(lib->ctx);
 		return failed("C_Initialize", e);
 	}
@@ -149,11 +157,13 @@ void p11_unload(void *arg)
 {
 	struct lib *lib = arg;
 
+	p11_enter("C_Finalize", 1);
 	for (const struct slots *s = lib->all; s; s = s->next)
 		p11.PKCS11_release_all_slots(lib->ctx, s->v, s->n);
 	if (lib->second)
 		lib->f->C_Finalize(NULL);
 	p11.PKCS11_CTX_unload(lib->ctx);
+	p11_leave();
 	p11.PKCS11_CTX_free(lib->ctx);
 	arena_free(lib->arena);
 	ERR_clear_error();
@@ -165,8 +175,12 @@ int p11_tokens(struct arena *a, void *arg, struct p11_token **ret, size_t *ret_n
 	struct slots *s = arena_new_array(lib->arena, 1, struct slots);
 	struct p11_token *v;
 	size_t n = 0;
+	int rc;
 
-	if (p11.PKCS11_enumerate_slots(lib->ctx, &s->v, &s->n) != 0)
+	p11_enter("C_GetSlotList", 1);
+	rc = p11.PKCS11_enumerate_slots(lib->ctx, &s->v, &s->n);
+	p11_leave();
+	if (rc != 0)
 		return failed("C_GetSlotList", e);
 	s->next = lib->all;
 	lib->all = s;

@@ -60,15 +60,26 @@ static int start(const char *path, int out, pid_t *ret)
 	char name[] = PROBE;
 	char *argv[] = { name, (char *)(uintptr_t)path, NULL };
 	posix_spawn_file_actions_t files;
+	posix_spawnattr_t how;
+	sigset_t none;
 	int rc = posix_spawn_file_actions_init(&files);
 
 	if (rc != 0)
 		return rc;
+	rc = posix_spawnattr_init(&how);
+	if (rc != 0) {
+		posix_spawn_file_actions_destroy(&files);
+		return rc;
+	}
+	sigemptyset(&none); /* threads of the guard take no signals */
+	posix_spawnattr_setsigmask(&how, &none);
+	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK);
 	rc = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
 	if (rc == 0)
-		rc = posix_spawn(ret, "/proc/self/exe", &files, NULL, argv, environ);
+		rc = posix_spawn(ret, "/proc/self/exe", &files, &how, argv, environ);
+	posix_spawnattr_destroy(&how);
 	posix_spawn_file_actions_destroy(&files);
 	return rc;
 }

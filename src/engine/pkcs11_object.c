@@ -16,32 +16,31 @@ const CK_BBOOL p11_yes = CK_TRUE, p11_no = CK_FALSE;
 
 int p11_find(struct p11_use *u, CK_ATTRIBUTE *t, size_t n, CK_OBJECT_HANDLE *out, size_t max, size_t *ret_n, struct err *e)
 {
-	CK_FUNCTION_LIST *f = u->p->f;
-	CK_RV rv = f->C_FindObjectsInit(u->s, t, n);
+	CK_RV rv = P11(u->f, C_FindObjectsInit, u->s, t, n);
 	CK_ULONG got = 1;
 
 	if (rv != CKR_OK)
 		return p11_fail(u, "C_FindObjectsInit", rv, e);
 	for (*ret_n = 0; rv == CKR_OK && got && *ret_n < max; *ret_n += got) {
 		got = 0;
-		rv = f->C_FindObjects(u->s, out + *ret_n, max - *ret_n, &got);
+		rv = P11(u->f, C_FindObjects, u->s, out + *ret_n, max - *ret_n, &got);
 		if (got > max - *ret_n)
 			rv = CKR_GENERAL_ERROR;
 		if (rv != CKR_OK)
 			break;
 	}
-	f->C_FindObjectsFinal(u->s);
+	(void)P11(u->f, C_FindObjectsFinal, u->s);
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_FindObjects", rv, e);
 }
 
 bool p11_attr(struct p11_use *u, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, struct bytes *ret)
 {
 	CK_ATTRIBUTE t = { .type = type };
-	CK_RV rv = u->p->f->C_GetAttributeValue(u->s, object, &t, 1);
+	CK_RV rv = P11(u->f, C_GetAttributeValue, u->s, object, &t, 1);
 
 	if (rv == CKR_OK && t.ulValueLen != CK_UNAVAILABLE_INFORMATION && t.ulValueLen <= ATTR_MAX) {
 		t.pValue = arena_alloc(u->arena, 1, t.ulValueLen + 1);
-		rv = u->p->f->C_GetAttributeValue(u->s, object, &t, 1);
+		rv = P11(u->f, C_GetAttributeValue, u->s, object, &t, 1);
 		if (rv == CKR_OK && t.ulValueLen <= ATTR_MAX) {
 			*ret = (struct bytes){ t.pValue, t.ulValueLen };
 			return true;
@@ -68,7 +67,7 @@ int p11_objects(struct p11_use *u, const char *handle, CK_OBJECT_CLASS class, CK
 	struct bytes id;
 
 	if (text_has_prefix(handle, LABEL))
-		t[2] = P11_ATTR(CKA_LABEL, handle + strlen(LABEL), strlen(handle) - strlen(LABEL));
+		t[2] = P11_ATTR(CKA_LABEL, arena_strdup(u->arena, handle + strlen(LABEL)), strlen(handle) - strlen(LABEL));
 	else if (hex_decode(u->arena, handle, &id) == 0 && id.n > 0 && id.n <= P11_ID_MAX)
 		t[2] = P11_ATTR(CKA_ID, id.p, id.n);
 	else
@@ -143,19 +142,19 @@ int p11_key(struct p11_use *u, const char *handle, struct p11_known *ret, struct
 	const struct p11_known *had;
 	struct p11_known k = { .handle = handle, .epoch = u->epoch };
 
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
 	had = recall(p, handle);
 	if (had && had->epoch == u->epoch)
 		k = *had;
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
 	if (!k.object) {
 		if (find_private(u, handle, &k.object, e) != 0)
 			return -1;
 		k.order = order_of(u, k.object);
 		k.always_auth = p11_attr_true(u, k.object, CKA_ALWAYS_AUTHENTICATE);
-		pthread_mutex_lock(&p->lock);
+		p11_lock(&p->lock);
 		remember(p, &k);
-		pthread_mutex_unlock(&p->lock);
+		p11_unlock(&p->lock);
 	}
 	*ret = k;
 	return 0;

@@ -14,7 +14,7 @@ static const char *tries(const struct p11 *p)
 {
 	CK_TOKEN_INFO t;
 
-	if (p->f->C_GetTokenInfo(p->slot, &t) != CKR_OK)
+	if (P11(p->f, C_GetTokenInfo, p->slot, &t) != CKR_OK)
 		return "";
 	if (t.flags & CKF_USER_PIN_LOCKED)
 		return "; it is locked now, and the security officer must set a new one";
@@ -30,33 +30,35 @@ static int refuse(struct p11 *p, const char *why, struct err *e)
 	return -1;
 }
 
+/* On the thread of the command, which the terminal and programs that print PINs know. */
 static int ask_pin(struct ctx *ctx, struct p11 *p, struct err *e)
 {
-	const struct secret_ask q = { .what = arena_printf(p->arena, "PIN of engine %s", p->id),
-				      .env = secret_env_name(p->arena, "LAMASSU_PIN_", p->id),
-				      .env_general = "LAMASSU_PIN" };
+	SCOPED_ARENA *a = arena_new();
+	const struct secret_ask q = { .what = arena_printf(a, "PIN of engine %s", p->id),
+				      .env = secret_env_name(a, "LAMASSU_PIN_", p->id), .env_general = "LAMASSU_PIN" };
 	char *pin;
 
-	if (p->config->pin)
-		return secret_resolve(p->arena, "pin", p->config->pin, &p->pin, e);
-	if (!ctx || !ctx->secret)
+	if (!p->config->pin && (!ctx || !ctx->secret))
 		return err_set(e, ERR_DENIED, "%s is needed: set pin in the engine's document, or %s", q.what, q.env);
-	if (ctx->secret(ctx, &q, &pin, e) != 0)
+	if ((p->config->pin ? secret_resolve(a, "pin", p->config->pin, &pin, e) : ctx->secret(ctx, &q, &pin, e)) != 0)
 		return -1;
+	p11_lock(&p->lock);
 	p->pin = arena_strdup(p->arena, pin);
+	p11_unlock(&p->lock);
 	return 0;
 }
 
 /* A stored PIN must not use up a token's last try: whoever changed the PIN would find it locked. */
-static int prepare_pin(struct ctx *ctx, struct p11 *p, struct err *e)
+static int prepare_pin(struct p11_use *u, struct err *e)
 {
+	struct p11 *p = u->p;
 	CK_RV rv;
 
 	if (p->refused.code) {
 		*e = p->refused;
 		return -1;
 	}
-	rv = p->f->C_GetTokenInfo(p->slot, &p->token);
+	rv = P11(p->f, C_GetTokenInfo, p->slot, &p->token);
 	if (rv != CKR_OK)
 		return p11_err("C_GetTokenInfo", rv, e);
 	if (p->token.flags & CKF_USER_PIN_LOCKED)
@@ -67,7 +69,8 @@ static int prepare_pin(struct ctx *ctx, struct p11 *p, struct err *e)
 		return refuse(p, "the PIN was not tried: log in once with the right one by other means, such as pkcs11-tool --login",
 			      e);
 	process_harden();
-	return p->pin ? 0 : ask_pin(ctx, p, e);
+	u->asks = !p->pin;
+	return p->pin ? 0 : err_set(e, ERR_DENIED, "a PIN is needed");
 }
 
 static int login_answer(struct p11_use *u, CK_RV rv, struct err *e)
@@ -95,11 +98,13 @@ static int login_answer(struct p11_use *u, CK_RV rv, struct err *e)
 	}
 }
 
+/* Nobody is hurried who types the PIN on the device. */
 static CK_RV send_pin(struct p11_use *u, CK_USER_TYPE user)
 {
 	struct p11 *p = u->p;
 
-	return p->f->C_Login(u->s, user, (CK_UTF8CHAR *)p->pin, p->pin ? strlen(p->pin) : 0);
+	p11_enter("C_Login", p->pin ? 1 : 0);
+	return p11_left(p->f->C_Login(u->s, user, (CK_UTF8CHAR *)p->pin, p->pin ? strlen(p->pin) : 0));
 }
 
 static int login(struct ctx *ctx, struct p11_use *u, struct err *e)
@@ -107,16 +112,16 @@ static int login(struct ctx *ctx, struct p11_use *u, struct err *e)
 	struct p11 *p = u->p;
 	int rc = 0;
 
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
 	if (!p->logged_in && p->config->login && p->token.flags & CKF_LOGIN_REQUIRED) {
-		rc = prepare_pin(ctx, p, e);
+		rc = prepare_pin(u, e);
 		if (rc == 0 && !p->pin && ctx && ctx->note)
 			ctx->note(ctx->warn_arg, "enter the PIN on the token's own key pad");
 		if (rc == 0)
 			rc = login_answer(u, send_pin(u, CKU_USER), e);
 		p->logged_in = rc == 0;
 	}
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
 	return rc;
 }
 
@@ -125,12 +130,12 @@ int p11_login_again(struct p11_use *u, struct err *e)
 	struct p11 *p = u->p;
 	int rc = -1;
 
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
 	if (p->refused.code)
 		*e = p->refused;
 	else
 		rc = login_answer(u, send_pin(u, CKU_CONTEXT_SPECIFIC), e);
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
 	return rc;
 }
 
@@ -140,11 +145,11 @@ static int open_session(struct p11_use *u, struct err *e)
 {
 	struct p11 *p = u->p;
 	CK_FLAGS flags = CKF_SERIAL_SESSION | (p->read_only ? 0 : CKF_RW_SESSION);
-	CK_RV rv = p->f->C_OpenSession(p->slot, flags, NULL, NULL, &u->s);
+	CK_RV rv = P11(p->f, C_OpenSession, p->slot, flags, NULL, NULL, &u->s);
 
 	if (rv == CKR_TOKEN_WRITE_PROTECTED) {
 		p->read_only = true;
-		rv = p->f->C_OpenSession(p->slot, CKF_SERIAL_SESSION, NULL, NULL, &u->s);
+		rv = P11(p->f, C_OpenSession, p->slot, CKF_SERIAL_SESSION, NULL, NULL, &u->s);
 	}
 	if (rv == CKR_OK) {
 		p->nopen++;
@@ -163,13 +168,16 @@ static int take(struct p11_use *u, struct err *e)
 	struct err why = { 0 };
 	int rc = -1;
 
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
 	while (rc != 0) {
 		if (p->nidle) {
 			u->s = p->idle[--p->nidle];
 			rc = 0;
+		} else if (p->nopen >= p->max && p11_stuck(p->guard)) {
+			(void)!err_set(e, ERR_REMOTE, "the module does not answer: an earlier call has not come back");
+			break;
 		} else if (p->nopen >= p->max) {
-			pthread_cond_wait(&p->given, &p->lock);
+			p11_cond_wait(&p->given, &p->lock);
 		} else if (open_session(u, &why) == 0) {
 			rc = 0;
 		} else if (u->rv == CKR_SESSION_COUNT && p->nopen) {
@@ -180,9 +188,10 @@ static int take(struct p11_use *u, struct err *e)
 		}
 	}
 	u->epoch = p->epoch;
+	u->taken = rc == 0;
 	if (rc == 0)
 		u->rv = CKR_OK;
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
 	return rc;
 }
 
@@ -190,31 +199,48 @@ static void give(struct p11_use *u)
 {
 	struct p11 *p = u->p;
 
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
+	u->taken = false;
 	if (u->epoch == p->epoch && (u->rv == CKR_OK || p11_not_able(u->rv))) {
 		p->idle[p->nidle++] = u->s;
 	} else { /* an operation may still be active in it */
-		p->f->C_CloseSession(u->s);
 		p->nopen--;
+		(void)P11(p->f, C_CloseSession, u->s);
 	}
 	pthread_cond_signal(&p->given);
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
+}
+
+/* What is still active in the session shows when it is used, as after any loss. */
+void p11_came_back(struct p11_use *u, bool locked)
+{
+	struct p11 *p = u->p;
+
+	if (!locked)
+		pthread_mutex_lock(&p->lock);
+	if (u->taken && u->epoch == p->epoch)
+		p->idle[p->nidle++] = u->s;
+	else if (u->taken)
+		p->nopen--;
+	pthread_cond_signal(&p->given);
+	if (!locked)
+		pthread_mutex_unlock(&p->lock);
 }
 
 static void close_idle(struct p11 *p)
 {
 	while (p->nidle) {
-		p->f->C_CloseSession(p->idle[--p->nidle]);
 		p->nopen--;
+		(void)P11(p->f, C_CloseSession, p->idle[--p->nidle]);
 	}
 }
 
 void p11_sessions_close(struct p11 *p)
 {
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
 	close_idle(p);
 	p->logged_in = false;
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
 }
 
 /* --- after a loss --- */
@@ -226,36 +252,62 @@ static int recover(struct p11_use *u, struct err *e)
 	struct p11 *p = u->p;
 	int rc = 0;
 
-	pthread_mutex_lock(&p->lock);
+	p11_lock(&p->lock);
 	if (p->epoch == u->epoch) {
 		if (u->rv == CKR_CRYPTOKI_NOT_INITIALIZED)
-			p->f->C_Initialize(&args);
+			(void)P11(p->f, C_Initialize, &args);
 		p->epoch++;
 		close_idle(p);
 		p->logged_in = false;
 		rc = p11_token_find(p, p->arena, e);
 	}
-	pthread_mutex_unlock(&p->lock);
+	p11_unlock(&p->lock);
 	return rc;
 }
 
-int p11_run(struct ctx *ctx, struct p11 *p, struct arena *a, p11_task *task, void *arg, struct err *e)
-{
-	for (int try = 0;; try++) {
-		struct p11_use u = { .p = p, .arena = a };
-		int rc = take(&u, e);
-		bool taken = rc == 0;
+struct run {
+	struct ctx *ctx;
+	struct p11 *p;
+	p11_task *task;
+	void *arg;
+	bool asks;
+};
 
+static int run(void *arg, struct arena *a, struct err *e)
+{
+	struct run *r = arg;
+
+	for (int try = 0;; try++) {
+		struct p11_use u = { .p = r->p, .f = r->p->f, .arena = a };
+		int rc;
+
+		p11_using(&u);
+		rc = take(&u, e);
 		if (rc == 0)
-			rc = login(ctx, &u, e);
+			rc = login(r->ctx, &u, e);
 		if (rc == 0)
-			rc = task(&u, arg, e);
-		if (taken)
+			rc = r->task(&u, r->arg, e);
+		if (u.taken)
 			give(&u);
+		p11_using(NULL);
+		r->asks = u.asks;
 		if (rc == 0 || try > 0 || !p11_lost(u.rv))
 			return rc;
 		*e = (struct err){ 0 };
 		if (recover(&u, e) != 0)
 			return -1;
 	}
+}
+
+int p11_run(struct ctx *ctx, struct p11 *p, struct arena *a, p11_task *task, void *arg, struct err *e)
+{
+	struct run r = { .ctx = ctx, .p = p, .task = task, .arg = arg };
+
+	if (p11_guarded(p->guard, a, run, &r, e) == 0)
+		return 0;
+	if (!r.asks)
+		return -1;
+	*e = (struct err){ 0 };
+	r.asks = false;
+	return ask_pin(ctx, p, e) == 0 ? p11_guarded(p->guard, a, run, &r, e) : -1;
 }

@@ -70,7 +70,7 @@ static int attempt(struct p11_use *u, const struct signing *s, const struct p11_
 
 	if (prepare(s, k, cut, &m, &pss, &data) != 0)
 		return err_set(e, ERR_UNSUPPORTED, "%s: not with a PKCS#11 token", s->alg->name);
-	rv = u->p->f->C_SignInit(u->s, &m, k->object);
+	rv = P11(u->f, C_SignInit, u->s, &m, k->object);
 	if (rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID)
 		return err_set(e, ERR_UNSUPPORTED, "the token cannot sign by %s", s->alg->name);
 	if (rv != CKR_OK)
@@ -79,7 +79,7 @@ static int attempt(struct p11_use *u, const struct signing *s, const struct p11_
 		u->rv = u->rv ? u->rv : CKR_GENERAL_ERROR; /* the operation is still active */
 		return -1;
 	}
-	rv = u->p->f->C_Sign(u->s, (CK_BYTE *)data.p, data.n, out, n);
+	rv = P11(u->f, C_Sign, u->s, (CK_BYTE *)data.p, data.n, out, n);
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_Sign", rv, e);
 }
 
@@ -113,8 +113,7 @@ static int sign_once(struct p11_use *u, void *arg, struct err *e)
 
 int p11_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig, struct err *e)
 {
-	SCOPED_ARENA *a = arena_new();
 	struct signing s = { ref->handle, alg, in, sig };
 
-	return p11_run(NULL, en->priv, a, sign_once, &s, e);
+	return p11_run(NULL, en->priv, NULL, sign_once, &s, e);
 }

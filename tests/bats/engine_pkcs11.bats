@@ -254,6 +254,34 @@ sign_something() { # KEY [ALGORITHM]
 	[ "$(find ../out -name '*.pem' | wc -l)" -eq 20 ]
 }
 
+@test "K12: a module that does not come back from a call is given up in time; what was signed is kept" {
+	shim_pki timeout=2s max_sessions=1
+	export SHIM_STALL=$BATS_TEST_TMPDIR/stalled
+	ok lamassu ca create ca --engine hsm --subject CN=H --key-type ecdsa:256 --validity 5y --issuance-profile tls-client
+	csr leaf
+	before=$(tips)
+	touch "$SHIM_STALL"
+	fails 6 'engine hsm: the module does not answer: C_Sign has lasted longer than 2 seconds' \
+		shimmed stall lamassu ca sign ca --csr ../leaf.csr --out ../leaf.pem
+	one_line
+	[ ! -e ../leaf.pem ]
+	fails 6 'the module does not answer: C_Login' shimmed stall-login lamassu ca sign ca --csr ../leaf.csr --out ../leaf.pem
+	one_line
+	[ "$(tips)" = "$before" ]
+	sound
+	many_csrs 20 ../batch
+	status=0
+	shimmed stall-at=8 lamassu ca sign ca --csr ../batch --out ../out >../list 2>../said || status=$?
+	[ "$status" -ne 0 ]
+	grep -q 'C_Sign has lasted longer' ../said
+	grep -q 'an earlier call has not come back' ../said
+	[ "$(find ../out -name '*.pem' | wc -l)" -eq 7 ]
+	sound
+	ok lamassu ca sign ca --csr ../batch --out ../out
+	[ "$(find ../out -name '*.pem' | wc -l)" -eq 20 ]
+	for f in ../out/*.pem; do openssl verify -CAfile <(lamassu ca export ca) "$f" >/dev/null || return 1; done
+}
+
 @test "K12: a signature that is not the key's is refused; nothing is issued" {
 	shim_pki
 	ok lamassu ca create ca --engine hsm --subject CN=H --key-type ecdsa:256 --validity 5y --issuance-profile tls-client

@@ -45,6 +45,15 @@ static int nth(const char *name)
 	return n && n == calls;
 }
 
+/* Does not come back for as long as the file $SHIM_STALL is there. */
+static void stall(const char *name)
+{
+	const char *path = getenv("SHIM_STALL");
+
+	while (word(name) && path && access(path, F_OK) == 0)
+		usleep(10000);
+}
+
 static CK_RV initialize(void *args)
 {
 	note("C_Initialize");
@@ -99,6 +108,7 @@ static CK_RV login(CK_SESSION_HANDLE s, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_
 		wants_pin = 0;
 		return CKR_OK;
 	}
+	stall("stall-login");
 	if (word("keypad"))
 		return pin ? CKR_PIN_INCORRECT : real->C_Login(s, user, (CK_UTF8CHAR *)"1234", 4);
 	return real->C_Login(s, user, pin, n);
@@ -137,6 +147,9 @@ static CK_RV sign(CK_SESSION_HANDLE s, CK_BYTE *data, CK_ULONG n, CK_BYTE *sig, 
 		return CKR_USER_NOT_LOGGED_IN;
 	if (word("short") && n > word("short"))
 		return real->C_Sign(s, data, word("short"), sig, sig_n), CKR_DATA_LEN_RANGE;
+	if (nth("stall-at"))
+		stall("stall-at");
+	stall("stall");
 	rv = real->C_Sign(s, data, n, sig, sig_n);
 	if (rv == CKR_OK && word("garbage"))
 		sig[*sig_n - 1] ^= 1;
@@ -180,6 +193,7 @@ static CK_RV unwrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE k, CK
 static CK_RV generate(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n, CK_ATTRIBUTE *priv, CK_ULONG priv_n,
 		      CK_OBJECT_HANDLE *o, CK_OBJECT_HANDLE *p)
 {
+	stall("stall-generate");
 	CK_RV rv = real->C_GenerateKeyPair(s, m, pub, pub_n, priv, priv_n, o, p);
 
 	note("C_GenerateKeyPair");
