@@ -247,5 +247,6 @@ const struct cmd engine_test_cmd = {
 	.operands = test_operands,
 	.argsize = sizeof(struct test_args), .needs = NEED_STATE, .run = run_test, .type = &test_type,
 	.doc = "Makes a throw-away key of every type that the engine says it supports, signs with it, verifies the "
-	       "signature, and deletes the key. Exit status 6 when one fails."
+	       "signature, and deletes the key. Exit status 6 when one fails. Services that keep deleted keys for a time "
+	       "keep these too (AWS KMS, AWS Secrets Manager, Azure Key Vault); a warning says until when."
 };

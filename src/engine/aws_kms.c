@@ -1,5 +1,5 @@
 /* AWS KMS: keys that never leave it. Guarantees: a key is named by its ARN, which no alias can redirect; a call that
- * makes a key is sent once, and a key that could not be brought to its end is put up for deletion; nothing is signed
+ * makes a key is sent once, and when its answer is lost the key is looked for; a key that could not be brought to its end is put up for deletion; nothing is signed
  * that KMS would take for something else than it is. */
 #include <string.h>
 #include <time.h>
@@ -147,6 +147,32 @@ static json_t *tag(const char *key, const char *value)
 	return json_pack("{s:s,s:s}", "TagKey", key, "TagValue", value);
 }
 
+/* Not every part of KMS knows of a new key at once. */
+static int search_made(struct kms *k, struct arena *a, const char *request, const char **ret_arn, struct err *e)
+{
+	*ret_arn = NULL;
+	for (int i = 1;; i++) {
+		if (kms_made(k, a, request, ret_arn, e) != 0)
+			return -1;
+		if (*ret_arn || i == FRESH_TRIES)
+			return 0;
+		pause_ms(FRESH_PAUSE_MS * i);
+	}
+}
+
+/* After a CreateKey that failed for `e` without saying that it made nothing. */
+static int find_made(struct kms *k, struct arena *a, const char *request, const char **ret_arn, struct err *e)
+{
+	struct err ignored = { 0 };
+
+	if (search_made(k, a, request, ret_arn, &ignored) != 0)
+		return err_ctx(e, "no key was recorded; if AWS made one nevertheless it has the tag " KMS_TAG_REQUEST "=%s", request);
+	if (!*ret_arn)
+		return err_ctx(e, "no key was recorded, and KMS shows none with the tag " KMS_TAG_REQUEST "=%s", request);
+	*e = (struct err){ 0 };
+	return 0;
+}
+
 /* One CreateKey, and no second one: when its answer is lost the tag tells which key it made. */
 static int create(struct ctx *ctx, struct engine *en, const char *spec, bool external, const char *label,
 		  const char **ret_arn, struct err *e)
@@ -158,17 +184,15 @@ static int create(struct ctx *ctx, struct engine *en, const char *spec, bool ext
 	json_t *in = json_pack("{s:s,s:s,s:s,s:b,s:s,s:[o,o,o]}", "KeySpec", spec, "KeyUsage", "SIGN_VERIFY", "Origin",
 			       external ? "EXTERNAL" : "AWS_KMS", "MultiRegion", k->config->multi_region, "Description",
 			       label ? label : "", "Tags", tag("lamassu:engine", en->doc->id),
-			       tag("lamassu:name", aws_tag_value(a, label)), tag("lamassu:request", request));
+			       tag("lamassu:name", aws_tag_value(a, label)), tag(KMS_TAG_REQUEST, request));
 
-	if (aws_call(k->aws, a, "CreateKey", in, true, &j, e) != 0) {
-		if (e->code != ERR_REMOTE)
-			return -1;
-		return err_ctx(e, "no key was recorded; if AWS made one nevertheless it has the tag lamassu:request=%s",
-			       request);
-	}
+	if (aws_call(k->aws, a, "CreateKey", in, true, &j, e) != 0)
+		return e->code == ERR_REMOTE ? find_made(k, a, request, ret_arn, e) : -1;
 	arn = remote_text(j, "KeyMetadata.Arn");
-	if (!arn)
-		return err_set(e, ERR_REMOTE, "kms CreateKey: the answer names no key");
+	if (!arn) {
+		(void)!err_set(e, ERR_REMOTE, "kms CreateKey: the answer names no key");
+		return find_made(k, a, request, ret_arn, e);
+	}
 	*ret_arn = arena_strdup(a, arn);
 	return 0;
 }

@@ -15,6 +15,9 @@ bool kms_signs(json_t *described); /* an asymmetric key for signatures that has 
 
 int kms_each(struct ctx *, struct engine *, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
 	     struct err *) NODISCARD;
+/* The key that a CreateKey has made whose answer was lost, by the tag of the request; *ret_arn NULL: there is none. */
+int kms_made(struct kms *, struct arena *, const char *request, const char **ret_arn, struct err *) NODISCARD;
+#define KMS_TAG_REQUEST "lamassu:request"
 int kms_find(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *) NODISCARD;
 int kms_state(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *) NODISCARD;
 int kms_annotate(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *,

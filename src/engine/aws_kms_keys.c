@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/tm.h"
 #include "engine/aws_kms.h"
 
-enum { PAGES_MAX = 1000, ALIAS_MAX = 256 };
+enum { PAGES_MAX = 1000, ALIAS_MAX = 256, MADE_AGO_SECS = 600, SEARCH_MS = 60000 };
 
 int kms_describe(struct kms *k, struct arena *a, const char *key, json_t **ret, struct err *e)
 {
@@ -85,6 +86,60 @@ int kms_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct 
 				     .arg = &l };
 
 	return each_page(en->priv, ctx->arena, &all, e);
+}
+
+/* --- a key whose making was not answered --- */
+
+struct search {
+	struct kms *kms;
+	struct arena *arena;
+	const char *request;
+	int64_t after, until; /* made no earlier; searched no longer */
+	const char *arn;
+};
+
+static int tag_is_ours(void *arg, json_t *item, struct err *e)
+{
+	struct search *s = arg;
+	const char *key = remote_text(item, "TagKey"), *value = remote_text(item, "TagValue");
+
+	(void)e;
+	if (key && value && strcmp(key, KMS_TAG_REQUEST) == 0 && strcmp(value, s->request) == 0)
+		s->request = NULL; /* found */
+	return 0;
+}
+
+/* Only what is new enough is asked for its tags. What cannot be looked at is somebody else's. */
+static int look_at(void *arg, json_t *item, struct err *e)
+{
+	struct search *s = arg;
+	const char *arn = remote_text(item, "KeyArn");
+	const struct listing tags = { "ListResourceTags", "Tags", arn, 50, tag_is_ours, s };
+	struct err ignored = { 0 };
+	AUTO(json_t) *j = NULL;
+
+	if (!arn || !s->request)
+		return 0;
+	if (tm_mono_ms() > s->until)
+		return err_set(e, ERR_REMOTE, "there are too many keys to look at");
+	if (kms_describe(s->kms, s->arena, arn, &j, &ignored) != 0 ||
+	    json_number_value(remote_member(j, "KeyMetadata.CreationDate")) < (double)s->after ||
+	    each_page(s->kms, s->arena, &tags, &ignored) != 0 || s->request)
+		return 0;
+	s->arn = arena_strdup(s->arena, arn);
+	return 0;
+}
+
+int kms_made(struct kms *k, struct arena *a, const char *request, const char **ret_arn, struct err *e)
+{
+	struct search s = { .kms = k, .arena = a, .request = request, .after = tm_now() - MADE_AGO_SECS,
+			    .until = tm_mono_ms() + SEARCH_MS };
+	const struct listing all = { .operation = "ListKeys", .items = "Keys", .limit = 1000, .cb = look_at, .arg = &s };
+
+	if (each_page(k, a, &all, e) != 0)
+		return -1;
+	*ret_arn = s.arn;
+	return 0;
 }
 
 /* --- one key --- */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/tm.h"
 #include "crypto/key.h"
 #include "engine/engine.h"
 
@@ -45,8 +46,13 @@ static int prove(struct ctx *ctx, const struct key *rec, const struct sigalg **r
 	return 0;
 }
 
+struct kept { /* test keys that the engine does not delete at once */
+	size_t n;
+	int64_t until;
+};
+
 static int test_type(struct ctx *ctx, const char *id, const struct keytype *type, struct engine_test_row *row,
-		     struct err *e)
+		     struct kept *kept, struct err *e)
 {
 	const struct sigalg *alg = NULL;
 	struct err why = { 0 };
@@ -65,6 +71,9 @@ static int test_type(struct ctx *ctx, const char *id, const struct keytype *type
 	if (engine_destroy(ctx, &rec, &gone_at, &why) != 0) {
 		row->result = arena_printf(ctx->arena, "the test key %s was not deleted: %s", rec.handle, why.msg);
 		*e = why;
+	} else if (gone_at) {
+		kept->n++;
+		kept->until = gone_at > kept->until ? gone_at : kept->until;
 	}
 	return strcmp(row->result, "ok") == 0 ? 0 : -1;
 }
@@ -73,6 +82,7 @@ int engine_test(struct ctx *ctx, const char *id, int (*cb)(void *, const struct 
 		struct err *e)
 {
 	struct engine_test_row row;
+	struct kept kept = { 0 };
 	struct engine *en;
 	size_t tried = 0, failed = 0;
 	uint32_t bits;
@@ -85,7 +95,7 @@ int engine_test(struct ctx *ctx, const char *id, int (*cb)(void *, const struct 
 		if (!(bits & UINT32_C(1) << i))
 			continue;
 		tried++;
-		if (test_type(ctx, en->doc->id, &keytypes[i], &row, &why) != 0) {
+		if (test_type(ctx, en->doc->id, &keytypes[i], &row, &kept, &why) != 0) {
 			failed++;
 			if (why.code == ERR_DENIED) { /* a wrong passphrase: not once for every type */
 				*e = why;
@@ -95,6 +105,9 @@ int engine_test(struct ctx *ctx, const char *id, int (*cb)(void *, const struct 
 		if (cb(arg, &row) != 0)
 			return err_set(e, ERR_CANCELLED, "stopped");
 	}
+	if (kept.n)
+		ctx_warn(ctx, "engine %s: it keeps the deleted test keys (%zu) until %s", en->doc->id, kept.n,
+			 tm_format(ctx->arena, kept.until));
 	if (failed)
 		return err_set(e, ERR_REMOTE, "engine %s: %zu of %zu key types failed", en->doc->id, failed, tried);
 	return 0;

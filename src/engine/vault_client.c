@@ -9,7 +9,7 @@
 #include "engine/sealed.h"
 #include "engine/vault.h"
 
-enum { CLOSE_MS = 2000, SOON_MS = 5000 };
+enum { CLOSE_MS = 2000, SOON_MS = 5000, PATH_LEN = 1024 };
 
 struct vault {
 	struct vault_place place;
@@ -20,6 +20,10 @@ struct vault {
 	struct vault_lease lease;
 	unsigned generation; /* of the token; 0: there is none yet */
 	int64_t renew_at;    /* on the monotonic clock; 0: never */
+	/* The token of this generation was got because an earlier one was refused for this path, and has opened nothing yet: when
+	 * it is refused there too, it is not the token's fault. "": the present one has proved good. */
+	unsigned tried;
+	char tried_for[PATH_LEN];
 };
 
 bool vault_name_ok(const char *name)
@@ -118,13 +122,35 @@ static bool outdated(struct call *c)
 	return newer;
 }
 
+/* Whether a token that is as new as can be was refused for the same. */
+static bool is_final(struct call *c)
+{
+	struct vault *v = c->vault;
+	bool is;
+
+	pthread_mutex_lock(&v->lock);
+	is = v->tried == c->generation && strcmp(v->tried_for, c->r->path) == 0;
+	pthread_mutex_unlock(&v->lock);
+	return is;
+}
+
+static void proved_good(struct call *c)
+{
+	struct vault *v = c->vault;
+
+	pthread_mutex_lock(&v->lock);
+	if (v->tried == c->generation)
+		v->tried_for[0] = '\0';
+	pthread_mutex_unlock(&v->lock);
+}
+
 static enum remote_verdict refused(struct call *c, const char *why, struct err *e)
 {
-	bool again = c->managed && c->vault->credentials.how != VAULT_TOKEN;
+	bool again = c->managed && c->vault->credentials.how != VAULT_TOKEN && !is_final(c);
 
 	if (again && outdated(c))
 		return fail(c, REMOTE_THROTTLED, ERR_DENIED, "permission denied", e);
-	if (c->managed && !again)
+	if (c->managed && c->vault->credentials.how == VAULT_TOKEN)
 		why = "permission denied: the token has expired, or its policy does not allow this";
 	else if (c->managed)
 		why = "permission denied: the policies of the login do not allow this";
@@ -178,8 +204,11 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	c->status = answer->status;
 	if (answer->body.n && remote_json(answer->body, &c->json, &no_json) != 0 && c->status < 300)
 		return fail(c, REMOTE_FAILED, ERR_REMOTE, no_json.msg, e);
-	if (c->status >= 200 && c->status < 300)
+	if (c->status >= 200 && c->status < 300) {
+		if (c->managed)
+			proved_good(c);
 		return REMOTE_DONE;
+	}
 	const char *why = reason(a, c->json);
 
 	if (c->status == 404 && !c->json)
@@ -264,14 +293,29 @@ static void keep_alive(struct vault *v, struct arena *a)
 		v->renew_at = renewed || v->lease.renewable ? tm_mono_ms() + SOON_MS : 0;
 }
 
+/* A new login for a request that was refused. With the lock held. */
+static int log_in_for(struct call *c, struct arena *a, struct err *e)
+{
+	struct vault *v = c->vault;
+	size_t n = strlen(c->r->path);
+
+	if (log_in(v, a, e) != 0)
+		return -1;
+	v->tried = v->generation;
+	memcpy(v->tried_for, n < PATH_LEN ? c->r->path : "", n < PATH_LEN ? n + 1 : 1);
+	return 0;
+}
+
 static int current_token(struct call *c, struct arena *a, bool refresh, const char **ret, struct err *e)
 {
 	struct vault *v = c->vault;
 	int rc = 0;
 
 	pthread_mutex_lock(&v->lock);
-	if (v->generation == 0 || (refresh && v->generation == c->generation)) /* else another thread was faster */
+	if (v->generation == 0)
 		rc = log_in(v, a, e);
+	else if (refresh && v->generation == c->generation) /* else another thread was faster */
+		rc = log_in_for(c, a, e);
 	else if (v->renew_at && tm_mono_ms() >= v->renew_at)
 		keep_alive(v, a);
 	if (rc == 0) {

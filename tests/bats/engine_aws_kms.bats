@@ -121,17 +121,42 @@ teardown() {
 	microburst_rules '[]'
 }
 
-@test "K12: a lost answer: signing is repeated, making a key is not, and no second key is made" {
+@test "K12: a lost answer: signing is repeated, making a key is not; the key that was made is looked for, and there is no second" {
 	new_kms "$PROXY_URL"
 	aws_proxy_mode lose 1
 	ok sign_k
 	[ "$(aws_proxy_stats .requests.Sign)" = 2 ]
+	for mode in lose cut garbage; do
+		before=$(keys_there)
+		aws_proxy_mode "$mode" 1
+		if [ "$mode" = garbage ]; then # this one did not reach KMS
+			fails 6 'KMS shows none with the tag lamassu:request=' lamassu kms key create "$mode" --engine aws --key-type ecdsa:256
+			one_line
+		else
+			ok lamassu kms key create "$mode" --engine aws --key-type ecdsa:256
+			ok lamassu kms key sign "$mode" --algorithm ECDSA_SHA_256 --in ../message --out "../sig-$mode"
+			before=$((before + 1))
+		fi
+		[ "$(aws_proxy_stats .requests.CreateKey)" = 1 ]
+		[ "$(keys_there)" = "$before" ]
+	done
+	openssl genpkey -algorithm ed25519 -out ../lost.pem
+	before=$(keys_there)
+	aws_proxy_mode lose 1
+	ok lamassu kms key import ../lost.pem --name imported --engine aws
+	[ "$(keys_there)" = $((before + 1)) ]
+	sound
+}
+
+@test "K12: a lost answer, and KMS cannot be asked for the key: the command says by which tag it is found" {
+	new_kms "$PROXY_URL"
+	aws_proxy_mode deaf
 	before=$(keys_there)
 	tips >../before
-	aws_proxy_mode lose 1
 	fails 6 'if AWS made one nevertheless it has the tag lamassu:request=' lamassu kms key create k2 --engine aws --key-type ecdsa:256
 	one_line
 	[ "$(aws_proxy_stats .requests.CreateKey)" = 1 ]
+	aws_proxy_mode ok
 	[ "$(keys_there)" = $((before + 1)) ]
 	tips | cmp - ../before
 	tag=$(sed 's/.*lamassu:request=\([0-9a-f]*\).*/\1/' <<<"$stderr")
@@ -211,8 +236,10 @@ teardown() {
 	one_line
 }
 
-@test "K5 K9: a deleted key waits in KMS, and its aliases lead to it" {
+@test "K5 K9: a deleted key waits in KMS, and its aliases lead to it; keys of an engine's test wait too, and that is said" {
 	new_kms "$MINISTACK_URL" --set pending_window_days=9
+	ok lamassu kms engine test aws
+	[[ $stderr == *"engine aws: it keeps the deleted test keys ($(grep -c ' ok$' <<<"$output")) until 20"* ]]
 	arn=$(arn_of k) id=$(lamassu kms key show k -o id)
 	[ "$(aws_api "$MINISTACK_URL" TrentService.DescribeKey "{\"KeyId\":\"alias/$id\"}" | jq -r .KeyMetadata.Arn)" = "$arn" ]
 	ok lamassu kms key delete k --yes

@@ -219,6 +219,24 @@ new_authority() { # new_authority ENGINE [ID]
 	[[ $stderr == *'renew token: 200'* ]]
 }
 
+@test "K12: a policy that does not allow signing costs a batch one more login, not one for each request" {
+	new_pki
+	approle willing
+	new_transit transit role_id="$role_id" secret_id='${SECRET_ID}' auth=approle
+	new_authority transit
+	many_csrs 80 ../reqs
+	printf 'path "transit/keys/*" { capabilities = ["read"] }' | bao policy write willing - >/dev/null
+	before=$(tips)
+	status=0
+	lamassu -v ca sign devices --csr ../reqs --out ../certs >../list 2>../said || status=$?
+	[ "$status" -ne 0 ]
+	[ "$(grep -c 'log in: 200' ../said)" -eq 2 ]
+	grep -q 'permission denied: the policies of the login do not allow this' ../said
+	[ "$(tips)" = "$before" ]
+	[ -z "$(find ../certs -name '*.pem')" ]
+	sound
+}
+
 @test "K12: a policy that denies, another authority's certificate, a mount that is not there or of version 1" {
 	new_pki
 	before=$(tips)

@@ -4,7 +4,7 @@ way at once, keeps a clock of its own, loses answers after the server has acted,
 AWS's SSO portal, and hands out a container's credentials: /creds, the second time others than the first. See aws_proxy.bash.
 
 Modes: ok; expired (no credentials are good), new (the first ones of /creds are not); lose (the request goes on, the connection is reset instead of an answer); hang; garbage (200 with HTML); other
-(Sign answers with another key's signature); cut (half of an answer). Of what makes or signs something the first `after` requests
+(Sign answers with another key's signature); cut (half of an answer); deaf (as lose, and nothing is listed). Of what makes or signs something the first `after` requests
 are spared, and the mode ends after `count`.
 """
 import argparse
@@ -114,7 +114,9 @@ async def handle(request):
         if now == "garbage":
             return dated(web.Response(text="<html>It works!</html>", content_type="text/html"))
         status, headers, content = await forward(request, body)
-        if now == "lose":
+        if state["mode"] == "deaf" and what == "ListKeys" and seen["CreateKey"]:
+            return dated(web.json_response({"__type": "AccessDeniedException", "message": "not you"}, status=400))
+        if now in ("lose", "deaf"):
             request.transport.abort()
             return web.Response()
         if now == "cut":
