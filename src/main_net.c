@@ -13,7 +13,7 @@
 #include "serve/listener.h"
 
 #ifdef WITH_EST
-static const struct listen_ops ops = { .run = listen_run, .est = &est_service, .va = &va_service };
+static const struct listen_ops ops = { .run = listen_run, .config = listen_config, .est = &est_service, .va = &va_service };
 static const struct listen_ops *const listeners = &ops;
 #else
 static const struct listen_ops *const listeners;

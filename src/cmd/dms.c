@@ -258,10 +258,13 @@ static const struct cmd edit_cmd = {
 static int run_delete(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct generic_ref *a = args;
+	struct strv users;
 	struct dms d;
 
-	if (state_get(ctx->state, &dms_type, a->id, &d, e) != 0)
+	if (state_get(ctx->state, &dms_type, a->id, &d, e) != 0 || refs_users(ctx, &dms_type, a->id, &users, e) != 0)
 		return -1;
+	if (users.n)
+		return err_set(e, ERR_CONFLICT, "dms %s is named by %s", a->id, users.v[0]);
 	if (cli_confirm(ctx, e, "delete dms %s?", a->id) != 0 || state_del(ctx->state, &dms_type, a->id, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "dms: delete %s", a->id), e) != 0)
 		return -1;

@@ -5,11 +5,9 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "cmd/listen.h"
 #include "cmd/open.h"
 #include "est/service.h"
-#include "model/config.h"
-#include "net/net.h"
-#include "serve/listener.h"
 
 struct serve_args {
 	struct strv dms, listen, trusted_proxy;
@@ -39,68 +37,45 @@ static char *host_of(struct arena *a, const char *listen)
 	return n >= 2 && listen[0] == '[' ? arena_strndup(a, listen + 1, n - 2) : arena_strndup(a, listen, n);
 }
 
-int listen_end(struct ctx *ctx, const struct schema *type, const struct summary *s, struct err *e)
-{
-	if (out_record(ctx, type, s, e) != 0)
-		return -1;
-	if (!s->reached)
-		return err_set(e, ERR_PARTIAL, "the time was up after %lld of %lld", (long long)s->answered, (long long)s->target);
-	return 0;
-}
-
-void listen_say(const char *line)
-{
-	SCOPED_BUF text = buf_init(BUF_TEXT);
-	struct err ignored = { 0 };
-
-	buf_printf(&text, "lamassu: %s\n", line);
-	if (fs_write_fd(STDERR_FILENO, buf_bytes(&text), &ignored) != 0)
-		return; /* nobody reads it */
-}
-
-int listen_need(struct ctx *ctx, struct err *e)
-{
-	if (net_need(ctx, e) != 0)
-		return -1;
-	return listen_here ? 0 : err_set(e, ERR_UNSUPPORTED, "this program was built without listeners");
-}
-
 static int run_serve(struct ctx *ctx, void *args, struct err *e)
 {
-	static char default_listen[] = "127.0.0.1:8443";
 	struct serve_args *a = args;
+	const struct listen_flags flags = { .min_tls = a->min_tls, .no_file = a->tls_ca || a->tls_name, .port = 8443 };
 	struct est_options est = { .dms = a->dms, .allow_no_auth = a->allow_no_auth, .allow_unverified_csr = a->allow_unverified_csr,
-				   .trusted_proxies = a->trusted_proxy, .tls_ca = a->tls_ca, .tls_name = a->tls_name, .own_tls = !a->tls_cert,
+				   .trusted_proxies = a->trusted_proxy, .tls_ca = a->tls_ca, .tls_name = a->tls_name,
 				   .require_binding = a->require_channel_binding };
-	struct listen_options o = { .options = &est, .listen = a->listen, .min_version = a->min_tls, .ask_client = true, .workers = a->workers,
-				    .threads = a->threads, .target = a->max_enrollments, .timeout = a->timeout, .idle = a->idle_timeout,
-				    .ready_file = a->ready_file, .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user,
-				    .commits = "est: enrol" };
-	char *dir, *one[] = { default_listen };
+	struct listen_options o = { .options = &est, .listen = a->listen, .workers = a->workers, .threads = a->threads,
+				    .target = a->max_enrollments, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
+				    .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user, .commits = "est: enrol" };
+	struct config config;
+	const char *top;
 	struct summary s;
+	char *dir;
 
 	if (a->max_enrollments < 0)
 		return err_set(e, ERR_USAGE, "--max-enrollments must not be negative");
-	if (cmd_find_repo(ctx, cli_globals(ctx), &dir, e) != 0 || read_tls(ctx, a, &o, e) != 0 || listen_need(ctx, e) != 0)
+	if (cmd_find_repo(ctx, cli_globals(ctx), &dir, e) != 0 || read_tls(ctx, a, &o, e) != 0 || listen_need(ctx, e) != 0 ||
+	    listen_here->config(ctx, dir, a->user, &config, &top, e) != 0 || listen_settings(ctx, &flags, &config, top, &o, e) != 0)
 		return -1;
-	if (o.listen.n == 0)
-		o.listen = (struct strv){ .v = one, .n = 1 };
 	o.service = listen_here->est;
 	o.dir = dir;
 	o.say = cli_globals(ctx)->quiet ? NULL : listen_say;
 	o.lock_timeout_ms = cmd_lock_timeout_ms(cli_globals(ctx));
+	est.own_tls = !o.tls_cert.n;
+	est.no_client_certs = !o.ask_client;
+	est.need_client_certs = o.require_client;
 	est.listen_host = host_of(ctx->arena, o.listen.v[0]);
 	return listen_here->run(ctx, &o, &s, e) != 0 ? -1 : listen_end(ctx, &enrolling_summary, &s, e);
 }
 
 static const struct opt serve_opts[] = {
 	OLIST(serve_args, dms, 0, "dms", "A device manager to serve; repeatable. Default: all."),
-	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1:8443."),
-	OSTR(serve_args, tls_cert, 0, "file", "The listener's TLS certificate and what leads to its root, in PEM."),
+	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1, at http.port of lamassu.yaml or 8443."),
+	OSTR(serve_args, tls_cert, 0, "file", "The listener's TLS certificate and what leads to its root, in PEM. Default: http.tls of lamassu.yaml, else one is issued."),
 	OSTR(serve_args, tls_key, 0, "file", "Its key, in PEM without passphrase."),
 	OSTR(serve_args, tls_ca, 0, "ca", "The authority that issues the listener's certificate. Default: the first manager's."),
 	OSTR(serve_args, tls_name, 0, "name", "The first name in that certificate. Default: the host's."),
-	OSTR(serve_args, min_tls, 0, "version", "TLS12 or TLS13. Default: TLS12, which most EST clients need."),
+	OSTR(serve_args, min_tls, 0, "version", "TLS12 or TLS13. Default: http.tls.min_version of lamassu.yaml, else TLS12, which most EST clients need."),
 	OINT(serve_args, max_enrollments, 0, "n", "End when so many certificates have been issued."),
 	ODUR(serve_args, timeout, 0, "duration", "End after this time."),
 	ODUR(serve_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),

@@ -105,6 +105,10 @@ static int search_type(struct ctx *ctx, const struct schema *type, struct search
 	void *rec = arena_alloc(ctx->arena, 1, type->size);
 	struct strv ids;
 
+	if (!strstr(type->path, "%s")) { /* one record only, such as lamassu.yaml */
+		s->where = type->path;
+		return state_get(ctx->state, type, NULL, rec, e) != 0 ? -1 : each_ref(ctx, type, rec, note, s, e);
+	}
 	if (state_ids(ctx->state, type, &ids, e) != 0)
 		return -1;
 	for (size_t i = 0; i < ids.n; i++) {

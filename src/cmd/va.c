@@ -2,9 +2,8 @@
 #include "cmd/va.h"
 
 #include "base/fs.h"
-#include "cmd/est.h"
+#include "cmd/listen.h"
 #include "cmd/open.h"
-#include "serve/listener.h"
 #include "va/service.h"
 
 enum { VALIDITY = 3600, VALIDITY_MAX = 30 * 86400 };
@@ -14,38 +13,55 @@ struct va_args {
 	const char *tls_cert, *tls_key, *ready_file, *stop_file, *access_log, *user, *min_tls;
 	int64_t max_requests, workers, threads;
 	struct dur timeout, idle_timeout, ocsp_validity;
-	bool no_delegate, no_crl;
+	bool no_delegate, no_crl, plain;
 };
 
 static int read_tls(struct ctx *ctx, const struct va_args *a, struct listen_options *o, struct err *e)
 {
 	if (!a->tls_cert != !a->tls_key)
 		return err_set(e, ERR_USAGE, "--tls-cert and --tls-key go together");
-	o->plain = !a->tls_cert;
-	if (o->plain)
+	if (!a->tls_cert)
 		return 0;
+	if (a->plain)
+		return err_set(e, ERR_USAGE, "--plain excludes --tls-cert");
 	return fs_read_input(ctx->arena, a->tls_cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0 ||
 	       fs_read_input(ctx->arena, a->tls_key, FS_LIMIT_CERT, &o->tls_key, e) != 0 ? -1 : 0;
 }
 
+/* What it answers is public and signed, so clients are asked for a certificate only where the operator says whose. */
+static int judge_clients(struct ctx *ctx, const struct va_args *a, const struct config *c, struct listen_options *o, struct err *e)
+{
+	o->plain = !o->tls_cert.n;
+	o->ask_client = o->check_client;
+	if (o->plain && o->require_client && !a->plain)
+		return err_set(e, ERR_INVALID, "lamassu.yaml: http.client_auth.required: needs TLS; give http.tls or --tls-cert, or --plain to serve everybody");
+	if (!o->plain && o->require_client && !o->client_cas.n)
+		return err_set(e, ERR_INVALID, "lamassu.yaml: http.client_auth.required: needs ca_file, which says whose certificates are accepted");
+	if (!o->plain && !a->tls_cert && c->va_domains.n)
+		ctx_warn(ctx, "HTTPS only, as http.tls of lamassu.yaml says: relying parties look for plain HTTP at %s; --plain serves it", c->va_domains.v[0]);
+	return 0;
+}
+
 static int run_serve(struct ctx *ctx, void *args, struct err *e)
 {
-	static char default_listen[] = "127.0.0.1:8080";
 	struct va_args *a = args;
+	const struct listen_flags flags = { .min_tls = a->min_tls, .no_file = a->plain, .port = 8080 };
 	struct va_options va = { .cas = a->ca, .validity = a->ocsp_validity.text ? a->ocsp_validity.secs : VALIDITY,
 				 .no_delegate = a->no_delegate, .no_crl = a->no_crl };
-	struct listen_options o = { .options = &va, .listen = a->listen, .min_version = a->min_tls, .workers = a->workers, .threads = a->threads,
+	struct listen_options o = { .options = &va, .listen = a->listen, .workers = a->workers, .threads = a->threads,
 				    .target = a->max_requests, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
 				    .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user, .commits = "va: CRL" };
-	char *dir, *one[] = { default_listen };
+	struct config config;
+	const char *top;
 	struct summary s;
+	char *dir;
 
 	if (va.validity < 60 || va.validity > VALIDITY_MAX)
 		return err_set(e, ERR_USAGE, "--ocsp-validity must be between 1m and 30d");
-	if (cmd_find_repo(ctx, cli_globals(ctx), &dir, e) != 0 || read_tls(ctx, a, &o, e) != 0 || listen_need(ctx, e) != 0)
+	if (cmd_find_repo(ctx, cli_globals(ctx), &dir, e) != 0 || read_tls(ctx, a, &o, e) != 0 || listen_need(ctx, e) != 0 ||
+	    listen_here->config(ctx, dir, a->user, &config, &top, e) != 0 || listen_settings(ctx, &flags, &config, top, &o, e) != 0 ||
+	    judge_clients(ctx, a, &config, &o, e) != 0)
 		return -1;
-	if (o.listen.n == 0)
-		o.listen = (struct strv){ .v = one, .n = 1 };
 	o.service = listen_here->va;
 	o.dir = dir;
 	o.say = cli_globals(ctx)->quiet ? NULL : listen_say;
@@ -55,13 +71,14 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt serve_opts[] = {
 	OLIST(va_args, ca, 0, "ca", "An authority to answer for; repeatable. Default: all."),
-	OLIST(va_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1:8080."),
+	OLIST(va_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1, at http.port of lamassu.yaml or 8080."),
 	ODUR(va_args, ocsp_validity, 0, "duration", "For how long an OCSP answer holds. Default: 1h."),
 	OFLAG(va_args, no_delegate, 0, "Sign OCSP answers with the authorities' own keys."),
 	OFLAG(va_args, no_crl, 0, "Make no CRLs: serve those that there are."),
-	OSTR(va_args, tls_cert, 0, "file", "Serve HTTPS with this certificate. Default: HTTP, as relying parties expect (RFC 5280 8)."),
+	OSTR(va_args, tls_cert, 0, "file", "Serve HTTPS with this certificate. Default: http.tls of lamassu.yaml, else HTTP, as relying parties expect (RFC 5280 8)."),
 	OSTR(va_args, tls_key, 0, "file", "Its key, in PEM without passphrase."),
-	OSTR(va_args, min_tls, 0, "version", "TLS12 or TLS13. Default: TLS12."),
+	OSTR(va_args, min_tls, 0, "version", "TLS12 or TLS13. Default: http.tls.min_version of lamassu.yaml, else TLS12."),
+	OFLAG(va_args, plain, 0, "Serve HTTP without TLS, whatever lamassu.yaml says."),
 	OINT(va_args, max_requests, 0, "n", "End when so many requests have been answered."),
 	ODUR(va_args, timeout, 0, "duration", "End after this time."),
 	ODUR(va_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),

@@ -68,6 +68,13 @@ int est_ids(struct ctx *ctx, const struct est_options *o, struct strv *ret, stru
 	return 0;
 }
 
+const char *est_default(struct ctx *ctx, const struct strv *ids)
+{
+	const char *set = state_config(ctx->state)->est.default_dms;
+
+	return set ? arena_strdup(ctx->arena, set) : ids->n == 1 ? ids->v[0] : NULL;
+}
+
 int est_learn(struct post *p, const void *options, struct err *e)
 {
 	struct est_memory *m = arena_new_array(p->ctx.arena, 1, struct est_memory);
@@ -88,7 +95,7 @@ int est_learn(struct post *p, const void *options, struct err *e)
 		if (why.code != ERR_NOT_FOUND || m->v[m->n].dms.id) /* else it was deleted */
 			m->broken.v[m->broken.n++] = ids.v[i];
 	}
-	m->unlabelled = ids.n == 1 && m->n == 1 ? &m->v[0] : NULL;
+	m->unlabelled = est_default(&p->ctx, &ids);
 	p->memory = m;
 	return 0;
 }

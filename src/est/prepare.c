@@ -18,6 +18,30 @@
 
 enum { TLS_CERT_SECS = 7 * 86400, NONCE_KEY = 32 };
 
+static bool by_tls(const struct dms_authentication *a)
+{
+	return a->type == AUTH_PSK && a->psk.store == PSK_TLS;
+}
+
+/* Of enrolment: then nobody could enrol. Of renewal: then nobody could renew, which a shift may do without. */
+static int check_asked(struct ctx *ctx, const struct est_options *o, const struct dms *d, struct err *e)
+{
+	const struct dms_authentication *enrol = &d->settings.enrollment_settings.est_rfc7030_settings.authentication;
+	const struct dms_authentication *renew = &d->settings.reenrollment_settings.authentication;
+	int first = enrol->type, next = renew->type;
+
+	if (o->need_client_certs && (by_tls(enrol) || by_tls(renew)))
+		return err_set(e, ERR_INVALID, "dms %s: TLS with secrets has no certificates, and http.client_auth.required of lamassu.yaml is true", d->id);
+	if (!o->no_client_certs || o->trusted_proxies.n)
+		return 0;
+	if (first == AUTH_CERT || first == AUTH_CERT_AND_WEBHOOK)
+		return err_set(e, ERR_INVALID, "dms %s: enrolment by %s, and http.client_auth.enabled of lamassu.yaml is false", d->id,
+			       dms_auth_names[first]);
+	if (next == AUTH_NONE || next == AUTH_CERT || next == AUTH_CERT_AND_WEBHOOK)
+		ctx_warn(ctx, "dms %s: devices cannot renew, because http.client_auth.enabled of lamassu.yaml is false", d->id);
+	return 0;
+}
+
 static int check_auth(struct ctx *ctx, const struct est_options *o, const struct dms *d, const char *where, const struct dms_authentication *a, struct err *e)
 {
 	if (a->type == AUTH_OPEN && !o->allow_no_auth)
@@ -35,7 +59,7 @@ static int check(struct ctx *ctx, const struct est_options *o, const char *id, s
 {
 	const struct dms_settings *set = &s->dms.settings;
 
-	if (est_load(ctx, o, id, s, e) != 0)
+	if (est_load(ctx, o, id, s, e) != 0 || check_asked(ctx, o, &s->dms, e) != 0)
 		return -1;
 	if (check_auth(ctx, o, &s->dms, "enrolment", &set->enrollment_settings.est_rfc7030_settings.authentication, e) != 0 ||
 	    check_auth(ctx, o, &s->dms, "renewal", &set->reenrollment_settings.authentication, e) != 0)
@@ -156,11 +180,6 @@ static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *
 	return 0;
 }
 
-static bool by_tls(const struct dms_authentication *a)
-{
-	return a->type == AUTH_PSK && a->psk.store == PSK_TLS;
-}
-
 /* What workers and the handshake need of the secrets of devices: a key for nonces, and where they are. */
 static int prepare_secrets(struct ctx *ctx, const struct served *v, size_t n, struct prepared *p, struct err *e)
 {
@@ -183,6 +202,40 @@ static int prepare_secrets(struct ctx *ctx, const struct served *v, size_t n, st
 	return 0;
 }
 
+static void add_pem(struct arena *a, const struct authority *v, size_t n, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct bytes pem = v[i].cert.der.n ? cert_pem(a, v[i].cert.der) : (struct bytes){ 0 };
+
+		buf_put(out, pem.p, pem.n);
+	}
+}
+
+/* The authorities by which some manager knows devices: strangers to all of them may be sent away at the handshake. */
+static struct bytes accepted(struct arena *a, const struct served *v, size_t n)
+{
+	SCOPED_BUF text = buf_init(BUF_BIG);
+
+	for (size_t i = 0; i < n; i++) {
+		add_pem(a, v[i].validation, v[i].nvalidation, &text);
+		add_pem(a, v[i].renewal, v[i].nrenewal, &text);
+	}
+	return bytes_of(arena_strdup(a, buf_str(&text)));
+}
+
+static int check_default(struct ctx *ctx, const struct strv *ids, struct err *e)
+{
+	const char *id = state_config(ctx->state)->est.default_dms;
+	struct dms ignored;
+
+	for (size_t i = 0; i < ids->n; i++)
+		if (!id || strcmp(ids->v[i], id) == 0)
+			return 0;
+	if (state_get(ctx->state, &dms_type, id, &ignored, e) != 0)
+		return err_ctx(e, "lamassu.yaml: est.default_dms");
+	return err_set(e, ERR_INVALID, "lamassu.yaml: est.default_dms: %s is not served: add --dms %s, or take the setting out", id, id);
+}
+
 int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, struct err *e)
 {
 	const struct est_options *o = options;
@@ -194,12 +247,15 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 		return -1;
 	if (ids.n == 0)
 		return err_set(e, ERR_NOT_FOUND, "there is no device manager to serve: make one with lamassu dms create");
+	if (check_default(ctx, &ids, e) != 0)
+		return -1;
 	v = arena_new_array(ctx->arena, ids.n, struct served);
 	for (size_t i = 0; i < ids.n; i++)
 		if (check(ctx, o, ids.v[i], &v[i], &p, e) != 0)
 			return -1;
 	if (prepare_secrets(ctx, v, ids.n, &p, e) != 0)
 		return -1;
+	p.client_cas = accepted(ctx->arena, v, ids.n);
 	if (o->own_tls && own_tls(ctx, o, &v[0], &p, e) != 0)
 		return -1;
 	*ret = p;

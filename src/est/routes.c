@@ -87,9 +87,7 @@ static bool find_place(struct arena *a, const char *path, struct place *ret)
 
 static struct served *find_served(const struct est_memory *m, const char *label)
 {
-	if (!label)
-		return m->unlabelled;
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; label && i < m->n; i++)
 		if (strcmp(m->v[i].dms.id, label) == 0)
 			return &m->v[i];
 	return NULL;
@@ -97,8 +95,8 @@ static struct served *find_served(const struct est_memory *m, const char *label)
 
 static bool is_broken(const struct est_memory *m, const char *label)
 {
-	for (size_t i = 0; i < m->broken.n; i++)
-		if (label ? strcmp(m->broken.v[i], label) == 0 : m->n == 0)
+	for (size_t i = 0; label && i < m->broken.n; i++)
+		if (strcmp(m->broken.v[i], label) == 0)
 			return true;
 	return false;
 }
@@ -171,6 +169,7 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 	struct est_call call = { .post = post, .options = options, .in = in, .out = out };
 	const struct route *r;
 	struct place place;
+	const char *label;
 
 	if (strlen(in->path) > PATH_MAX_LEN) {
 		http_text(in->arena, out, 414, "malformed_request", "the path is longer than %d bytes", PATH_MAX_LEN);
@@ -182,12 +181,13 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 	}
 	r = find_route(place.op);
 	out->op = r ? r->op : NULL; /* logs and counts know our words only */
-	call.served = find_served(m, place.label);
+	label = place.label ? place.label : m->unlabelled;
+	call.served = find_served(m, label);
 	if (call.served)
 		out->realm = call.served->dms.id;
 	if (!r)
 		http_text(in->arena, out, 404, "not_found", "no such operation");
-	else if (!call.served && is_broken(m, place.label))
+	else if (!call.served && is_broken(m, label))
 		est_refuse(&call, &(struct refusal){ .status = 503, .reason = "repository",
 							.text = "the device manager cannot be served as it is now" });
 	else if (!call.served)
@@ -206,5 +206,14 @@ static const char *event_of(const char *op, int status)
 	return status == 403 ? "authorization.denied" : strcmp(op, "simplereenroll") == 0 ? "reenrollment.failed" : "enrollment.failed";
 }
 
+static enum log_class class_of(const char *op, int status)
+{
+	const struct route *r = find_route(op);
+
+	if (!r || !r->pkcs10)
+		return CLASS_NONE;
+	return status == 401 ? CLASS_AUTHENTICATION : status == 403 ? CLASS_AUTHORIZATION : CLASS_ISSUANCE;
+}
+
 const struct service est_service = { .name = "est-serve", .prepare = est_prepare, .learn = est_learn, .forget = est_forget, .handle = est_handle, .psk = est_psk,
-				     .counted = "enrolled", .event = event_of };
+				     .counted = "enrolled", .event = event_of, .class = class_of, .judges_dates = true };

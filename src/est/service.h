@@ -10,6 +10,8 @@ struct est_options {
 	const char *tls_ca, *tls_name; /* where the server's certificate comes from when none is given */
 	const char *listen_host;    /* first address of --listen: a name of that certificate */
 	bool own_tls;               /* a certificate must be issued */
+	bool no_client_certs;       /* nobody is asked for one: http.client_auth.enabled is false */
+	bool need_client_certs;     /* everybody has one: http.client_auth.required is true */
 	bool require_binding;       /* --require-channel-binding */
 };
 
@@ -28,7 +30,7 @@ struct served { /* a device manager, and all that its requests need; lives as lo
 struct est_memory {
 	struct served *v;
 	size_t n;
-	struct served *unlabelled; /* for /.well-known/est/OP; NULL: there is none */
+	const char *unlabelled;    /* id of whom /.well-known/est/OP means; NULL: nobody */
 	struct strv broken;        /* ids of those that cannot be served as they are now */
 };
 
@@ -43,6 +45,8 @@ void est_forget(struct post *);
 int est_load(struct ctx *, const struct est_options *, const char *dms, struct served *ret, struct err *) NODISCARD;
 /* The ids that are served: the options', or all. */
 int est_ids(struct ctx *, const struct est_options *, struct strv *ret, struct err *) NODISCARD;
+/* Of those ids, whom addresses without a name mean: est.default_dms, else the only one; NULL: nobody. */
+const char *est_default(struct ctx *, const struct strv *ids);
 /* Before a request is granted: the authority may issue as of now, and its key is open. */
 int est_ready(struct post *, struct served *, struct refusal *) NODISCARD;
 /* routes.c */

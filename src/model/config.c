@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/dms.h"
 
 static const struct field crl_fields[] = {
 	STR(crl_policy, sync,
@@ -22,6 +23,39 @@ static const struct schema crl_type = {
 	.name = "crl", .doc = "Certificate revocation lists", .size = sizeof(struct crl_policy), .fields = crl_fields
 };
 
+static const struct field est_defaults_fields[] = {
+	REF(est_defaults, default_dms, &dms_type,
+	    "The device manager that addresses without a name mean (/.well-known/est/simpleenroll); absent: the only one that is served. est-serve "
+	    "does not start unless it serves this one."),
+	END
+};
+static const struct schema est_defaults_type = {
+	.name = "est", .doc = "Enrolment over EST.", .size = sizeof(struct est_defaults), .fields = est_defaults_fields
+};
+
+static const char *const level_names[] = { "debug", "info", "warn", "error", "none", NULL };
+static const struct field security_events_fields[] = {
+	BOOL(security_events, enabled, "Write any of the classes below.", .dflt = "true"),
+	BOOL(security_events, log_authentication, "Who was not who they should be: enrolments that were answered 401.", .dflt = "true"),
+	BOOL(security_events, log_authorization, "Who was known and may not: enrolments that were answered 403.", .dflt = "true"),
+	BOOL(security_events, log_ca_operations, "What happens to authorities. Nothing writes such lines yet.", .dflt = "true"),
+	BOOL(security_events, log_certificate_issuance, "Enrolments that succeeded, or failed for another reason.", .dflt = "true"),
+	END
+};
+static const struct schema security_events_type = {
+	.name = "security_events", .doc = "Classes of events.", .size = sizeof(struct security_events), .fields = security_events_fields
+};
+static const struct field logs_fields[] = {
+	ENUM(logs_settings, level, level_names,
+	     "The least that is written: debug, info, warn (requests that were refused), error (faults on this side) or none.", .dflt = "info"),
+	OBJ(logs_settings, security_events, &security_events_type,
+	    "Which classes of events are written to security.log and the access log; the ledger has them in any case."),
+	END
+};
+static const struct schema logs_type = {
+	.name = "logs", .doc = "What listeners write into their local logs.", .size = sizeof(struct logs_settings), .fields = logs_fields
+};
+
 static const struct field config_fields[] = {
 	INT(config, format, "Version of the repository's format.", .flags = F_REQ | F_SHOW0, .min = 1, .max = 1000000),
 	STR(config, name, "Name of this PKI, for people."),
@@ -36,6 +70,9 @@ static const struct field config_fields[] = {
 	     "Hosts (host[:port][/path]) of the validation authority; they fill the OCSP, CRL and issuer addresses of "
 	     "everything that is issued: http://HOST/ocsp, /crl/SKI.crl and /ca/SKI.cer."),
 	OBJ(config, crl, &crl_type, "Certificate revocation lists."),
+	OBJ(config, http, &http_type, "The listeners est-serve and va-serve, where their options do not say; read when they start."),
+	OBJ(config, est, &est_defaults_type, "Enrolment over EST."),
+	OBJ(config, logs, &logs_type, "What listeners write into their local logs; read when they start."),
 	END
 };
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "model/http.h"
 #include "rec/schema.h"
 
 /* lamassu.yaml: what holds for the whole repository. */
@@ -7,6 +8,20 @@ struct crl_policy {
 	struct dur validity;   /* nextUpdate - thisUpdate */
 	int64_t partitions;    /* 0: one CRL for all */
 	bool delta;            /* full CRLs point to delta CRLs (freshestCRL) */
+};
+
+struct est_defaults {
+	char *default_dms; /* whom /.well-known/est/OP is for; NULL: the only one that is served */
+};
+
+/* How much listeners write into their local logs; the ledger is not concerned. */
+enum logs_level { LOGS_DEBUG, LOGS_INFO, LOGS_WARN, LOGS_ERROR, LOGS_NONE };
+struct security_events {
+	bool enabled, log_authentication, log_authorization, log_ca_operations, log_certificate_issuance;
+};
+struct logs_settings {
+	int level; /* enum logs_level: the least that is written */
+	struct security_events security_events;
 };
 
 struct config {
@@ -19,6 +34,9 @@ struct config {
 	struct dur backdate;      /* notBefore = now - backdate */
 	struct strv va_domains;   /* host[:port][/path] that fill AIA and CDP */
 	struct crl_policy crl;
+	struct http_settings http;
+	struct est_defaults est;
+	struct logs_settings logs;
 };
 
 extern const struct schema config_type;

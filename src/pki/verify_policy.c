@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/key.h"
+#include "model/dms.h"
 #include "model/engine.h"
 #include "model/profile.h"
 #include "pki/verify_parts.h"
@@ -268,6 +269,9 @@ int verify_policy(struct verifying *v, struct err *e)
 	if (!state_has(v->ctx->state, &engine_type, c->default_engine))
 		verify_found(v, "lamassu.yaml", "make the engine: lamassu kms engine add, or change the field",
 			     "default_engine: engine \"%s\" is not there", c->default_engine);
+	if (c->est.default_dms && !state_has(v->ctx->state, &dms_type, c->est.default_dms))
+		verify_found(v, "lamassu.yaml", "make the device manager: lamassu dms create, or change the field",
+			     "est.default_dms: dms \"%s\" is not there", c->est.default_dms);
 	for (size_t i = 0; i < v->nissuers; i++)
 		load_certs(v, &v->issuers[i]);
 	for (size_t i = 0; i < v->nissuers; i++)

@@ -387,11 +387,15 @@ static int bind_member(struct load *l, struct members *m, const struct node *key
 	return 0;
 }
 
-/* The value of the member that a path or a message begins with ("validity.duration", "name: is too long"), at any depth;
- * the mapping itself where it has no such member. */
+/* The value of the member that a path or a message begins with ("validity.duration", "name: is too long", "names.2"), at any
+ * depth; the mapping itself where it has no such member. */
 static const struct node *place_of(struct arena *a, const struct schema *s, const struct node *n, const char *path)
 {
 	size_t len = strcspn(path, ".:"), i = 0;
+
+	if (n->kind == NODE_LIST && path_index(path, len, &i) && i < n->n)
+		return path[len] == '.' ? place_of(a, s, &n->items[i], path + len + 1) : &n->items[i];
+	i = 0;
 	const struct field *f = s && n->kind == NODE_MAP ? field_find(s, arena_strndup(a, path, len)) : NULL;
 
 	while (f && i < n->n && field_find(s, n->items[i].text) != f)

@@ -106,6 +106,7 @@ static void take_refused(struct listener *l, struct bytes text)
 	if (!l->refusals || !report_read(text, &x))
 		return;
 	x.type = l->o->service->event(x.op, x.status);
+	x.silent = !logs_wanted(&l->o->logs, l->o->service->class(x.op, x.status), x.status);
 	if (x.type)
 		refusals_add(l->refusals, &x);
 }
@@ -293,7 +294,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* --- setting up --- */
 
-static int become_user(const char *name, struct err *e)
+int listen_become(const char *name, struct err *e)
 {
 	const struct passwd *pw = getpwnam(name);
 
@@ -327,12 +328,27 @@ static int open_log(const char *path, int *ret, struct err *e)
 	return *ret < 0 ? err_sys(e, path) : 0;
 }
 
+static struct bytes both(struct arena *a, struct bytes x, struct bytes y)
+{
+	unsigned char *p = arena_alloc(a, 1, x.n + y.n + 1);
+
+	if (x.n)
+		memcpy(p, x.p, x.n);
+	p[x.n] = '\n'; /* a file may end without */
+	if (y.n)
+		memcpy(p + x.n + 1, y.p, y.n);
+	return (struct bytes){ p, x.n + 1 + y.n };
+}
+
 static int set_up_tls(struct listener *l, const struct prepared *p, struct err *e)
 {
 	const struct listen_options *o = l->o;
 	const struct tls_settings s = { .cert = o->tls_cert.n ? o->tls_cert : p->tls_cert, .key = o->tls_key.n ? o->tls_key : p->tls_key,
 					.min_version = o->min_version, .ciphers = o->ciphers, .ask_client = o->ask_client,
+					.require_client = o->require_client, .any_date = o->service->judges_dates,
+					.client_cas = o->check_client ? both(l->ctx->arena, o->client_cas, p->client_cas) : (struct bytes){ 0 },
 					.psk = p->psk ? &l->psk : NULL };
+
 	SSL_CTX *c;
 
 	if (o->plain)
@@ -390,10 +406,12 @@ static int set_up(struct listener *l, struct err *e)
 	if (o->stop_file && fs_exists(o->stop_file))
 		return err_set(e, ERR_CONFLICT, "--stop-file %s is there already: remove it", o->stop_file);
 	raise_limits();
-	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && become_user(o->user, e) != 0) ||
+	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && listen_become(o->user, e) != 0) ||
 	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || set_up_tls(l, &p, e) != 0 ||
-	    open_log(o->access_log, &l->setup.access_log, e) != 0)
+	    open_log(o->access_log, &l->setup.access_log.fd, e) != 0)
 		return -1;
+	l->setup.access_log.settings = &o->logs;
+	l->setup.access_log.service = o->service;
 	l->setup.secrets = secrets;
 	l->setup.own = p.own;
 	l->setup.service = o->service;

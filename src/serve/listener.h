@@ -1,6 +1,7 @@
 #pragma once
 #include "base/ctx.h"
 #include "base/tm.h"
+#include "model/config.h"
 #include "serve/report.h"
 
 struct service;
@@ -13,8 +14,12 @@ struct listen_options {
 	struct strv listen;       /* "ADDRESS:PORT", "[::1]:8443"; port 0: any */
 	struct bytes tls_cert, tls_key; /* PEM; empty: what service->prepare gives */
 	const char *min_version;
-	struct strv ciphers;
+	struct strv ciphers;      /* as struct tls_settings has them */
 	bool plain, ask_client;   /* plain: HTTP without TLS */
+	bool check_client;        /* a certificate that a client shows must lead to client_cas or to what service->prepare adds */
+	bool require_client;      /* there must be one */
+	struct bytes client_cas;  /* PEM */
+	struct logs_settings logs;
 	int64_t workers, threads; /* 0: one a core, 8 a worker */
 	int64_t target;           /* 0: none */
 	struct dur timeout, idle; /* text NULL: none */
@@ -30,9 +35,14 @@ struct listen_options {
  * caller prints the summary and decides on the exit status from it. */
 int listen_run(struct ctx *, const struct listen_options *, struct summary *ret, struct err *) NODISCARD;
 
+/* lamassu.yaml as it is committed, read as that user (NULL: this one), and the folder that its paths are relative to. */
+int listen_config(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *) NODISCARD;
+int listen_become(const char *user, struct err *) NODISCARD;
+
 /* What only lamassu-net has; NULL in `lamassu`, which must become that first (net_need). Set once, by main. */
 struct listen_ops {
 	int (*run)(struct ctx *, const struct listen_options *, struct summary *ret, struct err *);
+	int (*config)(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *);
 	const struct service *est, *va;
 };
 extern const struct listen_ops *listen_here;

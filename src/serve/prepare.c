@@ -1,15 +1,12 @@
-/* Preparing a listener in a child. Guarantees: engines that it opens (tokens, whose modules must not be forked) end with it; secrets
- * pass through a socket pair of this process and nowhere else. */
+/* What a listener must know before it listens, found out in a child (apart.c): its settings, as the user that it will be, and what its service
+ * prepares, with the secrets that this asked for. */
 #include "serve/prepare.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/fs.h"
 #include "pki/keys.h"
+#include "serve/apart.h"
 #include "serve/link.h"
 #include "state/state.h"
 
@@ -32,7 +29,7 @@ static int record(struct ctx *ctx, const struct secret_ask *q, char **ret, struc
 	return 0;
 }
 
-/* --- the child's answer: runs of bytes, each after its length --- */
+/* --- a child's answer: runs of bytes, each after its length --- */
 
 static struct bytes take(struct arena *a, struct bytes *from)
 {
@@ -56,56 +53,46 @@ static int look(struct ctx *ctx, const struct listen_options *o, struct prepared
 	return r ? -1 : 0;
 }
 
-static _Noreturn void child(struct ctx *ctx, const struct listen_options *o, int fd)
+static int prepare(struct ctx *ctx, void *arg, struct buf *text, struct err *e)
 {
 	struct recorder r = { .ask = ctx->secret };
-	SCOPED_BUF text = buf_init(LINK_MAX);
 	struct prepared p = { 0 };
-	struct err e = { 0 };
-	enum link_kind kind = LINK_YES;
 
 	ctx->secret = record;
 	ctx->secret_arg = &r;
-	if (look(ctx, o, &p, &e) != 0) {
-		kind = LINK_ERROR;
-		buf_printf(&text, "%d %s", (int)e.code, e.msg);
-	} else {
-		buf_put_run(&text, p.tls_cert);
-		buf_put_run(&text, p.tls_key);
-		buf_put_run(&text, p.own);
-		buf_put_run(&text, bytes_of(p.psk ? "psk" : ""));
-		for (size_t i = 0; i < r.n; i++) {
-			buf_put_run(&text, bytes_of(r.v[i].what));
-			buf_put_run(&text, bytes_of(r.v[i].text));
-		}
-		buf_put_run(&text, (struct bytes){ 0 }); /* nothing is asked for without a name */
-		for (size_t i = 0; i < p.about.n; i++)
-			buf_put_run(&text, bytes_of(p.about.v[i]));
+	if (look(ctx, arg, &p, e) != 0)
+		return -1;
+	buf_put_run(text, p.tls_cert);
+	buf_put_run(text, p.tls_key);
+	buf_put_run(text, p.own);
+	buf_put_run(text, p.client_cas);
+	buf_put_run(text, bytes_of(p.psk ? "psk" : ""));
+	for (size_t i = 0; i < r.n; i++) {
+		buf_put_run(text, bytes_of(r.v[i].what));
+		buf_put_run(text, bytes_of(r.v[i].text));
 	}
-	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);
+	buf_put_run(text, (struct bytes){ 0 }); /* nothing is asked for without a name */
+	for (size_t i = 0; i < p.about.n; i++)
+		buf_put_run(text, bytes_of(p.about.v[i]));
+	return 0;
 }
 
-/* The parent's side. */
-static int read_answer(struct arena *a, int fd, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n, struct err *e)
+int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n,
+		  struct err *e)
 {
 	SCOPED_BUF text = buf_init(LINK_MAX);
 	struct known_secret *secrets = NULL;
-	enum link_kind kind;
+	struct arena *a = ctx->arena;
 	struct bytes left, what, line;
 	size_t nsecrets = 0;
-	char *end;
-	long code;
 
-	if (link_receive(fd, &kind, &text, e) != 0)
+	if (apart_run(ctx, prepare, (void *)(uintptr_t)o, &text, e) != 0)
 		return -1;
-	if (kind == LINK_ERROR) {
-		code = strtol(buf_str(&text), &end, 10);
-		return err_set(e, code > 0 && code <= ERR_CANCELLED ? (enum err_code)code : ERR_IO, "%s", *end ? end + 1 : "");
-	}
 	left = buf_bytes(&text);
 	ret->tls_cert = take(a, &left);
 	ret->tls_key = take(a, &left);
 	ret->own = take(a, &left);
+	ret->client_cas = take(a, &left);
 	ret->psk = take(a, &left).n > 0;
 	while ((what = take(a, &left)).n > 0) {
 		secrets = arena_grow(a, secrets, nsecrets, sizeof(*secrets));
@@ -120,27 +107,40 @@ static int read_answer(struct arena *a, int fd, struct prepared *ret, struct kno
 	return 0;
 }
 
-int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n,
-		  struct err *e)
-{
-	int fds[2], r, status;
-	pid_t pid;
+/* --- settings --- */
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-		return err_sys(e, "socket pair");
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		child(ctx, o, fds[1]);
+struct asked {
+	const char *dir, *user;
+};
+
+static int read_config(struct ctx *ctx, void *arg, struct buf *text, struct err *e)
+{
+	const struct state_env env = { .now = ctx->now, .warn = ctx->warn, .warn_arg = ctx->warn_arg };
+	const struct asked *q = arg;
+	struct state *st;
+	struct bytes yaml;
+	int r;
+
+	if ((q->user && listen_become(q->user, e) != 0) || state_open(ctx->arena, q->dir, 0, &env, &st, e) != 0)
+		return -1;
+	r = state_read(st, config_type.path, &yaml, e);
+	if (r == 0) {
+		buf_put_run(text, bytes_of(state_dir(st)));
+		buf_put_run(text, yaml);
 	}
-	close(fds[1]);
-	if (pid < 0) {
-		close(fds[0]);
-		return err_sys(e, "fork");
-	}
-	r = read_answer(ctx->arena, fds[0], ret, ret_secrets, ret_n, e);
-	close(fds[0]);
-	if (waitpid(pid, &status, 0) == pid && r != 0 && WIFSIGNALED(status))
-		return err_set(e, ERR_IO, "preparing to serve: ended by signal %d", WTERMSIG(status));
+	state_close(st);
 	return r;
+}
+
+int listen_config(struct ctx *ctx, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *e)
+{
+	SCOPED_BUF text = buf_init(LINK_MAX);
+	struct asked q = { dir, user };
+	struct bytes left;
+
+	if (apart_run(ctx, read_config, &q, &text, e) != 0)
+		return -1;
+	left = buf_bytes(&text);
+	*ret_top = (const char *)take(ctx->arena, &left).p;
+	return rec_load(ctx->arena, &config_type, config_type.path, take(ctx->arena, &left), ret, e);
 }

@@ -155,7 +155,8 @@ void refusals_add(struct refusal_log *r, const struct refused *x)
 	int64_t now = now_of(r);
 	SCOPED_ARENA *a = arena_new();
 
-	log_line(r, x);
+	if (!x->silent)
+		log_line(r, x);
 	if (x->realm && x->reason)
 		count(r, &(struct key){ .type = arena_strdup(a, x->type), .dms = arena_strdup(a, x->realm),
 					.reason = arena_strdup(a, x->reason), .hour = now - now % HOUR, .count = 1, .first = now, .last = now });

@@ -10,6 +10,7 @@ struct refused {
 	const char *op, *reason;
 	const char *realm, *subject, *address; /* NULL: not known */
 	int status;
+	bool silent;                   /* counted for the ledger, not logged */
 };
 
 /* Takes over what an earlier listener counted in an hour that had its summary. */

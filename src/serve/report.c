@@ -14,6 +14,7 @@
 #include "serve/link.h"
 #include "serve/refusals.h"
 #include "serve/server.h"
+#include "serve/worker.h"
 
 struct line {
 	int64_t time;
@@ -50,6 +51,13 @@ static int64_t micros_since(int64_t began_us)
 static char *shown(struct arena *a, const char *s)
 {
 	return s ? text_escape(a, bytes_of(s)) : NULL;
+}
+
+static bool wanted(const struct access_log *log, const struct exchange *x)
+{
+	enum log_class class = log->service->class && x->out.op ? log->service->class(x->out.op, x->out.status) : CLASS_NONE;
+
+	return log->fd >= 0 && logs_wanted(log->settings, class, x->out.status);
 }
 
 static void log_line(int fd, const struct exchange *x, int64_t micros)
@@ -126,16 +134,15 @@ bool report_read(struct bytes text, struct refused *ret)
 	return r.op && r.reason;
 }
 
-void report_exchange(int link, int access_log, const struct exchange *x)
+void report_exchange(int link, const struct access_log *log, const struct exchange *x)
 {
 	int64_t micros = micros_since(x->began_us);
 	char text[DONE_MAX];
 
 	if (x->out.status >= 400 && x->out.op && x->out.reason)
 		send_refused(link, x);
-
-	if (access_log >= 0)
-		log_line(access_log, x, micros);
+	if (wanted(log, x))
+		log_line(log->fd, x, micros);
 	write_done(x, micros, text);
 	send_done(link, bytes_of(text));
 }
@@ -151,14 +158,14 @@ void report_flush(struct report_batch *b, int link)
 	b->n = 0;
 }
 
-void report_gather(struct report_batch *b, int link, int access_log, const struct exchange *x)
+void report_gather(struct report_batch *b, int link, const struct access_log *log, const struct exchange *x)
 {
 	int64_t micros = micros_since(x->began_us);
 	char text[DONE_MAX];
 	size_t i = 0;
 
-	if (access_log >= 0)
-		log_line(access_log, x, micros);
+	if (wanted(log, x))
+		log_line(log->fd, x, micros);
 	write_done(x, (micros + 9) / 10 * 10, text);
 	while (i < b->n && strcmp(b->v[i].text, text) != 0)
 		i++;

@@ -4,8 +4,15 @@
 /* What becomes of exchanges: a line in the access log, and numbers for the summary. */
 
 struct exchange;
+struct service;
+struct logs_settings;
+struct access_log {
+	int fd; /* -1: none */
+	const struct logs_settings *settings; /* what is written */
+	const struct service *service;
+};
 /* In a handler thread, when the answer is ready. */
-void report_exchange(int link, int access_log, const struct exchange *);
+void report_exchange(int link, const struct access_log *, const struct exchange *);
 
 /* The same for answers of the event thread, which come in masses: like ones become one line, sent by report_flush. */
 enum { REPORT_KINDS = 16, DONE_MAX = 128 };
@@ -16,7 +23,7 @@ struct report_batch {
 	} v[REPORT_KINDS];
 	size_t n;
 };
-void report_gather(struct report_batch *, int link, int access_log, const struct exchange *); /* sends when it is full */
+void report_gather(struct report_batch *, int link, const struct access_log *, const struct exchange *); /* sends when it is full */
 void report_flush(struct report_batch *, int link);
 
 /* In the parent. */

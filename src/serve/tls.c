@@ -1,6 +1,6 @@
 /* TLS for listeners. Guarantees: what a client presents is only recorded here, with the proof that it has the key; whether the
  * certificate is trusted is judged where the policy is known (est.md, item 6), so that a stale one does not hinder a request that
- * needs none. */
+ * needs none. Where authorities of clients are given, strangers do not get past the handshake; that grants nothing. */
 #include "serve/tls.h"
 
 #include <openssl/err.h>
@@ -11,15 +11,10 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "crypto/ossl.h"
+#include "model/http.h"
 
 static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK";
 enum { EXPORTER_LEN = 32, UNIQUE_MAX = 64, SESSION_SECS = 3600 };
-
-static int accept_any(X509_STORE_CTX *ctx, void *arg)
-{
-	(void)ctx, (void)arg;
-	return 1;
-}
 
 static int use_certificate(SSL_CTX *c, struct bytes pem, struct err *e)
 {
@@ -72,59 +67,75 @@ static int min_version_of(const char *name, int *ret, struct err *e)
 	return err_set(e, ERR_INVALID, "min_version \"%s\" is none of TLS12, TLS13", name);
 }
 
-/* "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" or OpenSSL's own name. */
-static const SSL_CIPHER *find_cipher(SSL *all, const char *name)
-{
-	STACK_OF(SSL_CIPHER) *v = SSL_get_ciphers(all);
-
-	for (int i = 0; i < sk_SSL_CIPHER_num(v); i++) {
-		const SSL_CIPHER *c = sk_SSL_CIPHER_value(v, i);
-		const char *standard = SSL_CIPHER_standard_name(c);
-
-		if (strcasecmp(SSL_CIPHER_get_name(c), name) == 0 || (standard && strcasecmp(standard, name) == 0))
-			return c;
-	}
-	return NULL;
-}
-
-DEFINE_AUTO(SSL, SSL_free)
-
+/* A version of which the list names no suite keeps its own. */
 static int use_ciphers(SSL_CTX *c, const struct strv *names, struct err *e)
 {
 	SCOPED_BUF old = buf_init(BUF_TEXT), new = buf_init(BUF_TEXT);
-	AUTO(SSL) *all = NULL;
 
-	if (SSL_CTX_set_cipher_list(c, default_ciphers) != 1)
-		return err_ossl(e, "cipher suites");
-	all = SSL_new(c);
-	if (!all)
-		return err_ossl(e, "cipher suites");
 	for (size_t i = 0; i < names->n; i++) {
-		const SSL_CIPHER *found = find_cipher(all, names->v[i]);
+		const struct cipher_suite *found = cipher_suite_find(names->v[i]);
 		struct buf *to;
 
 		if (!found)
 			return err_set(e, ERR_INVALID, "cipher suite \"%s\" is unknown or not safe enough", names->v[i]);
-		to = strcmp(SSL_CIPHER_get_version(found), "TLSv1.3") == 0 ? &new : &old;
-		buf_printf(to, "%s%s", to->n ? ":" : "", SSL_CIPHER_get_name(found));
+		to = found->tls13 ? &new : &old;
+		buf_printf(to, "%s%s", to->n ? ":" : "", found->openssl);
 	}
-	if (old.n && SSL_CTX_set_cipher_list(c, buf_str(&old)) != 1)
-		return err_ossl(e, "cipher suites");
-	if (new.n && SSL_CTX_set_ciphersuites(c, buf_str(&new)) != 1)
+	if (SSL_CTX_set_cipher_list(c, old.n ? buf_str(&old) : default_ciphers) != 1 ||
+	    (new.n && SSL_CTX_set_ciphersuites(c, buf_str(&new)) != 1))
 		return err_ossl(e, "cipher suites");
 	return 0;
 }
 
-static int offer_names(SSL_CTX *c, const struct tls_settings *s, struct err *e)
-{
-	for (size_t i = 0; i < s->nclient_cas; i++) {
-		const unsigned char *p = s->client_cas[i].p;
-		AUTO(X509) *x = d2i_X509(NULL, &p, (long)s->client_cas[i].n);
+/* --- clients --- */
 
-		if (!x || SSL_CTX_add_client_CA(c, x) != 1)
-			return err_ossl(e, "certificate of a client authority");
+static int accept_any(X509_STORE_CTX *ctx, void *arg)
+{
+	(void)ctx, (void)arg;
+	return 1;
+}
+
+static int add_trust(X509_STORE *store, struct bytes pem, struct err *e)
+{
+	AUTO(BIO) *in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	size_t n = 0;
+
+	for (; in; n++) {
+		AUTO(X509) *x = PEM_read_bio_X509(in, NULL, NULL, NULL);
+
+		if (!x)
+			break;
+		if (X509_STORE_add_cert(store, x) != 1)
+			return err_ossl(e, "authorities of clients");
 	}
-	return 0;
+	ERR_clear_error(); /* "no start line" ends the list */
+	return n ? 0 : err_set(e, ERR_INVALID, "authorities of clients: there is no certificate in PEM");
+}
+
+/* Any authority of the list will do as the end of the path, also one that is not a root. */
+static int check_clients(SSL_CTX *c, const struct tls_settings *s, struct err *e)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(c);
+	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | (s->any_date ? X509_V_FLAG_NO_CHECK_TIME : 0);
+
+	if (add_trust(store, s->client_cas, e) != 0)
+		return -1;
+	return X509_STORE_set_flags(store, flags) == 1 ? 0 : err_ossl(e, "authorities of clients");
+}
+
+static int set_up_clients(SSL_CTX *c, const struct tls_settings *s, struct err *e)
+{
+	int mode = SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE | (s->require_client ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+
+	if (s->client_cas.n && check_clients(c, s, e) != 0)
+		return -1;
+	if (!s->client_cas.n)
+		SSL_CTX_set_cert_verify_callback(c, accept_any, NULL);
+	if (!s->ask_client)
+		return 0;
+	SSL_CTX_set_verify(c, mode, NULL);
+	/* A ticket holds the client's certificate and is a twentieth of the work for a device that comes once: one will do. */
+	return SSL_CTX_set_num_tickets(c, 1) == 1 ? 0 : err_ossl(e, "TLS");
 }
 
 static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct strv *ciphers, struct err *e)
@@ -142,13 +153,6 @@ static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct s
 	return 0;
 }
 
-int tls_check_names(const char *min_version, const struct strv *ciphers, struct err *e)
-{
-	AUTO(SSL_CTX) *c = SSL_CTX_new(TLS_server_method());
-
-	return c ? restrict_protocol(c, min_version, ciphers, e) : err_ossl(e, "TLS");
-}
-
 int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 {
 	static const unsigned char context[] = "lamassu";
@@ -157,19 +161,13 @@ int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 	if (!c)
 		return err_ossl(e, "TLS");
 	if (restrict_protocol(c, s->min_version, &s->ciphers, e) != 0 || use_certificate(c, s->cert, e) != 0 ||
-	    use_key(c, s->key, e) != 0 || offer_names(c, s, e) != 0)
+	    use_key(c, s->key, e) != 0 || set_up_clients(c, s, e) != 0)
 		return -1;
 	if (s->psk && tls_psk_use(c, s->psk, e) != 0)
 		return -1;
 	if (SSL_CTX_set_session_id_context(c, context, sizeof(context) - 1) != 1)
 		return err_ossl(e, "TLS");
 	SSL_CTX_set_timeout(c, SESSION_SECS);
-	/* A ticket holds the client's certificate and is a twentieth of the work for a device that comes once: one will do. */
-	if (s->ask_client && SSL_CTX_set_num_tickets(c, 1) != 1)
-		return err_ossl(e, "TLS");
-	SSL_CTX_set_cert_verify_callback(c, accept_any, NULL);
-	if (s->ask_client)
-		SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, NULL);
 	*ret = c;
 	c = NULL;
 	return 0;

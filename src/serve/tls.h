@@ -10,13 +10,12 @@ struct tls_settings {
 	struct bytes key;         /* PEM, PKCS#8 */
 	const char *min_version;  /* "TLS12" (default), "TLS13" */
 	struct strv ciphers;      /* IANA or OpenSSL names; empty: the default */
-	bool ask_client;          /* asks for a certificate; it need not be given */
-	const struct bytes *client_cas; /* DER: whose names are offered to the client */
-	size_t nclient_cas;
+	bool ask_client;          /* asks for a certificate; it need not be given … */
+	bool require_client;      /* … but then it must */
+	struct bytes client_cas;  /* PEM: what is shown must lead to one of these authorities; empty: anything may be shown */
+	bool any_date;            /* … whatever the dates: they are judged where the policy is known */
 	const struct tls_psk *psk; /* secrets that clients may show instead of a certificate; NULL: none. Lives as long as the context. */
 };
 int tls_context(const struct tls_settings *, SSL_CTX **ret, struct err *) NODISCARD;
-/* Checks names only, without a certificate: for documents. */
-int tls_check_names(const char *min_version, const struct strv *ciphers, struct err *) NODISCARD;
 struct tls_peer *tls_peer_of(struct arena *, SSL *);
 DEFINE_AUTO(SSL_CTX, SSL_CTX_free)

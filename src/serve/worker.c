@@ -213,7 +213,7 @@ static void serve_one(struct post *p, struct exchange *x)
 	p->moved = false;
 	post_release(p);
 	if (!x->out.later)
-		report_exchange(p->link, s->access_log, x);
+		report_exchange(p->link, &s->access_log, x);
 }
 
 static struct exchange *take(struct worker *w)
@@ -304,7 +304,7 @@ static bool answer_quickly(struct worker *w, struct exchange *x)
 
 	if (!at || !s->service->quick(w->shared, at, s->ctx->now_given ? s->ctx->now : tm_now(), &x->in, &x->out))
 		return false;
-	report_gather(&w->answered, s->event_link, s->access_log, x);
+	report_gather(&w->answered, s->event_link, &s->access_log, x);
 	if (first)
 		event_base_once(w->base, -1, EV_TIMEOUT, on_report, w, &soon);
 	server_answer(x);

@@ -2,6 +2,8 @@
 #include "base/ctx.h"
 #include "crypto/ossl.h"
 #include "serve/exchange.h"
+#include "serve/logs.h"
+#include "serve/report.h"
 #include "serve/server.h"
 #include "serve/tls_psk.h"
 #include "state/state.h"
@@ -23,6 +25,7 @@ struct post { /* where a handler thread works */
 struct prepared { /* what workers need and only the first look can make */
 	struct bytes tls_cert, tls_key; /* PEM; empty: plain HTTP */
 	struct bytes own;               /* the service's, for worker_own: keys that it made */
+	struct bytes client_cas;        /* PEM: authorities whose certificates clients may show, beside those of the options */
 	bool psk;                       /* clients may show secrets in TLS */
 	struct strv about;              /* lines for the operator, printed once it listens */
 };
@@ -49,6 +52,9 @@ struct service {
 	const char *counted; /* "enrolled": what the target counts, for people */
 	/* The type of event that a refusal of this operation is; NULL: none. NULL: nothing that is refused is one. */
 	const char *(*event)(const char *op, int status);
+	/* Which switch of the logs an exchange is under. NULL: none. */
+	enum log_class (*class)(const char *op, int status);
+	bool judges_dates; /* of clients' certificates: the handshake does not look at them */
 };
 
 struct known_secret { /* what was asked for before the workers were started */
@@ -68,7 +74,7 @@ struct worker_setup {
 	int event_link;             /* the event thread's, for what it answers itself */
 	const struct known_secret *secrets;
 	size_t nsecrets;
-	int access_log;             /* -1: none */
+	struct access_log access_log;
 	struct bytes own;           /* of struct prepared */
 };
 /* Serves until SIGTERM, then finishes what has begun, and ends the process. */

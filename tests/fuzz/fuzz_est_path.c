@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	SCOPED_ARENA *a = arena_new();
 	const char *text = arena_strndup(a, (const char *)data, size);
 	struct served one = { .dms = { .id = arena_strdup(a, "factory") }, .cacerts = bytes_of("0") };
-	struct est_memory memory = { .v = &one, .n = 1, .unlabelled = &one };
+	struct est_memory memory = { .v = &one, .n = 1, .unlabelled = one.dms.id };
 	const struct est_options options = { 0 };
 	struct post post = { .memory = &memory, .link = -1, .ctx = { .arena = a } };
 	struct net_header header = { "content-type", "" };

@@ -84,7 +84,7 @@ static void test_layout(void)
 static int status_of(const char *method, const char *path, const char **ret_op)
 {
 	struct served v[2] = { { .dms = { .id = arena_strdup(A, "a") }, .cacerts = der_of_length(3) }, { .dms = { .id = arena_strdup(A, "b.c") }, .cacerts = der_of_length(3) } };
-	struct est_memory m = { .v = v, .n = 2, .unlabelled = &v[0] };
+	struct est_memory m = { .v = v, .n = 2, .unlabelled = v[0].dms.id };
 	const struct est_options options = { 0 };
 	struct post post = { .memory = &m, .link = -1 };
 	struct http_request in = request(path, true);

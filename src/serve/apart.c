@@ -1,0 +1,62 @@
+/* Work in a child. Guarantees: engines that it opens (tokens, whose modules must not be forked) and the user that it becomes end with it;
+ * what it says passes through a socket pair of this process and nowhere else. */
+#include "serve/apart.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "serve/link.h"
+
+static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, int fd)
+{
+	SCOPED_BUF text = buf_init(LINK_MAX);
+	struct err e = { 0 };
+	enum link_kind kind = LINK_YES;
+
+	if (fn(ctx, arg, &text, &e) != 0) {
+		kind = LINK_ERROR;
+		text.n = 0;
+		buf_printf(&text, "%d %s", (int)e.code, e.msg);
+	}
+	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);
+}
+
+static int receive(int fd, struct buf *ret, struct err *e)
+{
+	enum link_kind kind;
+	char *end;
+	long code;
+
+	if (link_receive(fd, &kind, ret, e) != 0)
+		return -1;
+	if (kind != LINK_ERROR)
+		return 0;
+	code = strtol(buf_str(ret), &end, 10);
+	return err_set(e, code > 0 && code <= ERR_CANCELLED ? (enum err_code)code : ERR_IO, "%s", *end ? end + 1 : "");
+}
+
+int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret, struct err *e)
+{
+	int fds[2], r, status;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+		return err_sys(e, "socket pair");
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		child(ctx, fn, arg, fds[1]);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return err_sys(e, "fork");
+	}
+	r = receive(fds[0], ret, e);
+	close(fds[0]);
+	if (waitpid(pid, &status, 0) == pid && r != 0 && WIFSIGNALED(status))
+		return err_set(e, ERR_IO, "preparing to serve: ended by signal %d", WTERMSIG(status));
+	return r;
+}
