@@ -226,6 +226,8 @@ int p11_uri(struct arena *a, const char *text, struct p11_wanted *ret, struct er
 	id = uris.p11_kit_uri_get_attribute(u, CKA_ID);
 	label = uris.p11_kit_uri_get_attribute(u, CKA_LABEL);
 	class = uris.p11_kit_uri_get_attribute(u, CKA_CLASS);
+	if (label && label->ulValueLen && memchr(label->pValue, '\0', label->ulValueLen))
+		return err_set(e, ERR_USAGE, "\"%s\": a label with %%00 in it names no key here", text);
 	*ret = (struct p11_wanted){
 		.token = field(a, t->label, sizeof(t->label)), .serial = field(a, t->serialNumber, sizeof(t->serialNumber)),
 		.manufacturer = field(a, t->manufacturerID, sizeof(t->manufacturerID)),

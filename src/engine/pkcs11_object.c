@@ -37,11 +37,13 @@ bool p11_attr(struct p11_use *u, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type
 {
 	CK_ATTRIBUTE t = { .type = type };
 	CK_RV rv = P11(u->f, C_GetAttributeValue, u->s, object, &t, 1);
+	CK_ULONG room;
 
 	if (rv == CKR_OK && t.ulValueLen != CK_UNAVAILABLE_INFORMATION && t.ulValueLen <= ATTR_MAX) {
-		t.pValue = arena_alloc(u->arena, 1, t.ulValueLen + 1);
+		room = t.ulValueLen;
+		t.pValue = arena_alloc(u->arena, 1, room + 1);
 		rv = P11(u->f, C_GetAttributeValue, u->s, object, &t, 1);
-		if (rv == CKR_OK && t.ulValueLen <= ATTR_MAX) {
+		if (rv == CKR_OK && t.ulValueLen <= room) {
 			*ret = (struct bytes){ t.pValue, t.ulValueLen };
 			return true;
 		}
