@@ -1,5 +1,5 @@
 /* The parent of a listener. Guarantees: sockets are bound before privileges are dropped and before anything is promised; workers that
- * die are replaced; the end, however it comes, waits for what is under way and commits what was handed over; it holds no private key
+ * die are replaced, unless they do nothing but die; the end, however it comes, waits for what is under way and commits what was handed over; it holds no private key
  * but that of TLS. */
 #include "serve/listener.h"
 
@@ -24,13 +24,19 @@
 #include "serve/tls.h"
 #include "serve/worker.h"
 
-enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, RESPAWNS_MAX = 100, TICK_MS = 250, EVENTS_MAX = 4 };
+enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 4 };
+enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
 
 struct lane { /* to one thread of a worker, its event thread being the last */
 	struct listener *listener;
 	struct bufferevent *bev;
 	int fd;
 	size_t index, worker;
+};
+
+struct child {
+	pid_t pid;        /* 0: none */
+	int64_t began_ms; /* it did, or the next one will */
 };
 
 struct listener {
@@ -46,8 +52,8 @@ struct listener {
 	struct tally *tally;
 	struct refusal_log *refusals; /* NULL: none are counted */
 	struct lane *lanes;  /* threads of worker 0, of worker 1, … */
-	pid_t *workers;
-	size_t nworkers, nthreads, nlinks, alive, respawns;
+	struct child *workers;
+	size_t nworkers, nthreads, nlinks, alive, young_deaths;
 	int64_t last_request_ms, began_ms, drain_until_ms;
 	bool draining, forced;
 	struct err failed;
@@ -76,8 +82,8 @@ static void drain(struct listener *l)
 	l->drain_until_ms = tm_mono_ms() + DRAIN_SECS * 1000;
 	sockets_notify("STOPPING=1");
 	for (size_t i = 0; i < l->nworkers; i++)
-		if (l->workers[i] > 0)
-			kill(l->workers[i], SIGTERM);
+		if (l->workers[i].pid > 0)
+			kill(l->workers[i].pid, SIGTERM);
 }
 
 static bool reached(const struct listener *l)
@@ -141,7 +147,7 @@ static void on_frames(struct bufferevent *bev, void *arg)
 		unsigned char *text;
 
 		if (!link_parse(head, &kind, &n)) {
-			kill(lane->listener->workers[lane->worker], SIGKILL);
+			kill(lane->listener->workers[lane->worker].pid, SIGKILL);
 			return;
 		}
 		if (evbuffer_get_length(in) < LINK_HEAD + n)
@@ -183,7 +189,7 @@ static _Noreturn void become_worker(struct listener *l, const int *links)
 	worker_run(&setup);
 }
 
-static int add_lane(struct listener *l, size_t worker, size_t thread, int fd, struct err *e)
+static void add_lane(struct listener *l, size_t worker, size_t thread, int fd)
 {
 	struct lane *lane = &l->lanes[worker * l->nlinks + thread];
 
@@ -191,44 +197,105 @@ static int add_lane(struct listener *l, size_t worker, size_t thread, int fd, st
 	*lane = (struct lane){ .listener = l, .index = worker * l->nlinks + thread, .worker = worker,
 			       .bev = bufferevent_socket_new(l->base, fd, BEV_OPT_CLOSE_ON_FREE) };
 	if (!lane->bev)
-		return err_set(e, ERR_IO, "out of memory");
+		out_of_memory();
 	bufferevent_setcb(lane->bev, on_frames, NULL, on_gone, lane);
 	bufferevent_enable(lane->bev, EV_READ | EV_WRITE);
+}
+
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+static int make_pairs(int *ours, int *theirs, size_t n, struct err *e)
+{
+	int pair[2];
+
+	for (size_t i = 0; i < n; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+			err_sys(e, "socket pair");
+			close_all(ours, i);
+			close_all(theirs, i);
+			return -1;
+		}
+		ours[i] = pair[0];
+		theirs[i] = pair[1];
+	}
 	return 0;
 }
 
 static int spawn(struct listener *l, size_t worker, struct err *e)
 {
-	int ours[THREADS_MAX + 1], theirs[THREADS_MAX + 1], pair[2];
+	int ours[THREADS_MAX + 1], theirs[THREADS_MAX + 1];
 	pid_t pid;
 
-	for (size_t i = 0; i < l->nlinks; i++) {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-			return err_sys(e, "socket pair");
-		ours[i] = pair[0];
-		theirs[i] = pair[1];
-	}
+	l->workers[worker].began_ms = tm_mono_ms();
+	if (make_pairs(ours, theirs, l->nlinks, e) != 0)
+		return -1;
 	pid = fork();
 	if (pid == 0) {
-		for (size_t i = 0; i < l->nlinks; i++)
-			close(ours[i]);
+		close_all(ours, l->nlinks);
 		become_worker(l, theirs);
 	}
-	for (size_t i = 0; i < l->nlinks; i++)
-		close(theirs[i]);
 	if (pid < 0)
-		return err_sys(e, "fork");
-	l->workers[worker] = pid;
+		err_sys(e, "fork");
+	close_all(theirs, l->nlinks);
+	if (pid < 0) {
+		close_all(ours, l->nlinks);
+		return -1;
+	}
+	l->workers[worker].pid = pid;
 	l->alive++;
 	for (size_t i = 0; i < l->nlinks; i++)
-		if (add_lane(l, worker, i, ours[i], e) != 0)
-			return -1;
+		add_lane(l, worker, i, ours[i]);
 	return 0;
+}
+
+/* What a worker sent before it ended counts; its lanes must be free before the next one gets them. */
+static void end_lanes(struct listener *l, size_t worker)
+{
+	for (size_t i = 0; i < l->nlinks; i++) {
+		struct lane *lane = &l->lanes[worker * l->nlinks + i];
+		struct evbuffer *in = lane->bev ? bufferevent_get_input(lane->bev) : NULL;
+
+		if (!in)
+			continue;
+		evbuffer_unfreeze(in, 0);
+		while (evbuffer_read(in, bufferevent_getfd(lane->bev), -1) > 0)
+			;
+		on_gone(lane->bev, 0, lane);
+	}
+}
+
+/* It may be started again at once, or a little later. The listener ends when its workers live a moment only, again and again. */
+static void count_death(struct listener *l, size_t worker, const char *how)
+{
+	int64_t now = tm_mono_ms();
+
+	l->young_deaths = now - l->workers[worker].began_ms < YOUNG_MS ? l->young_deaths + 1 : 0;
+	l->workers[worker].began_ms = now + (l->young_deaths > YOUNG_DEATHS_FREE ? TICK_MS : 0);
+	if (l->young_deaths <= YOUNG_DEATHS_MAX) {
+		ctx_warn(l->ctx, "a worker was ended %s and has been replaced", how);
+	} else if (!l->draining) {
+		err_set(&l->failed, ERR_IO, "workers end as soon as they are started, the last one %s", how);
+		drain(l);
+	}
+}
+
+static void start_due(struct listener *l)
+{
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < l->nworkers && !l->draining; i++)
+		if (!l->workers[i].pid && l->workers[i].began_ms <= tm_mono_ms() && spawn(l, i, &e) != 0)
+			count_death(l, i, arena_printf(l->ctx->arena, "by a failed start (%s)", e.msg));
 }
 
 static void on_child(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
+	char how[40];
 	int status;
 	pid_t pid;
 
@@ -236,22 +303,18 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		size_t i = 0;
 
-		while (i < l->nworkers && l->workers[i] != pid)
+		while (i < l->nworkers && l->workers[i].pid != pid)
 			i++;
 		if (i == l->nworkers)
 			continue;
-		l->workers[i] = 0;
+		l->workers[i].pid = 0;
 		l->alive--;
-		if (l->draining)
-			continue;
-		if (l->respawns++ < RESPAWNS_MAX && WIFSIGNALED(status) && spawn(l, i, &l->failed) == 0) {
-			ctx_warn(l->ctx, "a worker was ended by signal %d and has been replaced", WTERMSIG(status));
-			continue;
-		}
-		if (!l->failed.code)
-			err_set(&l->failed, ERR_IO, "a worker ended with status %d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
-		drain(l);
+		end_lanes(l, i);
+		snprintf(how, sizeof(how), WIFSIGNALED(status) ? "by signal %d" : "with status %d", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		if (!l->draining)
+			count_death(l, i, how);
 	}
+	start_due(l);
 	if (l->draining && l->alive == 0)
 		event_base_loopbreak(l->base);
 }
@@ -282,8 +345,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		drain(l);
 	if (l->draining && (l->forced || now >= l->drain_until_ms))
 		for (size_t i = 0; i < l->nworkers; i++)
-			if (l->workers[i] > 0)
-				kill(l->workers[i], SIGKILL);
+			if (l->workers[i].pid > 0)
+				kill(l->workers[i].pid, SIGKILL);
+	start_due(l);
+	if (l->draining && l->alive == 0)
+		event_base_loopbreak(l->base);
 	if (l->refusals && refusals_due(l->refusals))
 		event_active(l->commit, EV_TIMEOUT, 0);
 	if (l->ctx->progress)
@@ -402,7 +468,7 @@ static int set_up(struct listener *l, struct err *e)
 	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
 	l->nlinks = l->nthreads + 1;
 	l->lanes = arena_new_array(a, l->nworkers * l->nlinks, struct lane);
-	l->workers = arena_new_array(a, l->nworkers, pid_t);
+	l->workers = arena_new_array(a, l->nworkers, struct child);
 	if (o->stop_file && fs_exists(o->stop_file))
 		return err_set(e, ERR_CONFLICT, "--stop-file %s is there already: remove it", o->stop_file);
 	raise_limits();

@@ -1,6 +1,7 @@
 /* Connections of a worker, by libevent's evhttp. Guarantees: every connection has an absolute deadline at every moment (handshake,
  * request), with TLS and without, so none that trickles bytes lives for ever; connections in their handshake have a limit of their own
- * and the oldest of them gives way; an answer always has a length and never is HTML; a client that has gone costs nothing. One thread. */
+ * and the oldest of them gives way; evhttp sees no request that is not framed as it should be; an answer always has a length and never is
+ * HTML; a client that has gone costs nothing. One thread. */
 #include "serve/server.h"
 
 #include <event2/buffer.h>
@@ -17,12 +18,13 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "serve/framing.h"
 #include "serve/tls.h"
 
 const struct server_limits server_limits = { .handshakes = 256, .connections = 4096, .requests = 100, .exchanges = 512,
 					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10 };
 
-enum { HEADERS_MAX_BYTES = 8 << 10, IDLE_SECS = 60, BACKLOG = 1024 };
+enum { IDLE_SECS = 60, LINGER_SECS = 2, BACKLOG = 1024 };
 
 enum phase { HANDSHAKE, WAITING, BUSY };
 
@@ -33,6 +35,11 @@ struct conn { /* lives as long as its bufferevent */
 	struct event *deadline;
 	enum phase phase;
 	unsigned requests;
+	struct framing framing; /* of the request that evhttp reads, or will read next */
+	size_t unseen;          /* bytes at the end of the input that it has not taken */
+	bool told;              /* it has been refused, and what comes is thrown away */
+	bufferevent_event_cb on_event; /* evhttp's, from then on */
+	void *on_event_arg;
 	bool held;    /* without TLS: `bev` is kept by a reference of ours, ... */
 	bool claimed; /* ... which evhttp's close callback gives up, once there was a request */
 };
@@ -133,10 +140,101 @@ static void end(struct conn *c)
 		conn_free(c);
 }
 
+/* --- what evhttp must not see --- */
+
+static void on_told(struct bufferevent *bev, void *arg)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(bev);
+
+	(void)arg;
+	if (ssl)
+		SSL_shutdown(ssl);
+	shutdown(bufferevent_getfd(bev), SHUT_WR); /* a close would take the answer back while the other side still sends */
+}
+
+static void on_gone(struct bufferevent *bev, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	c->on_event(bev, what, c->on_event_arg);
+}
+
+static const char *phrase(int status)
+{
+	switch (status) {
+	case 413:
+		return "Content Too Large";
+	case 417:
+		return "Expectation Failed";
+	case 501:
+		return "Not Implemented";
+	default:
+		return "Bad Request";
+	}
+}
+
+/* From here on evhttp learns of this connection's end only. An answer that it is sending comes first. */
+static void tell(struct conn *c)
+{
+	const struct framing *f = &c->framing;
+
+	c->told = true;
+	bufferevent_getcb(c->bev, NULL, NULL, &c->on_event, &c->on_event_arg);
+	bufferevent_setcb(c->bev, NULL, on_told, on_gone, c);
+	evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+			    "Connection: close\r\n\r\n%s\n", f->status, phrase(f->status), strlen(f->why) + 1, f->why);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	set_phase(c, WAITING, LINGER_SECS);
+}
+
+static void look(struct conn *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	struct evbuffer_iovec v;
+	struct evbuffer_ptr at;
+
+	if (c->unseen && c->requests && framing_fresh(&c->framing))
+		set_phase(c, WAITING, c->server->limits.request_secs);
+	while (c->unseen && !framing_whole(&c->framing) && !c->framing.status) {
+		evbuffer_ptr_set(in, &at, evbuffer_get_length(in) - c->unseen, EVBUFFER_PTR_SET);
+		evbuffer_peek(in, -1, &at, &v, 1);
+		c->unseen -= framing_take(&c->framing, v.iov_base, v.iov_len);
+	}
+	if (!c->framing.status)
+		return;
+	c->unseen = 0;
+	evbuffer_drain(in, evbuffer_get_length(in));
+	if (!c->told)
+		event_active(c->deadline, EV_TIMEOUT, 0); /* not here, where a library is in the middle of reading */
+}
+
+/* Bytes have come, and evhttp has not been called. */
+static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)in;
+	c->unseen += info->n_added;
+	if (info->n_added && c->phase != BUSY)
+		look(c);
+}
+
+static void watch(struct conn *c)
+{
+	framing_begin(&c->framing, c->server->limits.body);
+	if (!evbuffer_add_cb(bufferevent_get_input(c->bev), on_input, c))
+		out_of_memory();
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
+	struct conn *c = arg;
+
 	(void)fd, (void)what;
-	end(arg);
+	if (c->framing.status && !c->told)
+		tell(c);
+	else
+		end(c);
 }
 
 static void on_tls_info(const SSL *ssl, int where, int ret)
@@ -186,6 +284,7 @@ static struct bufferevent *new_tls(struct event_base *base, void *arg)
 	if (!c->bev)
 		out_of_memory();
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
+	watch(c);
 	set_phase(c, HANDSHAKE, s->limits.handshake_secs);
 	return c->bev;
 }
@@ -200,6 +299,7 @@ static struct bufferevent *new_plain(struct event_base *base, void *arg)
 		out_of_memory();
 	bufferevent_incref(c->bev);
 	c->held = true;
+	watch(c);
 	set_phase(c, WAITING, s->limits.request_secs);
 	return c->bev;
 }
@@ -245,18 +345,16 @@ static const char *method_name(enum evhttp_cmd_type m)
 	}
 }
 
-static void take_headers(struct exchange *x, struct evhttp_request *req)
+/* `most`: those that evhttp adds from behind the body are not looked at. */
+static void take_headers(struct exchange *x, struct evhttp_request *req, size_t most)
 {
 	const struct evkeyvalq *all = evhttp_request_get_input_headers(req);
 	struct net_header *v;
 	struct evkeyval *kv;
 	size_t n = 0;
 
-	TAILQ_FOREACH(kv, all, next)
-		n++;
-	v = arena_new_array(x->arena, n + 1, struct net_header);
-	n = 0;
-	TAILQ_FOREACH(kv, all, next) {
+	v = arena_new_array(x->arena, most + 1, struct net_header);
+	for (kv = TAILQ_FIRST(all); kv && n < most; kv = TAILQ_NEXT(kv, next)) {
 		char *name = arena_strdup(x->arena, kv->key);
 
 		for (char *p = name; *p; p++)
@@ -279,7 +377,7 @@ static void take_body(struct exchange *x, struct evhttp_request *req)
 	x->in.body = (struct bytes){ p, n };
 }
 
-static struct exchange *take_request(struct server *s, struct evhttp_request *req, SSL *ssl)
+static struct exchange *take_request(struct server *s, struct evhttp_request *req, const struct conn *c, SSL *ssl)
 {
 	struct arena *a = arena_new();
 	struct exchange *x = arena_new_array(a, 1, struct exchange);
@@ -298,53 +396,18 @@ static struct exchange *take_request(struct server *s, struct evhttp_request *re
 	x->in.address = arena_strdup(a, address ? address : "");
 	if (ssl)
 		x->in.tls = tls_peer_of(a, ssl);
-	take_headers(x, req);
+	take_headers(x, req, c ? c->framing.fields : 0);
 	take_body(x, req);
 	return x;
-}
-
-static bool is_token(const char *s)
-{
-	return *s && s[strspn(s, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")] == '\0';
-}
-
-/* What could mean one thing here and another to a proxy before us is refused, and the connection with it (RFC 9112 3.2, 6.1). */
-static const char *ambiguity(const struct http_request *in, const struct evhttp_request *req)
-{
-	size_t hosts = 0, lengths = 0, codings = 0;
-
-	for (size_t i = 0; i < in->nheaders; i++) {
-		const struct net_header *h = &in->headers[i];
-
-		if (!is_token(h->name))
-			return "the name of a header is malformed";
-		hosts += strcmp(h->name, "host") == 0;
-		lengths += strcmp(h->name, "content-length") == 0;
-		codings += strcmp(h->name, "transfer-encoding") == 0;
-		if (strcmp(h->name, "transfer-encoding") == 0 && strcasecmp(h->value, "chunked") != 0)
-			return "Transfer-Encoding must be chunked";
-	}
-	if (lengths + codings > 1)
-		return "the length of the body is given twice";
-	if (hosts > 1 || (hosts == 0 && req->major == 1 && req->minor >= 1))
-		return "there must be one Host header";
-	return NULL;
 }
 
 /* Before the service sees it; false: it has been answered. */
 static bool admit(struct server *s, struct exchange *x)
 {
-	const char *wrong = ambiguity(&x->in, x->req);
-
-	if (wrong) {
-		http_text(x->arena, &x->out, 400, "malformed_request", "%s", wrong);
-		http_add_header(&x->out, "Connection", "close");
-	} else if (s->busy > s->limits.exchanges) {
-		http_text(x->arena, &x->out, 503, "overloaded", "too many requests at once");
-		http_add_header(&x->out, "Retry-After", "1");
-	} else {
+	if (s->busy <= s->limits.exchanges)
 		return true;
-	}
+	http_text(x->arena, &x->out, 503, "overloaded", "too many requests at once");
+	http_add_header(&x->out, "Retry-After", "1");
 	server_answer(x);
 	return false;
 }
@@ -360,7 +423,7 @@ static void on_http(struct evhttp_request *req, void *arg)
 		c->requests++;
 		set_phase(c, BUSY, 0);
 	}
-	x = take_request(s, req, ssl);
+	x = take_request(s, req, c, ssl);
 	x->req = req;
 	x->conn = c;
 	s->busy++;
@@ -406,29 +469,12 @@ void server_answer(struct exchange *x)
 	s->busy--;
 	if (c)
 		set_phase(c, WAITING, IDLE_SECS);
+	if (c) { /* what has come meanwhile is of the next one */
+		framing_begin(&c->framing, s->limits.body);
+		look(c);
+	}
 	reply(s, req, x, c); /* frees a request whose client has gone */
 	arena_free(x->arena);
-}
-
-/* What evhttp refuses by itself (no HTTP, too large, an unknown method). libevent 2.1 has no hook for it and would answer in HTML, so
- * this takes the place of its function; where a linker binds libevent to its own, those answers are HTML again and nothing else. */
-void evhttp_send_error(struct evhttp_request *req, int status, const char *reason)
-{
-	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-	struct evbuffer *body = evbuffer_new();
-	char length[24];
-
-	if (!body)
-		out_of_memory();
-	evbuffer_add_printf(body, "%s\n", reason ? reason : status == 413 ? "the request is too large" : status == 501 ?
-			    "the method is not known" : status == 404 ? "there is nothing here" : "the request is malformed");
-	snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
-	evhttp_clear_headers(out);
-	evhttp_add_header(out, "Content-Type", "text/plain; charset=utf-8");
-	evhttp_add_header(out, "Content-Length", length);
-	evhttp_add_header(out, "Connection", "close");
-	evhttp_send_reply(req, status, NULL, body);
-	evbuffer_free(body);
 }
 
 /* --- the server --- */
@@ -454,7 +500,7 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	if (!s->http)
 		out_of_memory();
 	evhttp_set_timeout(s->http, IDLE_SECS); /* of silence; deadlines are ours */
-	evhttp_set_max_headers_size(s->http, HEADERS_MAX_BYTES);
+	evhttp_set_max_headers_size(s->http, 2 * FRAMING_HEAD_MAX); /* which framing keeps below */
 	evhttp_set_max_body_size(s->http, (ev_ssize_t)limits->body);
 	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
 				   EVHTTP_REQ_OPTIONS);

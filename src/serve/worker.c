@@ -464,6 +464,7 @@ void worker_run(const struct worker_setup *s)
 {
 	struct arena *a = arena_new();
 	struct worker *w = arena_new_array(a, 1, struct worker);
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP };
 	sigset_t all;
 	struct err e = { 0 };
 
@@ -476,6 +477,8 @@ void worker_run(const struct worker_setup *s)
 	}
 	quiet_signals();
 	sigfillset(&all);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	if (start_threads(w, a, &e) == 0 && start(w, a, &e) == 0)
 		event_base_dispatch(w->base);

@@ -26,6 +26,8 @@ attack() { python3 "$BATS_TEST_DIRNAME/est_attack.py" "$@"; }
 code() { est_get -o answer -D head -w '%{http_code}' "$@"; }
 own() { rm pki && cp -a "$shared/pki" pki && est_start --dms factory "$@"; } # a listener of the test's own on a copy of the repository
 
+got() { local i; for ((i = 0; i < 300; i++)); do [ "$(find got -type f 2>/dev/null | wc -l)" -ge "$1" ] && return; sleep 0.1; done; return 1; } # so many by now
+
 # acknowledged: every certificate that a client got is recorded, no serial number twice, and the repository is sound.
 acknowledged() {
 	"$LAMASSU" --repo pki cert list --all -o json | jq -r '.list[].serial_number' | sort >known
@@ -58,6 +60,13 @@ acknowledged() {
 	printf 'POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab' | est_raw | head -n 1 | grep ' 400 '
 	printf 'POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n' | est_raw | head -n 1 | grep ' 4'
 	printf 'POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n' | est_raw | head -n 1 | grep ' 4'
+	for body in '1;x=y\r\na\r\n0\r\n\r\n' '1\na\r\n0\r\n\r\n' '1\r\nab\r\n' '0\r\n folded\r\n\r\n'; do
+		printf "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n$body" | est_raw | head -n 1 | grep ' 400 '
+	done
+	printf 'HEAD /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na' | est_raw | head -n 1 | grep ' 400 '
+	printf 'GET /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n' | est_raw | head -n 1 | grep ' 417 '
+	{ printf 'GET /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\n\r\n'; printf 'GET //cacerts HTTP/1.1\r\n\r\n'; } | est_raw >out # the first is answered
+	[ "$(grep -ao 'HTTP/1.1 [0-9]*' out | cut -d' ' -f2 | xargs)" = '200 400' ]
 	[ "$(code -H 'Content-Encoding: gzip' -H 'Content-Type: application/pkcs10' -d x "$EST_URL/simpleenroll")" = 415 ]
 	[ "$(code "${with[@]}" -H 'X-Forwarded-Client-Cert: Cert="x"' -H 'Content-Type: application/pkcs10' -d x "$EST_URL/simpleenroll")" = 403 ]
 }
@@ -119,7 +128,7 @@ acknowledged() {
 	n=$((80 / (LAMASSU_SLOW > 2 ? 2 : 1)))
 	attack load "$EST_PORT" 0 $n 6 >counts 3>&- & job=$!
 	for i in 1 2 3; do
-		sleep 0.4
+		got $((10 * i))
 		kill -KILL "$(pgrep -P "$EST_PID" | head -n 1)"
 	done
 	wait $job
@@ -129,17 +138,34 @@ acknowledged() {
 	"$LAMASSU" --repo pki device list --all -o json | jq -e "[.list[] | select(.id | startswith(\"load-\"))] | length == $n"
 }
 
+@test "E2 robust: workers that crash or end by themselves are replaced; the listener ends when they do nothing else" {
+	own --workers 2
+	worker() { pgrep -P "$EST_PID" | head -n 1; }
+	for signal in SEGV TERM KILL; do # by SIGTERM a worker ends as it should, and nobody asked for it
+		before=$(worker); kill -$signal "$before"
+		for ((i = 0; i < 300; i++)); do [ "$(pgrep -c -P "$EST_PID")" = 2 ] && ! pgrep -P "$EST_PID" | grep -qx "$before" && break; sleep 0.05; done
+		[ "$(pgrep -c -P "$EST_PID")" = 2 ]; est_csr "w-$signal"
+		[ "$(est_post factory/simpleenroll "w-$signal.b64" "${with[@]}")" = 200 ]
+	done
+	[ "$(grep -c 'a worker was ended .* and has been replaced' err)" = 3 ]
+	for ((i = 0; i < 1500; i++)); do kill -0 "$EST_PID" 2>/dev/null || break; pgrep -P "$EST_PID" | xargs -r kill -KILL 2>/dev/null || true; sleep 0.02; done
+	EST_STATUS=0; wait "$EST_PID" || EST_STATUS=$?; EST_PID=
+	[ "$EST_STATUS" = 1 ]; grep 'workers end as soon as they are started, the last one by signal 9' err
+	ok "$LAMASSU" --repo pki repo verify
+}
+
 @test "E2 robust: the parent's end by SIGTERM under load, and by SIGKILL: nothing that was acknowledged is lost" {
 	own --workers 2
 	attack load "$EST_PORT" 0 400 6 >counts 3>&- & job=$!
-	sleep 1
+	got 10
 	est_stop; [ "$EST_STATUS" = 0 ]
 	wait $job
 	cat counts sum; grep -q '200=' counts; acknowledged
 	[ "$(sed -n 's/^counted: *//p' sum)" -ge "$(find got -type f | wc -l)" ]
 	est_start --dms factory --workers 2
+	before=$(find got -type f | wc -l)
 	attack load "$EST_PORT" 1000 400 6 >counts 3>&- & job=$!
-	sleep 1
+	got $((before + 10))
 	children=$(pgrep -P "$EST_PID")
 	kill -KILL "$EST_PID"; wait "$EST_PID" || true; EST_PID=
 	wait $job
