@@ -161,7 +161,7 @@ acknowledged() {
 	est_stop; [ "$EST_STATUS" = 0 ]
 	wait $job
 	cat counts sum; grep -q '200=' counts; acknowledged
-	[ "$(sed -n 's/^counted: *//p' sum)" -ge "$(find got -type f | wc -l)" ]
+	[ "$(sed -n 's/^enrolled: *//p' sum)" -ge "$(find got -type f | wc -l)" ]
 	est_start --dms factory --workers 2
 	before=$(find got -type f | wc -l)
 	attack load "$EST_PORT" 1000 400 6 >counts 3>&- & job=$!
