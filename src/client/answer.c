@@ -138,11 +138,32 @@ static bool is_type(const struct part *p, const char *type)
 	return strncasecmp(p->type, type, n) == 0 && strchr("; \t", p->type[n]) != NULL;
 }
 
-int answer_keygen(struct arena *a, const char *content_type, struct bytes body, struct bytes *ret_key, struct bytes *ret_certs,
-		  struct err *e)
+static bool is_encrypted_key(const struct part *p)
+{
+	const char *at = is_type(p, "application/pkcs7-mime") ? strcasestr(p->type, "smime-type=") : NULL;
+
+	return at && strncasecmp(at + 11 + (at[11] == '"'), "server-generated-key", 20) == 0;
+}
+
+static int take_part(struct arena *a, const struct part *part, struct answer_key *r, struct err *e)
+{
+	bool encrypted = is_encrypted_key(part);
+
+	if (!r->der.n && (encrypted || is_type(part, "application/pkcs8"))) {
+		if (decode(a, part->body, &r->der, e) != 0)
+			return err_ctx(e, "the key");
+		r->encrypted = encrypted;
+	} else if (!r->certs.n && !encrypted && is_type(part, "application/pkcs7-mime")) {
+		r->certs = part->body;
+	}
+	return 0;
+}
+
+int answer_keygen(struct arena *a, const char *content_type, struct bytes body, struct answer_key *ret, struct err *e)
 {
 	const char *boundary = boundary_of(a, content_type);
-	struct bytes key = { 0 }, certs = { 0 }, line;
+	struct answer_key r = { 0 };
+	struct bytes line;
 	struct part part;
 	int kind = 0;
 
@@ -152,16 +173,11 @@ int answer_keygen(struct arena *a, const char *content_type, struct bytes body, 
 		kind = is_boundary(line, boundary);
 	for (int i = 0; kind == 1 && i < PARTS_MAX; i++) {
 		kind = read_part(a, &body, boundary, &part);
-		if (kind && is_type(&part, "application/pkcs8") && !key.n) {
-			if (decode(a, part.body, &key, e) != 0)
-				return err_ctx(e, "the key");
-		} else if (kind && is_type(&part, "application/pkcs7-mime") && !certs.n) {
-			certs = part.body;
-		}
+		if (kind && take_part(a, &part, &r, e) != 0)
+			return -1;
 	}
-	if (kind != 2 || !key.n || !certs.n)
-		return err_set(e, ERR_INVALID, "the answer has no part with a PKCS#8 key, none with a certificate, or no end (RFC 7030 4.4.2)");
-	*ret_key = key;
-	*ret_certs = certs;
+	if (kind != 2 || !r.der.n || !r.certs.n)
+		return err_set(e, ERR_INVALID, "the answer has no part with a key, none with a certificate, or no end (RFC 7030 4.4.2)");
+	*ret = r;
 	return 0;
 }

@@ -226,31 +226,45 @@ int est_get_cas(struct est *est, struct arena *a, struct est_cas *ret, struct er
 	return answer_certs(a, answer.body, &ret->v, &ret->n, e) != 0 ? err_ctx(e, "cacerts") : 0;
 }
 
-int est_request(struct arena *a, struct bytes subject, const struct strv *san, EVP_PKEY *key, struct bytes *ret, struct err *e)
+int est_request(struct arena *a, struct bytes subject, const struct strv *san, EVP_PKEY *key, const struct est_recipient *to,
+		struct bytes *ret, struct err *e)
 {
 	struct exts exts = { 0 };
-	struct bytes value;
+	struct bytes value, wishes[EST_RECIPIENT_ATTRIBUTES];
 
 	if (san->n) {
 		if (san_build(a, san, &value, e) != 0)
 			return -1;
 		exts_add(a, &exts, OID_SAN, name_empty(subject), value);
 	}
-	return csr_build(a, subject, &exts, key, sigalg_default(key), ret, e);
+	if (to && est_recipient_attributes(a, to, wishes, e) != 0)
+		return -1;
+	return csr_build_with(a, subject, &exts, wishes, to ? COUNT(wishes) : 0, key, sigalg_default(key), ret, e);
 }
 
-static int read_answer(struct arena *a, enum est_op op, const struct net_answer *http, struct est_answer *ret, struct err *e)
+/* What was asked for in the clear comes in the clear, and nothing else does. */
+static int take_key(const struct answer_key *k, const struct est_recipient *to, struct est_answer *ret, struct err *e)
 {
-	AUTO(EVP_PKEY) *key = NULL;
-	struct bytes certs = http->body, der;
+	if (k->encrypted != (to != NULL))
+		return err_set(e, ERR_CHECK, to ? "the server sent the key without the encryption that was asked for; it is not used"
+					       : "the server sent the key encrypted, which was not asked for");
+	if (!to)
+		return key_load(k->der, NULL, &ret->key, e);
+	ret->sealed = k->der;
+	return 0;
+}
 
-	if (op == EST_KEYGEN && (answer_keygen(a, net_header(http, "content-type"), http->body, &der, &certs, e) != 0 ||
-				 key_load(der, NULL, &key, e) != 0))
+static int read_answer(const struct est *est, struct arena *a, enum est_op op, const struct net_answer *http, struct est_answer *ret,
+		       struct err *e)
+{
+	struct answer_key key = { .certs = http->body };
+	struct est_answer r = { 0 };
+
+	if (op == EST_KEYGEN && answer_keygen(a, net_header(http, "content-type"), http->body, &key, e) != 0)
 		return -1;
-	if (answer_certs(a, certs, &ret->certs, &ret->n, e) != 0)
+	if (answer_certs(a, key.certs, &r.certs, &r.n, e) != 0 || (op == EST_KEYGEN && take_key(&key, est->target->to, &r, e) != 0))
 		return -1;
-	ret->key = key;
-	key = NULL;
+	*ret = r;
 	return 0;
 }
 
@@ -265,7 +279,7 @@ int est_send(struct est *est, struct arena *a, enum est_op op, struct bytes csr,
 	body.n = (size_t)(b64_lines(text, csr, LINE) - text);
 	if (carry_out(est, a, ops[op], accept, body, &answer, e) != 0)
 		return -1;
-	return read_answer(a, op, &answer, ret, e) != 0 ? err_ctx(e, "%s", ops[op]) : 0;
+	return read_answer(est, a, op, &answer, ret, e) != 0 ? err_ctx(e, "%s", ops[op]) : 0;
 }
 
 /* --- judging --- */

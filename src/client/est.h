@@ -1,7 +1,14 @@
 #pragma once
 #include "base/ctx.h"
+#include "crypto/cert.h"
 #include "crypto/ossl.h"
 #include "net/net.h"
+
+/* Whom the server is to encrypt a key to that it makes (RFC 7030 4.4.1.2): the holder of a certificate, RSA or EC. */
+struct est_recipient {
+	EVP_PKEY *key;    /* borrowed */
+	struct cert cert;
+};
 
 /* A client of EST (RFC 7030, RFC 8951). net_need() comes first. */
 struct est_target {
@@ -12,6 +19,7 @@ struct est_target {
 	const char *cert_file, *key_file; /* who we are, PEM; NULL: nobody */
 	const char *authorization; /* the whole value of the header; NULL: none */
 	int64_t patience_ms;       /* for one operation with its retries; 0: two minutes */
+	const struct est_recipient *to; /* EST_KEYGEN: the key must come encrypted to that one; NULL: it must not */
 	bool fresh;                /* a connection and a full handshake for each request */
 };
 
@@ -33,11 +41,13 @@ int est_has_host(const char *url, bool *ret_loopback, struct err *) NODISCARD; /
 /* Request and answer. From any thread, each with its own arena. ERR_DENIED: the server refuses (4xx); ERR_REMOTE: it may take it
  * later, the same request can be sent again. */
 enum est_op { EST_ENROLL, EST_REENROLL, EST_KEYGEN };
-int est_request(struct arena *, struct bytes subject_der, const struct strv *san, EVP_PKEY *, struct bytes *ret_der, struct err *) NODISCARD;
+int est_request(struct arena *, struct bytes subject_der, const struct strv *san, EVP_PKEY *, const struct est_recipient * /* or NULL */,
+		struct bytes *ret_der, struct err *) NODISCARD;
 struct est_answer {
 	struct bytes *certs; /* not judged yet */
 	size_t n;
 	EVP_PKEY *key;       /* EST_KEYGEN: the server's making, owned by the caller; else NULL */
+	struct bytes sealed; /* EST_KEYGEN to a recipient: that key, for est_unseal */
 };
 int est_send(struct est *, struct arena *, enum est_op, struct bytes csr_der, struct est_answer *ret, struct err *) NODISCARD;
 
@@ -51,3 +61,8 @@ struct est_chain {
 	size_t n;
 };
 int est_judge(struct ctx *, const struct est_answer *, const struct est_cas *, struct bytes leaf, struct est_chain *ret, struct err *) NODISCARD;
+
+/* sealed.c: the key of an answer, when it is signed by somebody who leads to the server's authorities. */
+int est_unseal(struct ctx *, const struct est_answer *, const struct est_recipient *, const struct est_cas *, EVP_PKEY **ret, struct err *) NODISCARD;
+enum { EST_RECIPIENT_ATTRIBUTES = 2 };
+int est_recipient_attributes(struct arena *, const struct est_recipient *, struct bytes ret[EST_RECIPIENT_ATTRIBUTES], struct err *) NODISCARD;

@@ -55,7 +55,7 @@ static int enrol(const struct load *l, size_t i, struct arena *a, int64_t *ret_m
 	int64_t began;
 
 	if (name_from_fields(a, &fields, &subject, e) != 0 || key_generate(l->order->type, &key, e) != 0 ||
-	    est_request(a, subject, &none, key, &csr, e) != 0)
+	    est_request(a, subject, &none, key, NULL, &csr, e) != 0)
 		return -1;
 	began = now_us();
 	if (est_send(l->est, a, EST_ENROLL, csr, &answer, e) != 0)

@@ -23,7 +23,7 @@ struct client_args {
 	const char *est, *label, *ca_file, *pin, *cert, *key, *user, *token_file, *subject, *key_type, *out, *key_out, *cacerts_out, *exec;
 	struct strv san;
 	struct dur timeout;
-	bool chain, trust_on_first_use, server_key;
+	bool chain, trust_on_first_use, server_key, encrypted;
 	int64_t count, connections, days, percent; /* count, connections, prefix: enroll; days, percent, same_key: renew */
 	const char *prefix;
 	bool reconnect, same_key, force;
@@ -40,12 +40,14 @@ struct enrolment_run {
 	struct strv san;
 	struct est *est;
 	struct pending pending;
+	struct est_recipient to; /* --encrypted */
 };
 
 static void release(struct enrolment_run *r)
 {
 	est_close(r->est);
 	EVP_PKEY_free(r->pending.key);
+	EVP_PKEY_free(r->to.key);
 }
 
 /* --- who we are, and who the server is --- */
@@ -93,6 +95,8 @@ static int check_common(const struct client_args *a, struct err *e)
 		return err_set(e, ERR_USAGE, "--trust-on-first-use needs --ca-file, where the authorities are stored");
 	if (a->server_key && (a->key_type || a->same_key))
 		return err_set(e, ERR_USAGE, "--server-key excludes --key-type and --same-key: the server chooses");
+	if (a->encrypted && !(a->server_key && a->cert))
+		return err_set(e, ERR_USAGE, "--encrypted goes with --server-key and --cert: the key comes encrypted to that certificate's");
 	return 0;
 }
 
@@ -100,6 +104,28 @@ static int check_common(const struct client_args *a, struct err *e)
 static const char *key_of(const struct client_args *a)
 {
 	return a->key ? a->key : a->cert;
+}
+
+static int first_cert(struct arena *a, struct bytes text, const char *path, struct cert *ret, struct err *e)
+{
+	struct bytes der;
+
+	if (!pem_next(a, &text, "CERTIFICATE", NULL, &der) || !der.n)
+		return err_set(e, ERR_INVALID, "%s: no certificate in PEM", path);
+	return cert_parse(a, der, ret, e) != 0 ? err_ctx(e, "%s", path) : 0;
+}
+
+/* To whom a key of the server's making is encrypted. */
+static int set_recipient(struct enrolment_run *r, struct err *e)
+{
+	struct arena *a = r->ctx->arena;
+	struct bytes text;
+
+	if (fs_read_input(a, r->a->cert, FS_LIMIT_CERT, &text, e) != 0 || first_cert(a, text, r->a->cert, &r->to.cert, e) != 0 ||
+	    fs_read_input(a, key_of(r->a), FS_LIMIT_CERT, &text, e) != 0 || key_load(text, NULL, &r->to.key, e) != 0)
+		return -1;
+	r->target.to = &r->to;
+	return 0;
 }
 
 static int set_target(struct enrolment_run *r, struct err *e)
@@ -114,6 +140,8 @@ static int set_target(struct enrolment_run *r, struct err *e)
 		return -1;
 	if (a->count && !loopback &&
 	    cli_confirm(r->ctx, e, "put a load of %lld devices on %s, which is not this machine", (long long)a->count, a->est) != 0)
+		return -1;
+	if (a->encrypted && set_recipient(r, e) != 0)
 		return -1;
 	if (a->token_file)
 		return read_token(r->ctx, a->token_file, &t->authorization, e);
@@ -208,7 +236,7 @@ static int prepare(struct enrolment_run *r, struct err *e)
 	EVP_PKEY_free(r->pending.key);
 	r->pending = (struct pending){ 0 };
 	if (make_key(r, &r->pending.key, e) != 0 ||
-	    est_request(r->ctx->arena, r->subject, &r->san, r->pending.key, &r->pending.csr, e) != 0)
+	    est_request(r->ctx->arena, r->subject, &r->san, r->pending.key, r->target.to, &r->pending.csr, e) != 0)
 		return -1;
 	return pending_save(r->ctx, &r->paths, &r->pending, e);
 }
@@ -238,6 +266,8 @@ static int ask(struct enrolment_run *r, const struct est_cas *cas, struct err *e
 
 	if (est_send(r->est, ar, r->op, r->pending.csr, &answer, e) != 0)
 		return -1;
+	if (r->target.to && est_unseal(r->ctx, &answer, r->target.to, cas, &answer.key, e) != 0)
+		return -1;
 	if (answer.key) {
 		EVP_PKEY_free(r->pending.key);
 		r->pending.key = answer.key;
@@ -263,15 +293,6 @@ static int run_hook(struct enrolment_run *r, struct err *e)
 		return err_set(e, ERR_REMOTE, "--exec %s: it failed (status %d); the new certificate is in place, and the next run tries again",
 			       argv[0], WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 	return 0;
-}
-
-static int first_cert(struct arena *a, struct bytes text, const char *path, struct cert *ret, struct err *e)
-{
-	struct bytes der;
-
-	if (!pem_next(a, &text, "CERTIFICATE", NULL, &der) || !der.n)
-		return err_set(e, ERR_INVALID, "%s: no certificate in PEM", path);
-	return cert_parse(a, der, ret, e) != 0 ? err_ctx(e, "%s", path) : 0;
 }
 
 static int finish(struct enrolment_run *r, struct err *e)
@@ -450,6 +471,7 @@ static const struct opt enroll_opts[] = {
 	OSTR(client_args, out, 0, "file", "Where the certificate goes."),
 	OSTR(client_args, key_out, 0, "file", "Where the key goes (PKCS#8, mode 0600). Default: before the certificate, in one file."),
 	OFLAG(client_args, server_key, 0, "The server makes the key (serverkeygen)."),
+	OFLAG(client_args, encrypted, 0, "It encrypts it to the key of --cert, RSA or EC, whose usage must allow that."),
 	OINT(client_args, count, 0, "n", "A load: so many devices with names and keys of their own, of which nothing is kept."),
 	OINT(client_args, connections, 0, "n", "How many of them at once. Default: 1."),
 	OSTR(client_args, prefix, 0, "text", "Their names are PREFIX-000001 and so on. Default: load."),

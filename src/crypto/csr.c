@@ -2,6 +2,7 @@
  * Everything in a struct csr points into the request; nothing of it is believed before csr_verify has seen the signature. */
 #include "crypto/csr.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/cert.h"
@@ -220,22 +221,63 @@ int csr_verify(const struct csr *c, EVP_PKEY **ret_key, struct err *e)
 	return 0;
 }
 
-/* attributes [0]: the extensions that are asked for, or empty. */
-static void write_attributes(struct derw *w, const struct exts *exts)
+struct bytes csr_attribute_build(struct arena *a, const char *oid, struct bytes value)
 {
+	unsigned char room[128];
+	struct derw w = derw_init(room, sizeof(room));
+
+	derw_oid(&w, oid);
+	return DER_JOIN(a, DER_SEQUENCE, derw_bytes(&w), DER_JOIN(a, DER_SET, value));
+}
+
+static int by_octets(const void *x, const void *y)
+{
+	const struct bytes *a = x, *b = y;
+	int r = memcmp(a->p, b->p, a->n < b->n ? a->n : b->n);
+
+	return r ? r : (a->n > b->n) - (a->n < b->n);
+}
+
+static struct bytes extension_request(struct arena *a, const struct exts *exts)
+{
+	enum { AROUND = 64 };
+	size_t room = AROUND;
+	struct derw w;
+
+	for (size_t i = 0; i < exts->n; i++)
+		room += exts->v[i].value.n + AROUND;
+	w = derw_init(arena_alloc(a, room, 1), room);
+	exts_write(&w, exts);
+	derw_head(&w, DER_SET, 0);
+	derw_tlv(&w, DER_OID, OID_EXTENSION_REQUEST, sizeof(OID_EXTENSION_REQUEST) - 1);
+	derw_head(&w, DER_SEQUENCE, 0);
+	return derw_bytes(&w);
+}
+
+/* attributes [0], a SET OF: the extensions that are asked for, and others. */
+static void write_attributes(struct arena *a, struct derw *w, const struct exts *exts, const struct bytes *others, size_t n)
+{
+	struct bytes *all = arena_new_array(a, n + 1, struct bytes);
 	size_t mark = derw_mark(w);
 
-	if (exts && exts->n) {
-		exts_write(w, exts);
-		derw_head(w, DER_SET, mark);
-		derw_tlv(w, DER_OID, OID_EXTENSION_REQUEST, sizeof(OID_EXTENSION_REQUEST) - 1);
-		derw_head(w, DER_SEQUENCE, mark);
-	}
+	for (size_t i = 0; i < n; i++)
+		all[i] = others[i];
+	if (exts && exts->n)
+		all[n++] = extension_request(a, exts);
+	qsort(all, n, sizeof(*all), by_octets);
+	while (n-- > 0)
+		derw_raw(w, all[n].p, all[n].n);
 	derw_head(w, DER_CTX_CONS, mark);
 }
 
 int csr_build(struct arena *a, struct bytes subject_der, const struct exts *exts, EVP_PKEY *key, const struct sigalg *alg,
 	      struct bytes *ret_der, struct err *e)
+{
+	return csr_build_with(a, subject_der, exts, NULL, 0, key, alg, ret_der, e);
+}
+
+int csr_build_with(struct arena *a, struct bytes subject_der, const struct exts *exts, const struct bytes *attributes, size_t n,
+		   EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
 {
 	struct bytes spki;
 	struct derw w;
@@ -243,7 +285,7 @@ int csr_build(struct arena *a, struct bytes subject_der, const struct exts *exts
 	if (key_spki(a, key, &spki, e))
 		return -1;
 	w = signed_begin(a, CSR_MAX);
-	write_attributes(&w, exts);
+	write_attributes(a, &w, exts, attributes, n);
 	derw_raw(&w, spki.p, spki.n);
 	derw_raw(&w, subject_der.p, subject_der.n);
 	derw_uint(&w, 0);

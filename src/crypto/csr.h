@@ -27,3 +27,7 @@ int csr_verify(const struct csr *, EVP_PKEY **ret_key, struct err *) NODISCARD;
 int csr_attribute(const struct csr *, const char *oid, struct bytes *ret, struct err *) NODISCARD;
 /* Makes one. */
 int csr_build(struct arena *, struct bytes subject_der, const struct exts *, EVP_PKEY *, const struct sigalg *, struct bytes *ret_der, struct err *) NODISCARD;
+/* The same with further attributes, each a whole element. */
+int csr_build_with(struct arena *, struct bytes subject_der, const struct exts *, const struct bytes *attributes, size_t n, EVP_PKEY *,
+		   const struct sigalg *, struct bytes *ret_der, struct err *) NODISCARD;
+struct bytes csr_attribute_build(struct arena *, const char *oid, struct bytes value); /* of one value */

@@ -156,6 +156,8 @@ int engine_generate(struct ctx *, const char *engine_id, const struct keytype *,
 		    struct err *) NODISCARD;
 int engine_import(struct ctx *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret,
 		  struct err *) NODISCARD;
+/* Before keys of this type are imported by nobody's hand: opens the engine and asks for the secret that it needs. */
+int engine_import_ready(struct ctx *, const char *engine_id, const struct keytype *, struct err *) NODISCARD;
 int engine_destroy(struct ctx *, const struct key *, int64_t *ret_gone_at, struct err *) NODISCARD;
 /* What the engine says of the key; KEY_USABLE where an engine knows no states, which is not opened then. */
 int engine_key_state(struct ctx *, const struct key *, struct key_state *ret, struct err *) NODISCARD;

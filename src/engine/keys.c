@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "crypto/key.h"
 #include "engine/engine.h"
+#include "engine/sealed.h"
 
 static bool holds(uint32_t bits, const struct keytype *type)
 {
@@ -83,6 +84,33 @@ int engine_import(struct ctx *ctx, const char *engine_id, EVP_PKEY *key, const c
 	if (en->ops->import(ctx, en, key, name, &ref, e) != 0)
 		return err_ctx(e, "engine %s", en->doc->id);
 	return fill(ctx, en, type, key, &ref, name, ret, e);
+}
+
+static int first_is_enough(void *arg, const struct keyref *ref, struct err *e)
+{
+	bool *reached = arg;
+
+	(void)ref;
+	*reached = true;
+	return err_set(e, ERR_CANCELLED, "that will do");
+}
+
+int engine_import_ready(struct ctx *ctx, const char *engine_id, const struct keytype *type, struct err *e)
+{
+	struct engine *en;
+	bool reached = false;
+	int r;
+
+	if (engine_get(ctx, engine_id, &en, e) != 0 || check_type(ctx, en, type, CAP_IMPORT, "import", e) != 0)
+		return -1;
+	if (en->sealed)
+		r = en->unencrypted ? 0 : seal_open(ctx, en, true, e);
+	else
+		r = en->ops->caps & CAP_LIST ? en->ops->each(ctx, en, first_is_enough, &reached, e) : 0; /* which logs in */
+	if (r != 0 && !reached)
+		return err_ctx(e, "engine %s", en->doc->id);
+	*e = (struct err){ 0 };
+	return 0;
 }
 
 /* The engine of a record, open, and the engine's own name of the key. */

@@ -105,10 +105,12 @@ int enroll_finish(struct est_call *c, enum enroll_kind kind, struct enroll_work 
 		return 0;
 	if (psk_use(c->post, &c->served->dms, &w->who, w->request.sha256, why) != 0)
 		return -1;
-	if (commit(c, why) == 0)
+	if ((!w->keygen || keygen_keep(c, w, why) == 0) && commit(c, why) == 0)
 		return 0;
-	if (c->post->link >= 0) /* else nobody said whether it was committed; the same request may ask again */
+	if (c->post->link >= 0) { /* else nobody said whether it was committed; the same request may ask again */
+		keygen_forget(c, w);
 		psk_unuse(c->post, &c->served->dms, &w->who);
+	}
 	c->out->serial_number = NULL;
 	return -1;
 }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "crypto/key.h"
 #include "crypto/name.h"
+#include "engine/engine.h"
 #include "est/auth.h"
 #include "est/jwks.h"
 #include "est/service.h"
@@ -55,6 +56,14 @@ static int check_auth(struct ctx *ctx, const struct est_options *o, const struct
 	return 0;
 }
 
+/* The engine that keeps copies of keys is asked for its secret now. */
+static int check_escrow(struct ctx *ctx, const struct server_keygen_settings *s, struct err *e)
+{
+	const struct keytype *type = keytype_find(s->key.type == KEYGEN_RSA ? "RSA" : "ECDSA", s->key.bits);
+
+	return s->enabled && s->escrow && engine_import_ready(ctx, s->escrow, type, e) != 0 ? err_ctx(e, "escrow") : 0;
+}
+
 static int check(struct ctx *ctx, const struct est_options *o, const char *id, struct served *s, struct prepared *p, struct err *e)
 {
 	const struct dms_settings *set = &s->dms.settings;
@@ -68,7 +77,7 @@ static int check(struct ctx *ctx, const struct est_options *o, const char *id, s
 		ctx_warn(ctx, "dms %s: whoever reaches this listener gets a certificate", id);
 	if (!set->enrollment_settings.verify_csr_signature && !o->allow_unverified_csr)
 		return err_set(e, ERR_DENIED, "dms %s: verify_csr_signature is false; --allow-unverified-csr permits it", id);
-	if (authority_may_issue(&s->ca, e) != 0 || authority_open_key(ctx, &s->ca, e) != 0)
+	if (authority_may_issue(&s->ca, e) != 0 || authority_open_key(ctx, &s->ca, e) != 0 || check_escrow(ctx, &set->server_keygen_settings, e) != 0)
 		return err_ctx(e, "dms %s", id);
 	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
 	p->about.v[p->about.n++] = arena_printf(ctx->arena, "dms %s enrols at ca %s with profile %s", id, s->ca.rec.id, s->profile.id);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "engine/engine.h"
-#include "model/key.h"
 #include "pki/keys.h"
 #include "state/state.h"
 
@@ -75,4 +74,59 @@ int keyring_open(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *
 	}
 	pthread_mutex_unlock(&k->lock);
 	return r;
+}
+
+/* --- copies --- */
+
+/* With engines of its own, described by the policy as it is now. */
+static int begin(struct keyring *k, const struct ctx *like, struct ctx *ret, struct err *e)
+{
+	const struct state_env env = { .now = like->now };
+
+	*ret = k->ctx;
+	ret->arena = like->arena;
+	ret->now = like->now;
+	if (state_open(ret->arena, k->dir, 0, &env, &ret->state, e) != 0)
+		return -1;
+	if (keys_describe_engines(ret, e) == 0)
+		return 0;
+	state_close(ret->state);
+	return -1;
+}
+
+static void end(struct ctx *ctx)
+{
+	engines_free(ctx->engines);
+	state_close(ctx->state);
+}
+
+int keyring_deposit(struct keyring *k, const struct ctx *like, const char *engine_id, EVP_PKEY *key, const char *name, struct key *ret,
+		    struct err *e)
+{
+	struct ctx ctx;
+	int r;
+
+	pthread_mutex_lock(&k->lock);
+	r = begin(k, like, &ctx, e);
+	if (r == 0) {
+		r = engine_import(&ctx, engine_id, key, name, ret, e);
+		end(&ctx);
+	}
+	pthread_mutex_unlock(&k->lock);
+	return r;
+}
+
+void keyring_withdraw(struct keyring *k, struct ctx *like, const struct key *copy)
+{
+	struct err e = { 0 };
+	struct ctx ctx;
+
+	pthread_mutex_lock(&k->lock);
+	if (begin(k, like, &ctx, &e) == 0) {
+		keys_abandon(&ctx, copy);
+		end(&ctx);
+	} else {
+		ctx_warn(like, "key %s stays in engine %s: %s", copy->id, copy->engine_id, e.msg);
+	}
+	pthread_mutex_unlock(&k->lock);
 }

@@ -136,6 +136,16 @@ int worker_key(struct post *p, const char *key_id, EVP_PKEY **ret, struct err *e
 	return keyring_open(p->worker->keys, key_id, ret, e);
 }
 
+int worker_deposit(struct post *p, const char *engine_id, EVP_PKEY *key, const char *name, struct key *ret, struct err *e)
+{
+	return keyring_deposit(p->worker->keys, &p->ctx, engine_id, key, name, ret, e);
+}
+
+void worker_withdraw(struct post *p, const struct key *copy)
+{
+	keyring_withdraw(p->worker->keys, &p->ctx, copy);
+}
+
 void *worker_shared(const struct post *p)
 {
 	return p->worker->shared;

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/ctx.h"
 #include "crypto/ossl.h"
+#include "model/key.h"
 #include "serve/exchange.h"
 #include "serve/logs.h"
 #include "serve/report.h"
@@ -82,6 +83,10 @@ _Noreturn void worker_run(const struct worker_setup *);
 
 /* The private key of a key record, opened once a worker and shared by its threads; the caller owns a reference. */
 int worker_key(struct post *, const char *key_id, EVP_PKEY **ret, struct err *) NODISCARD;
+
+/* A copy of a private key into an engine, without a record; *ret names it for worker_withdraw, which takes it out again. */
+int worker_deposit(struct post *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret, struct err *) NODISCARD;
+void worker_withdraw(struct post *, const struct key *);
 
 void *worker_shared(const struct post *); /* what service->share made */
 struct bytes worker_own(const struct post *); /* what service->prepare left */

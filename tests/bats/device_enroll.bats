@@ -109,6 +109,15 @@ fits() { # fits CERT KEY
 	no ls dev.key.pending
 }
 
+@test "E5 E16: a key that comes in the clear, though encryption was asked for, is not used" {
+	mock plain plain
+	ok mocked enroll d-1 --server-key --out d.pem
+	fits d.pem d.pem
+	fails 5 'without the encryption that was asked for' mocked enroll d-2 --server-key --encrypted --cert stranger.pem --key stranger.key --out e.pem
+	no ls e.pem
+	openssl req -inform DER -in last.der -noout -text | grep -q 'S/MIME Capabilities'
+}
+
 @test "E16: Retry-After is honoured, also with 202, and patience ends; the same request is sent each time" {
 	mock '503 1' '202 1' sign
 	ok mocked enroll d-1 --san d-1.example --san IP:10.1.2.3 --out d.pem --key-out d.key

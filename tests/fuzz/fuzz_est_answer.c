@@ -26,7 +26,8 @@ static void check_certs(struct arena *a, struct bytes body)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	SCOPED_ARENA *a = arena_new();
-	struct bytes key, certs, body;
+	struct answer_key key;
+	struct bytes body;
 	struct err e = { 0 };
 	const uint8_t *end;
 
@@ -41,11 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (!end)
 		return 0;
 	if (answer_keygen(a, arena_strndup(a, (const char *)body.p, (size_t)(end - body.p)),
-			  (struct bytes){ end + 1, body.n - (size_t)(end - body.p) - 1 }, &key, &certs, &e) != 0) {
+			  (struct bytes){ end + 1, body.n - (size_t)(end - body.p) - 1 }, &key, &e) != 0) {
 		assert(e.code == ERR_INVALID);
 		return 0;
 	}
-	assert(key.n > 0 && certs.n > 0 && certs.p >= body.p && certs.p + certs.n <= body.p + body.n);
-	check_certs(a, certs);
+	assert(key.der.n > 0 && key.certs.n > 0 && key.certs.p >= body.p && key.certs.p + key.certs.n <= body.p + body.n);
+	check_certs(a, key.certs);
 	return 0;
 }

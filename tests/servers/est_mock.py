@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An EST server of openssl commands, in the working folder: est_mock.py. TLS by mock.pem and mock.key; mock.pem is the authority too.
 Each POST takes the first line of the file "plan": "sign", "foreign" (an authority that nobody knows, other.pem), "stranger" (the
-certificate of another key, stranger.pem), "STATUS SECONDS" (Retry-After), "cut" (no answer, but signed), or "junk". The port is in the file "port"."""
+certificate of another key, stranger.pem), "plain" (serverkeygen, never encrypted), "STATUS SECONDS" (Retry-After), "cut" (no answer, but signed), or "junk". The port is in the file "port"."""
 import base64
 import http.server
 import os
@@ -13,6 +13,16 @@ def p7(*files):
     args = [x for f in files for x in ("-certfile", f)]
     der = subprocess.run(["openssl", "crl2pkcs7", "-nocrl", "-outform", "DER", *args], capture_output=True, check=True).stdout
     return base64.encodebytes(der)
+
+
+def made_here():
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "made.key"], check=True, capture_output=True)
+    subprocess.run(["openssl", "pkey", "-in", "made.key", "-pubout", "-out", "made.pub"], check=True)
+    subprocess.run(["openssl", "x509", "-req", "-inform", "DER", "-in", "last.der", "-CA", "mock.pem", "-CAkey", "mock.key", "-days", "1",
+                    "-force_pubkey", "made.pub", "-out", "last.pem"], check=True, capture_output=True)
+    key = subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", "made.key", "-outform", "DER"], capture_output=True, check=True).stdout
+    parts = [("pkcs8", base64.encodebytes(key)), ("pkcs7-mime; smime-type=certs-only", p7("last.pem"))]
+    return b"".join(f"--b\r\nContent-Type: application/{kind}\r\n\r\n".encode() + text for kind, text in parts) + b"--b--\r\n"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -49,6 +59,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             f.write(body)
         subprocess.run(["openssl", "x509", "-req", "-inform", "DER", "-in", "last.der", "-CA", ca + ".pem", "-CAkey", ca + ".key", "-days", "1",
                         "-copy_extensions", "copy", "-out", "last.pem"], check=True, capture_output=True)
+        if step[0] == "plain":
+            return self.answer(200, made_here(), Content_Type="multipart/mixed; boundary=b")
         if step[0] == "cut":
             self.close_connection = True
             return None
