@@ -61,24 +61,32 @@ static int read_name(struct arena *a, struct der *d, struct bytes *ret, struct e
 	return 0;
 }
 
+/* The content of an AlgorithmIdentifier with parameters as the algorithms of X.509 have them. */
+static bool is_algorithm(struct bytes v)
+{
+	struct der d = der_of(v);
+	struct bytes oid, nothing;
+	char dotted[128];
+
+	if (!der_expect(&d, DER_OID, &oid) || !der_oid(oid, dotted, sizeof(dotted)))
+		return false;
+	if (der_done(&d) || (der_expect(&d, DER_SEQUENCE, NULL) && der_done(&d)))
+		return true;
+	if (der_expect(&d, DER_OID, &oid))
+		return der_done(&d) && der_oid(oid, dotted, sizeof(dotted));
+	return der_expect(&d, DER_NULL, &nothing) && nothing.n == 0 && der_done(&d);
+}
+
 static bool is_spki(struct bytes spki)
 {
 	struct der d = der_of(spki), inner;
-	struct bytes v, bits, oid;
-	char dotted[128];
+	struct bytes v, bits;
 
 	if (!der_expect(&d, DER_SEQUENCE, &v))
 		return false;
 	inner = der_of(v);
-	if (!der_expect(&inner, DER_SEQUENCE, &v) || !der_expect(&inner, DER_BITSTRING, &bits) || !der_done(&inner))
-		return false;
-	inner = der_of(v);
-	if (bits.n < 2 || bits.p[0] != 0 || !der_expect(&inner, DER_OID, &oid) || !der_oid(oid, dotted, sizeof(dotted)))
-		return false;
-	if (der_expect(&inner, DER_OID, &oid)) /* the parameters, if any */
-		return der_done(&inner) && der_oid(oid, dotted, sizeof(dotted));
-	return der_done(&inner) ||
-	       ((der_expect(&inner, DER_NULL, NULL) || der_expect(&inner, DER_SEQUENCE, NULL)) && der_done(&inner));
+	return der_expect(&inner, DER_SEQUENCE, &v) && is_algorithm(v) && der_expect(&inner, DER_BITSTRING, &bits) && der_done(&inner) &&
+	       bits.n >= 2 && bits.p[0] == 0;
 }
 
 static int decode_exts(struct cert *c, struct err *e)
@@ -112,7 +120,7 @@ static int read_tbs(struct arena *a, struct bytes tbs, struct cert *c, struct by
 {
 	struct der d = der_of(tbs), inner;
 	uint64_t version = 0;
-	struct bytes v, alg;
+	struct bytes v, alg, content;
 	int tag;
 
 	if (der_expect(&d, DER_CTX_CONS, &v)) {
@@ -122,7 +130,7 @@ static int read_tbs(struct arena *a, struct bytes tbs, struct cert *c, struct by
 	}
 	if (read_serial(&d, c, e) < 0)
 		return -1;
-	if (!der_next(&d, &tag, NULL, &alg) || tag != DER_SEQUENCE)
+	if (!der_next(&d, &tag, &content, &alg) || tag != DER_SEQUENCE || !is_algorithm(content))
 		return bad(e, "malformed signature algorithm");
 	if (read_name(a, &d, &c->issuer, e) < 0)
 		return -1;
