@@ -65,13 +65,15 @@ static int check_above(struct asking *q, const struct client_cert_auth *rules, c
 	return 0;
 }
 
-/* RFC 7030 3.3.2: fit for clients of TLS, or not limited at all. */
+/* RFC 7030 3.3.2: fit for clients of TLS, who sign their handshake, or not limited at all. */
 static int check_usage(struct asking *q, const struct cert *c, struct refusal *why)
 {
 	const struct ext *eku = exts_find(&c->exts, OID_EKU);
 	struct strv names;
 	struct err e = { 0 };
 
+	if (c->key_usage && !(c->key_usage & USE_DIGITAL_SIGNATURE))
+		return refuse(why, 401, "untrusted_certificate", "the key of the client's certificate is not for signatures");
 	if (!eku)
 		return 0;
 	if (ext_parse_eku(q->http->arena, eku->value, &names, &e) != 0)

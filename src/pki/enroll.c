@@ -72,19 +72,18 @@ static const char *san_of(struct arena *a, const struct csr *csr, const char *pr
 	return NULL;
 }
 
-static const char *serial_of(struct arena *a, const struct csr *csr)
+/* Whoever has one name must not get a certificate that has another beside it: programs differ in which of them they read. */
+static const char *the_one(const struct strv *names)
 {
-	struct err ignored = { 0 };
-	struct subject_fields f;
-
-	return name_fields(a, csr->subject, &f, &ignored) == 0 && f.serial_number.n ? f.serial_number.v[0] : NULL;
+	return names->n == 1 ? names->v[0] : NULL;
 }
 
 static const char *named(struct arena *a, int from, const struct csr *csr)
 {
+	struct err ignored = { 0 };
+	struct subject_fields f;
+
 	switch (from) {
-	case DEVICE_ID_SERIAL_NUMBER:
-		return serial_of(a, csr);
 	case DEVICE_ID_SAN_DNS:
 		return san_of(a, csr, "DNS:");
 	case DEVICE_ID_SAN_URI:
@@ -92,7 +91,9 @@ static const char *named(struct arena *a, int from, const struct csr *csr)
 	case DEVICE_ID_SAN_EMAIL:
 		return san_of(a, csr, "email:");
 	default:
-		return name_cn(a, csr->subject);
+		if (name_fields(a, csr->subject, &f, &ignored) != 0)
+			return NULL;
+		return the_one(from == DEVICE_ID_SERIAL_NUMBER ? &f.serial_number : &f.common_name);
 	}
 }
 
@@ -102,7 +103,7 @@ int enroll_device(struct arena *a, const struct dms *dms, const struct csr *csr,
 	struct err e = { 0 };
 
 	if (!id || !*id)
-		return refuse(why, 400, "malformed_request", "the request names no device");
+		return refuse(why, 400, "malformed_request", "the request does not name one device");
 	if (device_id_check(id, &e) != 0)
 		return refuse(why, 400, "malformed_request", "%s", e.msg);
 	*ret = arena_strdup(a, id);

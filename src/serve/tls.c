@@ -153,6 +153,28 @@ static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct s
 	return 0;
 }
 
+/* Tickets hold the client's certificate, but nothing that it sent with it: whoever needs that for his path starts anew. */
+static int on_ticket_made(SSL *ssl, void *arg)
+{
+	STACK_OF(X509) *sent = SSL_get_peer_cert_chain(ssl);
+
+	(void)arg;
+	return sk_X509_num(sent) <= 0 || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), "chain", 5) == 1;
+}
+
+static SSL_TICKET_RETURN on_ticket_used(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t n, SSL_TICKET_STATUS status, void *arg)
+{
+	void *data = NULL;
+	size_t len = 0;
+
+	(void)ssl, (void)name, (void)n, (void)arg;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1 || len > 0)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 {
 	static const unsigned char context[] = "lamassu";
@@ -165,7 +187,8 @@ int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 		return -1;
 	if (s->psk && tls_psk_use(c, s->psk, e) != 0)
 		return -1;
-	if (SSL_CTX_set_session_id_context(c, context, sizeof(context) - 1) != 1)
+	if (SSL_CTX_set_session_id_context(c, context, sizeof(context) - 1) != 1 ||
+	    SSL_CTX_set_session_ticket_cb(c, on_ticket_made, on_ticket_used, NULL) != 1)
 		return err_ossl(e, "TLS");
 	SSL_CTX_set_timeout(c, SESSION_SECS);
 	*ret = c;

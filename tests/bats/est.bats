@@ -118,3 +118,23 @@ teardown() { est_stop; }
 	est_csr dev-1
 	[ "$(est_post line-260/simpleenroll dev-1.b64 --cert boot-1.pem --key boot-1.key)" = 200 ]
 }
+
+@test "E4 E7: a request names one device; a credential's key is one for signatures" {
+	L --repo pki profile create --template bootstrap wrap && L --repo pki profile set wrap key_usage.digital_signature=false key_usage.key_agreement=true
+	est_csr wrap-1 && L --repo pki ca sign boot --profile wrap --csr wrap-1.csr --out wrap-1.pem
+	openssl x509 -in wrap-1.pem -noout -ext keyUsage | grep -q 'Key Agreement$'
+	est_dms serial && L --repo pki dms set serial settings.enrollment_settings.device_id_from=serial_number
+	est_start
+	est_csr dev-1
+	[ "$(est_post factory/simpleenroll dev-1.b64 --cert wrap-1.pem --key wrap-1.key)" = 401 ]
+	with=(--cert boot-1.pem --key boot-1.key)
+	est_csr two -subj '/CN=dev-1/CN=dev-2'
+	[ "$(est_post factory/simpleenroll two.b64 "${with[@]}")" = 400 ]; est_line 400 'does not name one device'
+	est_csr two -subj '/CN=x/serialNumber=1/O=y/serialNumber=2'
+	[ "$(est_post serial/simpleenroll two.b64 "${with[@]}")" = 400 ]
+	est_csr none -subj /O=y
+	[ "$(est_post factory/simpleenroll none.b64 "${with[@]}")" = 400 ]
+	est_csr one -subj '/CN=x/serialNumber=1'
+	[ "$(est_post serial/simpleenroll one.b64 "${with[@]}")" = 200 ]
+	[ "$(est_post factory/simpleenroll dev-1.b64 "${with[@]}")" = 200 ]
+}

@@ -155,4 +155,15 @@ P
 	gencrl vendor v.crl; gencrl sub s.crl 31
 	accept "crls: [$PWD/v.crl, $PWD/s.crl]"
 	[ "$(enrol dev-2 leaf)" = 401 ]
+	gencrl sub s.crl
+	# a resumed session does not tell what stands between, so there is none for such a client
+	est_csr dev-3
+	for v in tls1_2 tls1_3; do
+		{ printf 'GET /.well-known/est/factory/cacerts HTTP/1.1\r\nHost: l\r\nConnection: close\r\n\r\n'; sleep 0.5; } |
+			openssl s_client -connect "127.0.0.1:$EST_PORT" -CAfile root.pem -cert one.pem -key leaf.key -cert_chain sub.pem -$v -ign_eof -sess_out $v.sess >/dev/null 2>&1 || true
+		{ printf 'POST /.well-known/est/factory/simpleenroll HTTP/1.1\r\nHost: l\r\nConnection: close\r\nContent-Type: application/pkcs10\r\nContent-Length: %s\r\n\r\n' \
+			"$(wc -c <dev-3.b64)"; cat dev-3.b64; sleep 0.5; } |
+			openssl s_client -connect "127.0.0.1:$EST_PORT" -CAfile root.pem -cert one.pem -key leaf.key -cert_chain sub.pem -$v -ign_eof -sess_in $v.sess >out 2>&1 || true
+		grep -a '^New' out; grep -a 'HTTP/1.1 200' out
+	done
 }
