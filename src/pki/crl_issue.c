@@ -329,6 +329,12 @@ static int scope_due(struct ctx *ctx, const struct authority *ca, int64_t partit
 	return 0;
 }
 
+int crl_scope_due(struct ctx *ctx, const struct authority *ca, int64_t partition, int64_t until, bool *ret, struct err *e)
+{
+	*ret = false;
+	return scope_due(ctx, ca, partition, until, ret, e);
+}
+
 int crl_due(struct ctx *ctx, const struct authority *ca, int64_t until, bool *ret, struct err *e)
 {
 	struct crl_scopes s;

@@ -30,5 +30,7 @@ bool crl_has_base(struct ctx *, const struct authority *, int64_t partition, str
 /* A CRL made elsewhere for this authority (C12): signature verified, number must have grown; recorded, and what it lists is revoked
  * here too. What is revoked here only is a warning. */
 int crl_install(struct ctx *, struct authority *, struct bytes text, struct crl_made *ret, struct err *) NODISCARD;
-/* Is a new full CRL due, by crl_update_interval_hours or because the last one ends before `until`? */
+/* Is a new full CRL due, by crl_update_interval_hours or because the last one ends before `until`? Of one scope (-1: the complete CRL), or
+ * of any that there is to make. */
+int crl_scope_due(struct ctx *, const struct authority *, int64_t partition, int64_t until, bool *ret, struct err *) NODISCARD;
 int crl_due(struct ctx *, const struct authority *, int64_t until, bool *ret, struct err *) NODISCARD;

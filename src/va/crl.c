@@ -5,10 +5,11 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "pki/crl_issue.h"
+#include "pki/plan_parts.h"
 #include "state/ledger.h"
 #include "va/service.h"
 
-enum { CRL_MAX = 1 << 30 };
+enum { CRL_MAX = 1 << 30, DIGITS_MAX = 6 };
 
 struct wanted {
 	struct authority *ca;
@@ -21,7 +22,7 @@ static bool parse(struct arena *a, struct va_memory *m, const char *file, struct
 {
 	size_t n = strlen(file);
 	struct wanted w = { .partition = -1 };
-	char *name, *dot, *end;
+	char *name, *dot;
 
 	if (n < 5 || strcmp(file + n - 4, ".crl") != 0)
 		return false;
@@ -34,9 +35,10 @@ static bool parse(struct arena *a, struct va_memory *m, const char *file, struct
 	dot = strchr(name, '.');
 	if (dot) {
 		*dot = '\0';
-		w.partition = strtol(dot + 1, &end, 10);
-		if (end == dot + 1 || *end || w.partition < 0)
+		n = strlen(dot + 1);
+		if (n == 0 || n > DIGITS_MAX || strspn(dot + 1, "0123456789") != n || (n > 1 && dot[1] == '0'))
 			return false;
+		w.partition = strtol(dot + 1, NULL, 10);
 	}
 	for (size_t i = 0; i < m->ncas && !w.ca; i++)
 		if (strcmp(name, hex_encode(a, authority_key_id(a, &m->cas[i]))) == 0)
@@ -86,6 +88,19 @@ static int make(struct post *p, const struct wanted *w, struct crlrec *ret, stru
 	return post_commit(p, e);
 }
 
+/* May a CRL begin that there was none of? Anybody can ask for any name, and each one that is made stays in the ledger. */
+static bool may_begin(struct post *p, const struct wanted *w, struct err *e)
+{
+	const struct config *config = state_config(p->ctx.state);
+	struct crl_scopes all;
+
+	if (w->delta)
+		return config->crl.delta && crl_has_base(&p->ctx, w->ca, w->partition, e);
+	if (w->partition >= 0)
+		return w->partition < authority_partitions(config, w->ca);
+	return crl_scopes(&p->ctx, w->ca, &all, e) == 0 && all.complete;
+}
+
 static int newest(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *rec, struct bytes *der, struct err *e)
 {
 	struct err none = { 0 };
@@ -93,11 +108,11 @@ static int newest(struct post *p, const struct va_options *o, const struct wante
 
 	if (ledger_last_crl(p->ctx.state, w->ca->rec.id, scope_of(p->ctx.arena, w), &found, rec, e) != 0)
 		return -1;
-	if (found && !o->no_crl && w->ca->rec.key && crl_due(&p->ctx, w->ca, p->ctx.now, &due, &none) != 0)
+	if (found && !o->no_crl && !w->delta && w->ca->rec.key && crl_scope_due(&p->ctx, w->ca, w->partition, p->ctx.now, &due, &none) != 0)
 		due = false;
 	if (found && !due && rec->next_update > p->ctx.now && read_der(p, rec, der, &none) == 0)
 		return 0;
-	if (!o->no_crl && w->ca->rec.key && make(p, w, rec, der, &none) == 0)
+	if (!o->no_crl && w->ca->rec.key && (found || may_begin(p, w, &none)) && make(p, w, rec, der, &none) == 0)
 		return 0;
 	post_release(p);
 	if (found && read_der(p, rec, der, e) == 0)

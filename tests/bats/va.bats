@@ -131,3 +131,30 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	va_stop; L ca revoke devices --reason superseded --yes
 	va_start; ask b.pem | grep -q 'b.pem: good'
 }
+
+@test "C13 C14: strangers make no CRLs but those that there are to be, each once" {
+	config() { printf '%s\n' "$1" >>lamassu.yaml; git add lamassu.yaml; git -c user.name=T -c user.email=t@example.org commit -qm config; }
+	config 'va_domains: [va.example]'
+	L ca set devices crl.partitions=3 crl.crl_update_interval_hours=1
+	new_csr late /CN=late && L ca sign devices --csr late.csr --out late.pem
+	va_start
+	ski=$("$LAMASSU" ca show devices -o json | jq -r .subject_key_id)
+	code() { curl -s -o got -w '%{http_code}' "$VA/crl/$1"; }
+	made() { git log --format=%s ledger | grep -c '^va: CRL' || true; }
+	before=$(made)
+	for wrong in "$ski.3.crl" "$ski.4711.crl" "$ski.99999999999999999999.crl" "$ski.-1.crl" "$ski.+1.crl" "$ski.01.crl" "$ski.%31.crl" "$ski..crl" "$ski.1.1.crl" "$ski.delta.crl" "$ski.1.delta.crl"; do
+		[ "$(code "$wrong")" = 404 ] || { echo "$wrong"; return 1; }
+	done
+	[ "$(made)" = "$before" ]
+	# the others are due all the time, and do not make this one due again
+	for i in 1 2 3 4 5; do [ "$(code "$ski.1.crl")" = 200 ]; done
+	[ "$(made)" = $((before + 1)) ]
+	for i in 0 2; do [ "$(code "$ski.$i.crl")" = 200 ]; openssl crl -inform DER -in got -noout -text | grep -q "$ski.$i.crl"; done
+	[ "$(code "$ski.crl")" = 200 ] # of what is older than the partitions
+	[ "$(made)" = $((before + 4)) ]
+	config 'crl: {delta: true}'
+	for i in 1 2 3; do [ "$(code "$ski.1.delta.crl")" = 200 ]; done
+	openssl crl -inform DER -in got -noout -text | grep -q 'Delta CRL Indicator'
+	[ "$(code "$ski.7.delta.crl")" = 404 ]
+	[ "$(made)" = $((before + 5)) ]
+}
