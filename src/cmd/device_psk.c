@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "cmd/device.h"
+#include "engine/engine.h"
 #include "model/device.h"
 #include "model/dms.h"
 #include "pki/psk.h"
@@ -23,6 +24,8 @@ static int check(const struct psk_args *a, const struct dms *dms, struct err *e)
 		return err_set(e, ERR_USAGE, "--generate and --out go together");
 	if (a->remove && (a->generate || a->reusable))
 		return err_set(e, ERR_USAGE, "--remove excludes --generate and --reusable");
+	if (psk->engine && a->reusable)
+		return err_set(e, ERR_USAGE, "--reusable: secrets in the store of an engine serve once");
 	if (strchr(a->device, ':') && psk->store != PSK_TLS)
 		return err_set(e, ERR_INVALID, "device \"%s\": a name with a colon cannot be sent by HTTP (RFC 7617 2)", a->device);
 	if (!a->remove && dms->settings.enrollment_settings.est_rfc7030_settings.authentication.type != AUTH_PSK)
@@ -52,10 +55,14 @@ static int set(struct ctx *ctx, const struct psk_args *a, const struct dms *dms,
 static int run_psk(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct psk_args *a = args;
+	const char *engine;
 	struct dms dms;
 
 	if (state_get(ctx->state, &dms_type, a->dms, &dms, e) != 0 || check(a, &dms, e) != 0)
 		return -1;
+	engine = dms.settings.enrollment_settings.est_rfc7030_settings.authentication.psk.engine;
+	if (engine)
+		engine_ready(ctx, engine); /* before a file is written */
 	if (a->remove ? psk_remove(ctx, &dms, a->device, e) != 0 : set(ctx, a, &dms, e) != 0)
 		return -1;
 	return out_done(ctx, e, "device %s %s dms %s", a->device, a->remove ? "shares no secret any more with" : "shares a secret with", dms.id);
@@ -77,6 +84,7 @@ const struct cmd device_psk_cmd = {
 	       "manager's psk.store is ha1; an empty user name stands for the device that the request is for. Where psk.store is tls the "
 	       "secret is the key of TLS-PSK, in hexadecimal digits: the identity is the device's id, or DMS/DEVICE where several managers of a "
 	       "listener share a secret with it.\n\nThe secret comes from --passphrase-file, --passphrase-fd or a prompt, and has at least 12 bytes; "
-	       "for TLS 32 to 128 digits. Its hash, for TLS the key itself, is kept in .git/lamassu/psk of this clone, never in the history.",
+	       "for TLS 32 to 128 digits. Its hash, for TLS the key itself, is kept in .git/lamassu/psk of this clone, never in the history. Where the manager names an engine "
+	       "(psk.engine), the secret goes into its store instead, and a listener must be started again to know it.",
 	.example = "lamassu device psk sensor-1 --dms factory --generate --out sensor-1.secret"
 };

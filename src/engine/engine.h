@@ -182,6 +182,11 @@ struct engine_test_row {
 int engine_test(struct ctx *, const char *id, int (*cb)(void *, const struct engine_test_row *), void *arg,
 		struct err *) NODISCARD;
 
+/* --- what a blob store keeps besides keys: ERR_UNSUPPORTED for an engine that is none, or of this machine alone --- */
+/* *ret_version for engine_blob_put; ERR_NOT_FOUND. */
+int engine_blob(struct ctx *, const char *engine_id, const char *name, struct bytes *ret, const char **ret_version, struct err *) NODISCARD;
+int engine_blob_put(struct ctx *, const char *engine_id, const char *name, struct bytes, const char *over, struct err *) NODISCARD; /* as store_ops.put */
+
 /* --- passphrases of sealed engines (K11); ERR_UNSUPPORTED for an engine that has none --- */
 char *engine_passphrase_random(struct arena *); /* 256 random bits as text */
 /* Encrypts all keys anew, or for the first time. `text` NULL asks for the new passphrase; `generated` says that it is

@@ -308,7 +308,7 @@ static int collect_stale(void *arg, const char *name, struct err *e)
 	struct strv *l = &c->stale;
 
 	(void)e;
-	if (strstr(name, SEALED_NEXT)) {
+	if (!text_has_prefix(name, SEALED_OWN) && strstr(name, SEALED_NEXT)) {
 		l->v = arena_grow(c->ctx->arena, l->v, l->n, sizeof(*l->v));
 		l->v[l->n++] = arena_strdup(c->ctx->arena, name);
 	}

@@ -300,7 +300,7 @@ static int each_name(void *arg, const char *name, struct err *e)
 {
 	const struct listing *l = arg;
 
-	if (strstr(name, SEALED_NEXT) || strcmp(name, SEALED_SEAL) == 0)
+	if (text_has_prefix(name, SEALED_OWN) || strstr(name, SEALED_NEXT))
 		return 0;
 	return l->cb(l->arg, &(struct keyref){ .handle = name, .id = name }, e);
 }

@@ -56,8 +56,9 @@ int sealed_each(struct ctx *, struct engine *, int (*cb)(void *, const struct ke
  * store with the seal that it belongs to, since two may be changing the passphrase at once. */
 #define SEALED_NEXT ".next"
 char *sealed_next(struct arena *, const struct engine *, const struct seal *, const char *name);
-/* The name of the seal in a shared store. */
-#define SEALED_SEAL "lamassu.seal"
+/* What is no key of a shared store has a name that begins so: the seal, and blobs of others. */
+#define SEALED_OWN "lamassu."
+#define SEALED_SEAL SEALED_OWN "seal"
 
 /* passphrase.c: makes seal.derived available, from the session keyring or by asking. `create`: the engine's first key
  * is about to be made, so a missing seal is made with a new passphrase. ERR_DENIED for a wrong one; it is asked for

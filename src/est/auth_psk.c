@@ -84,6 +84,54 @@ static bool check_bounded(const struct asking *q, const struct psk *p, struct by
 	return good;
 }
 
+/* What est_prepare has left: a key for nonces, the folder of secrets, and for each manager whose secrets are elsewhere its id, where, and the
+ * list. */
+static bool take_text(struct arena *a, struct bytes *own, const char **ret)
+{
+	struct bytes b;
+
+	if (!bytes_take_run(own, &b))
+		return false;
+	*ret = arena_strndup(a, (const char *)b.p, b.n);
+	return true;
+}
+
+static bool take_list(struct arena *a, struct bytes *own, struct psk_list *ret)
+{
+	return take_text(a, own, &ret->dms) && take_text(a, own, &ret->source) && bytes_take_run(own, &ret->text);
+}
+
+static void read_own(struct arena *a, struct bytes own, struct psk_places *ret)
+{
+	struct psk_list *v = NULL, list;
+	struct bytes key;
+
+	*ret = (struct psk_places){ .folder = "" };
+	if (!bytes_take_run(&own, &key) || !take_text(a, &own, &ret->folder))
+		return;
+	while (take_list(a, &own, &list)) {
+		v = arena_grow(a, v, ret->nlists, sizeof(*v));
+		v[ret->nlists++] = list;
+	}
+	ret->lists = v;
+}
+
+static int load(struct asking *q, const char *device, struct psk *ret, struct err *e)
+{
+	const struct dms *dms = &q->served->dms;
+	const char *source = psk_source(q->http->arena, dms);
+	struct psk_places at;
+
+	if (!source)
+		return psk_load(&q->post->ctx, dms, device, ret, e);
+	read_own(q->http->arena, worker_own(q->post), &at);
+	for (size_t i = 0; i < at.nlists; i++)
+		if (strcmp(at.lists[i].dms, dms->id) == 0 && strcmp(at.lists[i].source, source) == 0)
+			return psk_load_listed(&q->post->ctx, dms, at.lists[i].text, device, ret, e);
+	ctx_warn(&q->post->ctx, "dms %s: where the secrets of devices are has changed: start the listener again", dms->id);
+	return err_set(e, ERR_IO, "the secrets are elsewhere now");
+}
+
 /* NULL: there is none. */
 static int find(struct asking *q, const char *device, struct psk *store, const struct psk **ret, struct refusal *why)
 {
@@ -92,7 +140,7 @@ static int find(struct asking *q, const char *device, struct psk *store, const s
 	*ret = NULL;
 	if (device_id_check(device, &e) != 0)
 		return 0;
-	if (psk_load(&q->post->ctx, &q->served->dms, device, store, &e) == 0)
+	if (load(q, device, store, &e) == 0)
 		*ret = store;
 	else if (e.code != ERR_NOT_FOUND)
 		return refuse_err(why, &e);
@@ -200,7 +248,7 @@ static int check_spent(struct asking *q, const char *device, struct identity *wh
 	struct certrec rec;
 	struct err e = { 0 };
 
-	if (psk_spent_on(ctx, &q->served->dms, device, &on, &e) != 0)
+	if (psk_spent_on(ctx, &q->served->dms, device, who->mark, &on, &e) != 0)
 		return refuse_err(why, &e);
 	if (!on)
 		return 0;
@@ -214,12 +262,12 @@ static int check_spent(struct asking *q, const char *device, struct identity *wh
 void est_psk(struct arena *a, const void *options, struct bytes own, const char *identity, struct tls_secret *ret)
 {
 	const struct est_options *o = options;
+	struct psk_places at;
 	struct psk_found found;
-	struct bytes key, folder;
 
-	if (!bytes_take_run(&own, &key) || !bytes_take_run(&own, &folder))
-		return;
-	psk_find(a, arena_strndup(a, (const char *)folder.p, folder.n), &o->dms, identity, &found);
+	read_own(a, own, &at);
+	at.managers = o->dms;
+	psk_find(a, &at, identity, &found);
 	if (found.key.n == 0 || found.key.n > sizeof(ret->key))
 		return;
 	memcpy(ret->key, found.key.p, found.key.n);
@@ -269,6 +317,7 @@ int auth_psk(struct asking *q, struct identity *who, struct refusal *why)
 	who->via = "psk";
 	who->device = arena_strdup(q->http->arena, device);
 	who->single_use = p.single_use;
+	who->mark = p.mark;
 	if (!p.single_use)
 		return 0;
 	who->credential = arena_printf(q->http->arena, "psk/%s/%s", q->served->dms.id, device);
@@ -279,7 +328,7 @@ int psk_use(struct post *p, const struct dms *dms, const struct identity *who, c
 {
 	struct err e = { 0 };
 
-	if (!who->single_use || who->recorded || psk_spend(&p->ctx, dms, who->device, request, &e) == 0)
+	if (!who->single_use || who->recorded || psk_spend(&p->ctx, dms, who->device, who->mark, request, &e) == 0)
 		return 0;
 	return e.code == ERR_DENIED ? refuse(why, 401, "authentication_failure", "%s", e.msg) : refuse_err(why, &e);
 }
@@ -287,5 +336,5 @@ int psk_use(struct post *p, const struct dms *dms, const struct identity *who, c
 void psk_unuse(struct post *p, const struct dms *dms, const struct identity *who)
 {
 	if (who->single_use && !who->recorded)
-		psk_unspend(&p->ctx, dms, who->device);
+		psk_unspend(&p->ctx, dms, who->device, who->mark);
 }

@@ -17,7 +17,7 @@
 #include "pki/templates.h"
 #include "state/state.h"
 
-enum { TLS_CERT_SECS = 7 * 86400, NONCE_KEY = 32 };
+enum { TLS_CERT_SECS = 7 * 86400, NONCE_KEY = 32, OWN_MAX = 4 << 20 };
 
 static bool by_tls(const struct dms_authentication *a)
 {
@@ -189,23 +189,42 @@ static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *
 	return 0;
 }
 
+static int put_list(struct ctx *ctx, const struct dms *dms, struct buf *own, struct err *e)
+{
+	struct bytes list;
+
+	if (psk_list_read(ctx, dms, &list, e) != 0)
+		return -1;
+	buf_put_run(own, bytes_of(dms->id));
+	buf_put_run(own, bytes_of(psk_source(ctx->arena, dms)));
+	buf_put_run(own, list);
+	return 0;
+}
+
 /* What workers and the handshake need of the secrets of devices: a key for nonces, and where they are. */
 static int prepare_secrets(struct ctx *ctx, const struct served *v, size_t n, struct prepared *p, struct err *e)
 {
-	SCOPED_BUF own = buf_init(BUF_TEXT);
+	SCOPED_BUF own = buf_init(OWN_MAX);
 	unsigned char key[NONCE_KEY];
+	bool elsewhere = false;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct dms_settings *s = &v[i].dms.settings;
 
+		elsewhere = elsewhere || psk_source(ctx->arena, &v[i].dms);
 		p->psk = p->psk || by_tls(&s->enrollment_settings.est_rfc7030_settings.authentication) || by_tls(&s->reenrollment_settings.authentication);
 	}
-	if (p->psk && psk_prepare(ctx, e) != 0)
+	if ((p->psk || elsewhere) && psk_prepare(ctx, e) != 0)
 		return -1;
 	if (RAND_bytes(key, NONCE_KEY) != 1)
 		return err_ossl(e, "no random numbers");
 	buf_put_run(&own, (struct bytes){ key, NONCE_KEY });
 	buf_put_run(&own, bytes_of(psk_folder(ctx)));
+	for (size_t i = 0; i < n; i++)
+		if (psk_source(ctx->arena, &v[i].dms) && put_list(ctx, &v[i].dms, &own, e) != 0)
+			return -1;
+	if (own.over)
+		return err_set(e, ERR_INVALID, "the secrets of devices exceed %d bytes", OWN_MAX);
 	p->own = (struct bytes){ arena_memdup(ctx->arena, own.p, own.n), own.n };
 	OPENSSL_cleanse(key, NONCE_KEY);
 	return 0;

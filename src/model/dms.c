@@ -160,6 +160,10 @@ static int check_auth(const char *where, struct dms_authentication *au, bool aga
 	snprintf(part, sizeof(part), "%s.external_webhook", where);
 	if (hook && check_hook(part, &au->external_webhook, e) != 0)
 		return -1;
+	if (again && (au->psk.secrets || au->psk.engine))
+		return err_set(e, ERR_INVALID, "%s.psk: where the secrets are is said once, for enrolments", where);
+	if (au->psk.secrets && au->psk.engine)
+		return err_set(e, ERR_INVALID, "%s.psk: secrets and engine exclude each other", where);
 	snprintf(part, sizeof(part), "%s.jwt", where);
 	return au->type == AUTH_JWT ? check_jwt(part, &au->jwt, e) : 0;
 }
@@ -325,6 +329,10 @@ static const struct schema jwt_type = PART(jwt_auth, "jwt", "Authentication by b
 static const struct field psk_auth_fields[] = {
 	ENUM(psk_auth, store, store_names, "How secrets are kept, and so how devices show them: scrypt (HTTP Basic), ha1 (Basic, or Digest of RFC 7616), or tls: the "
 	     "key itself, which devices prove to have in the TLS handshake and never send.", .dflt = "scrypt", .flags = F_SHOW0),
+	STR(psk_auth, secrets, "A reference to the secrets, instead of .git/lamassu/psk: lines DEVICE:SECRET, which a listener reads when it starts. Each "
+	    "secret serves once.", .flags = F_SECRET),
+	REF(psk_auth, engine, &engine_type, "The engine in whose store such a list is (Vault's KV store, AWS Secrets Manager), as lamassu.psk.DMS; "
+	    "device psk writes it."),
 	END
 };
 static const struct schema psk_type = PART(psk_auth, "psk", "Authentication by a secret shared with each device.");

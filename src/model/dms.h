@@ -61,6 +61,8 @@ struct jwt_auth {
 };
 struct psk_auth {
 	int store; /* enum psk_store */
+	char *secrets; /* reference to a list of them; NULL: they are in this clone, or ... */
+	char *engine;  /* ... in the store of this engine */
 };
 
 struct dms_authentication {

@@ -26,6 +26,7 @@ struct identity { /* who asks, as authentication has established it */
 	bool single_use;          /* the credential serves once (E14) */
 	bool spent;               /* it has served: good for nothing but the answer that was lost on its way */
 	const char *credential;   /* what is used up: "cert/<fingerprint>", "psk/<id>"; NULL: nothing */
+	const char *mark;         /* of a secret that is kept elsewhere: tells it from the next one of that device; NULL: none */
 	const char *token;        /* sub and jti of a bearer token, JSON, for the record; NULL: none */
 	const char *device;       /* the only device that the credential may speak for; NULL: any */
 };

@@ -88,18 +88,26 @@ char *psk_random(struct arena *a, const struct dms *dms)
 	return text;
 }
 
+int psk_secret_check(struct arena *a, const struct dms *dms, const char *secret, struct err *e)
+{
+	bool tls = dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store == PSK_TLS;
+	size_t n = strlen(secret);
+	struct bytes key;
+
+	if (tls && (hex_decode(a, secret, &key) != 0 || key.n < PSK_KEY_MIN || key.n > PSK_KEY_MAX))
+		return err_set(e, ERR_INVALID, "a secret for TLS must have from %d to %d hexadecimal digits; --generate makes one",
+			       2 * PSK_KEY_MIN, 2 * PSK_KEY_MAX);
+	if (!tls && (n < PSK_MIN || n > PSK_MAX))
+		return err_set(e, ERR_INVALID, "the secret must have from %d to %d bytes", PSK_MIN, PSK_MAX);
+	return 0;
+}
+
 /* What is kept of a secret; `salt` and `hash` are the caller's room. */
 static int keep(struct arena *a, const struct dms *dms, const char *secret, struct psk *p, unsigned char salt[SALT], unsigned char hash[HASH],
 		struct err *e)
 {
-	if (p->store == PSK_TLS) {
-		if (hex_decode(a, secret, &p->key) != 0 || p->key.n < PSK_KEY_MIN || p->key.n > PSK_KEY_MAX)
-			return err_set(e, ERR_INVALID, "a secret for TLS must have from %d to %d hexadecimal digits; --generate makes one",
-				       2 * PSK_KEY_MIN, 2 * PSK_KEY_MAX);
-		return 0;
-	}
-	if (strlen(secret) < PSK_MIN || strlen(secret) > PSK_MAX)
-		return err_set(e, ERR_INVALID, "the secret must have from %d to %d bytes", PSK_MIN, PSK_MAX);
+	if (p->store == PSK_TLS)
+		return hex_decode(a, secret, &p->key) == 0 ? 0 : err_set(e, ERR_INVALID, "a secret for TLS must be in hexadecimal digits");
 	p->hash = (struct bytes){ hash, HASH };
 	if (p->store == PSK_HA1) {
 		ha1(a, dms, p->device, bytes_of(secret), hash);
@@ -116,6 +124,10 @@ int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const ch
 	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = how->store, .single_use = single_use, .created_at = ctx->now };
 	SCOPED_BUF text = buf_init(FILE_BYTES);
 
+	if (psk_secret_check(ctx->arena, dms, secret, e) != 0)
+		return -1;
+	if (psk_source(ctx->arena, dms))
+		return psk_list_set(ctx, dms, device, secret, e);
 	if (keep(ctx->arena, dms, secret, &p, salt, hash, e) != 0)
 		return -1;
 	rec_emit(&psk_type, &p, &text);
@@ -123,7 +135,7 @@ int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const ch
 		return 0;
 	if (fs_mkdirs(folder_of(ctx, dms->id), 0700, e) != 0 || fs_write(file_of(ctx, dms, device, ".yaml"), buf_bytes(&text), 0600, true, e) != 0)
 		return -1;
-	psk_unspend(ctx, dms, device);
+	psk_unspend(ctx, dms, device, NULL);
 	return 0;
 }
 
@@ -131,13 +143,15 @@ int psk_remove(struct ctx *ctx, const struct dms *dms, const char *device, struc
 {
 	const char *file = file_of(ctx, dms, device, ".yaml");
 
+	if (psk_source(ctx->arena, dms))
+		return psk_list_set(ctx, dms, device, NULL, e);
 	if (!fs_exists(file))
 		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s", text_escape(ctx->arena, bytes_of(device)), dms->id);
 	if (ctx->dry_run)
 		return 0;
 	if (unlink(file) != 0)
 		return err_sys(e, file);
-	psk_unspend(ctx, dms, device);
+	psk_unspend(ctx, dms, device, NULL);
 	return 0;
 }
 
@@ -147,6 +161,7 @@ static int load(struct arena *a, const char *file, const char *device, struct ps
 
 	if (fs_read(a, file, FILE_BYTES, &text, e) != 0 || rec_load(a, &psk_type, file, text, ret, e) != 0)
 		return -1;
+	ret->mark = NULL;
 	if (strcmp(ret->device, device) != 0 ||
 	    (ret->store == PSK_TLS ? ret->key.n < PSK_KEY_MIN || ret->key.n > PSK_KEY_MAX : ret->hash.n != HASH))
 		return err_set(e, ERR_INVALID, "%s: is not the secret of that device", file);
@@ -161,7 +176,8 @@ int psk_load(struct ctx *ctx, const struct dms *dms, const char *device, struct 
 bool psk_check(struct arena *a, const struct dms *dms, const struct psk *p, struct bytes secret)
 {
 	static const unsigned char none[HASH];
-	int store = p ? p->store : dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store;
+	int kept = psk_source(a, dms) ? PSK_HA1 : dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store;
+	int store = p ? p->store : kept;
 	bool hashed = p && p->store != PSK_TLS, made = true, same;
 	unsigned char hash[HASH];
 
@@ -199,67 +215,133 @@ static char *file_in(struct arena *a, const char *folder, const char *dms, const
 	return fs_join(a, fs_join(a, folder, dms), name_of(a, device, ".yaml"));
 }
 
-/* How many managers have a secret of the device that the identity stands for: DMS/DEVICE, or else the device alone. */
-static size_t seek(struct arena *a, const char *folder, const struct strv *managers, const char *identity, bool full, struct psk_found *ret)
+static const struct psk_list *list_of(const struct psk_places *at, const char *dms)
 {
-	size_t n = 0;
+	for (size_t i = 0; i < at->nlists; i++)
+		if (strcmp(at->lists[i].dms, dms) == 0)
+			return &at->lists[i];
+	return NULL;
+}
+
+/* Whether the manager shares a secret with the device; of a list *ret_secret is it. */
+static bool shares(struct arena *a, const struct psk_places *at, const char *dms, const char *device, char **ret_secret)
+{
+	const struct psk_list *list = list_of(at, dms);
+
+	return list ? psk_list_find(a, list->text, device, ret_secret) : fs_exists(file_in(a, at->folder, dms, device));
+}
+
+struct candidate {
+	const char *dms, *device;
+	char *secret; /* NULL: it is in a file */
+	size_t n;     /* how many managers there are for it */
+};
+
+/* What the identity stands for: DMS/DEVICE, or else the device alone. */
+static struct candidate seek(struct arena *a, const struct psk_places *at, const struct strv *managers, const char *identity, bool full)
+{
+	struct candidate c = { .device = nobody };
 
 	for (size_t i = 0; i < managers->n; i++) {
 		const char *id = managers->v[i], *rest = identity + strlen(id);
 		const char *device = !full ? identity : text_has_prefix(identity, id) && *rest == '/' ? rest + 1 : nobody;
+		char *secret = NULL;
 
-		if (!fs_exists(file_in(a, folder, id, device)))
-			continue;
-		*ret = (struct psk_found){ .dms = id, .device = device };
-		n++;
+		if (shares(a, at, id, device, &secret))
+			c = (struct candidate){ .dms = id, .device = device, .secret = secret, .n = c.n + 1 };
 	}
-	return n;
+	return c;
 }
 
-void psk_find(struct arena *a, const char *folder, const struct strv *managers, const char *identity, struct psk_found *ret)
+/* All that have secrets: in a folder here, or in a list. */
+static void all_managers(struct arena *a, const struct psk_places *at, struct strv *ret)
 {
-	struct psk_found full = { 0 }, plain = { 0 }, found = { .device = nobody };
-	struct strv all = *managers;
+	struct err ignored = { 0 };
+	struct strv here;
+
+	*ret = (struct strv){ 0 };
+	if (fs_list(a, at->folder, LIST_MAX, &here, &ignored) != 0)
+		here.n = 0;
+	ret->v = arena_new_array(a, here.n + at->nlists + 1, char *);
+	for (size_t i = 0; i < here.n; i++)
+		if (!list_of(at, here.v[i]))
+			ret->v[ret->n++] = here.v[i];
+	for (size_t i = 0; i < at->nlists; i++)
+		ret->v[ret->n++] = arena_strdup(a, at->lists[i].dms);
+}
+
+void psk_find(struct arena *a, const struct psk_places *at, const char *identity, struct psk_found *ret)
+{
+	const char *file = fs_join(a, at->folder, nobody);
+	struct strv managers = at->managers;
+	struct candidate full, plain, c;
 	struct err ignored = { 0 };
 	struct psk p;
-	size_t nfull, nplain;
+	bool loaded;
 
-	if (all.n == 0 && fs_list(a, folder, LIST_MAX, &all, &ignored) != 0)
-		all.n = 0;
-	nfull = seek(a, folder, &all, identity, true, &full); /* always both, and then one file */
-	nplain = seek(a, folder, &all, identity, false, &plain);
-	if (nfull == 1 || nplain == 1)
-		found = nfull == 1 ? full : plain;
-	if (load(a, found.dms ? file_in(a, folder, found.dms, found.device) : fs_join(a, folder, nobody), found.device, &p, &ignored) == 0 &&
-	    found.dms && p.store == PSK_TLS)
-		found.key = p.key;
-	*ret = found;
+	*ret = (struct psk_found){ 0 };
+	if (managers.n == 0)
+		all_managers(a, at, &managers);
+	full = seek(a, at, &managers, identity, true); /* always both, and then one file */
+	plain = seek(a, at, &managers, identity, false);
+	c = full.n == 1 ? full : plain;
+	if (c.n == 1 && !c.secret)
+		file = file_in(a, at->folder, c.dms, c.device);
+	loaded = load(a, file, c.n == 1 && !c.secret ? c.device : nobody, &p, &ignored) == 0 && p.store == PSK_TLS;
+	if (c.n != 1 || (c.secret ? hex_decode(a, c.secret, &p.key) != 0 : !loaded))
+		return;
+	*ret = (struct psk_found){ c.dms, c.device, p.key };
+}
+
+int psk_load_listed(struct ctx *ctx, const struct dms *dms, struct bytes list, const char *device, struct psk *ret, struct err *e)
+{
+	bool tls = dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store == PSK_TLS;
+	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = tls ? PSK_TLS : PSK_HA1, .single_use = true }, none;
+	unsigned char *hash = arena_alloc(ctx->arena, 1, HASH);
+	char *secret;
+
+	if (load(ctx->arena, fs_join(ctx->arena, psk_folder(ctx), nobody), nobody, &none, e) != 0)
+		return err_set(e, ERR_IO, "what a listener makes when it starts is gone");
+	if (!psk_list_find(ctx->arena, list, device, &secret))
+		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s", text_escape(ctx->arena, bytes_of(device)), dms->id);
+	if (keep(ctx->arena, dms, secret, &p, NULL, hash, e) != 0)
+		return -1;
+	p.mark = psk_mark(ctx->arena, none.key, dms, device, secret);
+	*ret = p;
+	return 0;
 }
 
 /* --- single use --- */
 
-int psk_spent_on(struct ctx *ctx, const struct dms *dms, const char *device, char **ret, struct err *e)
+static char *spent_file(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark)
+{
+	return file_of(ctx, dms, device, mark ? arena_printf(ctx->arena, ".%s.used", mark) : ".used");
+}
+
+int psk_spent_on(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark, char **ret, struct err *e)
 {
 	struct bytes text;
 
 	*ret = NULL;
-	if (fs_read(ctx->arena, file_of(ctx, dms, device, ".used"), FILE_BYTES, &text, e) == 0)
+	if (fs_read(ctx->arena, spent_file(ctx, dms, device, mark), FILE_BYTES, &text, e) == 0)
 		*ret = arena_strndup(ctx->arena, (const char *)text.p, text.n);
 	else if (e->code != ERR_NOT_FOUND)
 		return -1;
 	return 0;
 }
 
-int psk_spend(struct ctx *ctx, const struct dms *dms, const char *device, const char *request, struct err *e)
+int psk_spend(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark, const char *request, struct err *e)
 {
 	struct err why = { 0 };
 	char *on;
 
-	if (fs_write(file_of(ctx, dms, device, ".used"), bytes_of(request), 0600, false, &why) == 0)
+	if (mark && fs_mkdirs(folder_of(ctx, dms->id), 0700, e) != 0)
+		return -1;
+	if (fs_write(spent_file(ctx, dms, device, mark), bytes_of(request), 0600, false, &why) == 0)
 		return 0;
 	if (why.code != ERR_EXISTS)
 		return err_set(e, why.code, "%s", why.msg);
-	if (psk_spent_on(ctx, dms, device, &on, e) != 0)
+	if (psk_spent_on(ctx, dms, device, mark, &on, e) != 0)
 		return -1;
 	return on && strcmp(on, request) == 0 ? 0 : err_set(e, ERR_DENIED, "the secret was used already");
 }
@@ -270,9 +352,9 @@ static void drop(struct ctx *ctx, const char *file)
 		ctx_warn(ctx, "%s cannot be removed", file);
 }
 
-void psk_unspend(struct ctx *ctx, const struct dms *dms, const char *device)
+void psk_unspend(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark)
 {
-	drop(ctx, file_of(ctx, dms, device, ".used"));
+	drop(ctx, spent_file(ctx, dms, device, mark));
 }
 
 /* --- what is left of the deleted --- */
@@ -286,15 +368,15 @@ static void list(struct ctx *ctx, const char *folder, struct strv *ret)
 		ctx_warn(ctx, "secrets of devices: %s", e.msg);
 }
 
-static void forget_all(struct ctx *ctx, const char *folder)
+/* Files that begin so; "": all. */
+static void drop_all(struct ctx *ctx, const char *folder, const char *prefix)
 {
 	struct strv files;
 
 	list(ctx, folder, &files);
 	for (size_t i = 0; i < files.n; i++)
-		drop(ctx, fs_join(ctx->arena, folder, files.v[i]));
-	if (fs_exists(folder) && rmdir(folder) != 0)
-		ctx_warn(ctx, "%s cannot be removed", folder);
+		if (text_has_prefix(files.v[i], prefix))
+			drop(ctx, fs_join(ctx->arena, folder, files.v[i]));
 }
 
 void psk_forget(struct ctx *ctx, const char *dms, const char *device)
@@ -308,11 +390,10 @@ void psk_forget(struct ctx *ctx, const char *dms, const char *device)
 	for (size_t i = 0; i < managers.n; i++) {
 		const char *folder = folder_of(ctx, managers.v[i]);
 
-		if (!device) {
-			forget_all(ctx, folder);
+		if (!fs_is_dir(folder))
 			continue;
-		}
-		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx->arena, device, ".yaml")));
-		drop(ctx, fs_join(ctx->arena, folder, name_of(ctx->arena, device, ".used")));
+		drop_all(ctx, folder, device ? name_of(ctx->arena, device, ".") : "");
+		if (!device && rmdir(folder) != 0)
+			ctx_warn(ctx, "%s cannot be removed", folder);
 	}
 }

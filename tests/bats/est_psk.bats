@@ -295,3 +295,86 @@ is() { [ "$(status)" = "$1" ] || { cat out; return 1; }; }
 		[ "$(status | tail -n 1)" = "$([ $dev = dev-1 ] && echo 401 || echo 200)" ]
 	done
 }
+
+# --- secrets that are elsewhere ---
+
+@test "E9 E14: secrets come from a file, a variable or a program; each serves once, and one that was made anew does again" {
+	here() { L --repo pki dms set factory "$AUTH={type: psk, psk: {store: $1, secrets: \"$2\"}}"; }
+	one=$(openssl rand -hex 32) two=$(openssl rand -hex 32)
+	printf '# of line 3\n\ndev-1:%s\r\ndev-2:pass:with:colons\n' "$one" >list
+	here scrypt "file:$PWD/list"
+	fails 4 'elsewhere' lamassu --repo pki device psk dev-1 --dms factory --generate --out no.secret
+	[ ! -e no.secret ]
+	est_start
+	[ "$(enrol dev-1 -u "dev-1:$one-")" = 401 ]
+	[ "$(enrol dev-1 -u "dev-2:pass:with:colons")" = 403 ]
+	[ "$(enrol dev-1 -u "dev-1:$one")" = 200 ]; est_pem >first.pem
+	[ "$(enrol dev-1 -u "dev-1:$one")" = 200 ]; est_pem | cmp - first.pem
+	[ "$(enrol dev-2 -u 'dev-2:pass:with:colons')" = 200 ]
+	[ "$(enrol dev-3 -u 'dev-3:pass:with:colons')" = 401 ]
+	est_stop
+	no grep -rqF -e "$one" -e pass:with pki/.git/lamassu/psk err sum
+	L --repo pki dms set factory settings.enrollment_settings.enable_replaceable_enrollment=true
+	est_start
+	rm dev-1.*; [ "$(enrol dev-1 -u "dev-1:$one")" = 401 ] # also after another start
+	here scrypt env:OTHER
+	[ "$(enrol dev-1 -u "dev-1:$two")" = 503 ] # a listener reads them when it starts
+	est_stop
+	grep -q 'start the listener again' err
+	OTHER="dev-1:$two" est_start
+	[ "$(enrol dev-1 -u "dev-1:$one")" = 401 ]
+	[ "$(enrol dev-1 -u "dev-1:$two")" = 200 ]
+	rm dev-1.*; [ "$(enrol dev-1 -u "dev-1:$two")" = 401 ]
+	est_stop
+	here ha1 "command:printf 'dev-4:%s' '$one'"
+	fails 5 allowCommands lamassu --repo pki est-serve --listen 127.0.0.1:0 --timeout 9s
+	LAMASSU_ALLOW_COMMANDS=1 est_start
+	[ "$(enrol dev-4 --digest -u "dev-4:wrong")" = 401 ]
+	[ "$(enrol dev-4 --digest -u "dev-4:$one")" = 200 ]
+	est_stop
+	ok lamassu --repo pki --yes device decommission dev-1
+	ok lamassu --repo pki --yes device delete dev-1
+	[ -z "$(find pki/.git/lamassu/psk -name 'dev-1*')" ]
+	# in TLS, beside a manager whose secrets are here
+	est_dms other && L --repo pki dms set other "$AUTH={type: psk, psk: {store: tls}}"
+	secret dev-6 other; secret dev-5 other
+	printf 'dev-5:%s\ndev-7:%s\n' "$one" "$two" >list
+	here tls "file:$PWD/list"
+	est_start
+	for dev in dev-5 dev-7; do request $dev; done
+	request dev-6 other
+	s_psk dev-5.http dev-5 "$one"; [ -z "$(status)" ] # both managers know one
+	s_psk dev-5.http factory/dev-5 "$(cat other-dev-5.secret)"; [ -z "$(status)" ]
+	s_psk dev-5.http factory/dev-5 "$one"; is 200
+	s_psk dev-7.http dev-7 "$two" -tls1_2; is 200
+	rm dev-7.*; request dev-7; s_psk dev-7.http dev-7 "$two"; is 401
+	s_psk dev-6.http dev-6 "$(cat other-dev-6.secret)"; is 200
+	s_psk dev-6.http dev-8 "$one"; [ -z "$(status)" ]
+}
+
+@test "E9: what is no list of secrets stops the listener before it serves, and no message holds any of it" {
+	here() { L --repo pki dms set factory "$AUTH={type: psk, psk: {store: $1, secrets: \"file:$PWD/list\"}}"; }
+	key=$(openssl rand -hex 32)
+	refused() { # refused TEXT: the listener says it, and no secret
+		fails "${2:-2}" "$1" lamassu --repo pki est-serve --listen 127.0.0.1:0 --timeout 9s
+		[[ $stderr != *"$key"* && $stderr != *battery* ]]
+	}
+	here scrypt; refused 'list' 3
+	printf 'correct-horse-battery\n' >list; refused 'line 1: must be DEVICE:SECRET'
+	printf '#x\ndev-1:battery\n' >list; refused 'line 2: the secret must have from 12'
+	printf 'dev-1:%s\ndev-2:%s\ndev-1:%s\n' "$key" "$key" "$key" >list; refused 'line 3: the device of line 1 again'
+	printf ':%s\n' "$key" >list; refused 'line 1: names no device'
+	printf 'dev\001:%s\n' "$key" >list; refused 'line 1: names no device'
+	head -c 70000 /dev/zero | tr '\0' x >list; refused 'larger'
+	here tls
+	printf 'dev-1:%s\ndev-2:correct-horse-battery\n' "$key" >list; refused 'line 2: a secret for TLS must have'
+	: >list; refused 'empty' 5
+	fails 2 'by reference' lamassu --repo pki dms set factory "$AUTH={type: psk, psk: {secrets: \"dev-1:$key\"}}"
+	fails 2 'exclude each other' lamassu --repo pki dms set factory "$AUTH={type: psk, psk: {secrets: env:X, engine: software}}"
+	fails 2 'said once' lamassu --repo pki dms set factory 'settings.reenrollment_settings.authentication={type: psk, psk: {secrets: env:X}}'
+	fails 2 nowhere lamassu --repo pki dms set factory "$AUTH={type: psk, psk: {engine: nowhere}}"
+	L --repo pki dms set factory "$AUTH={type: psk, psk: {engine: software}}"
+	refused 'keeps nothing but keys' 1
+	fails 1 'keeps nothing but keys' lamassu --repo pki device psk dev-1 --dms factory --generate --out no.secret
+	[ ! -e no.secret ]
+}
