@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/text.h"
 #include "cmd/listen.h"
 #include "cmd/open.h"
@@ -25,8 +24,7 @@ static int read_tls(struct ctx *ctx, const struct serve_args *a, struct listen_o
 		return 0;
 	if (a->tls_ca || a->tls_name)
 		return err_set(e, ERR_USAGE, "--tls-cert excludes --tls-ca and --tls-name");
-	return fs_read_input(ctx->arena, a->tls_cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0 ||
-	       fs_read_input(ctx->arena, a->tls_key, FS_LIMIT_CERT, &o->tls_key, e) != 0 ? -1 : 0;
+	return listen_read_tls(ctx, a->tls_cert, a->tls_key, o, e);
 }
 
 static char *host_of(struct arena *a, const char *listen)
@@ -72,7 +70,7 @@ static const struct opt serve_opts[] = {
 	OLIST(serve_args, dms, 0, "dms", "A device manager to serve; repeatable. Default: all."),
 	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1, at http.port of lamassu.yaml or 8443."),
 	OSTR(serve_args, tls_cert, 0, "file", "The listener's TLS certificate and what leads to its root, in PEM. Default: http.tls of lamassu.yaml, else one is issued."),
-	OSTR(serve_args, tls_key, 0, "file", "Its key, in PEM without passphrase."),
+	OSTR(serve_args, tls_key, 0, "key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
 	OSTR(serve_args, tls_ca, 0, "ca", "The authority that issues the listener's certificate. Default: the first manager's."),
 	OSTR(serve_args, tls_name, 0, "name", "The first name in that certificate. Default: the host's."),
 	OSTR(serve_args, min_tls, 0, "version", "TLS12 or TLS13. Default: http.tls.min_version of lamassu.yaml, else TLS12, which most EST clients need."),

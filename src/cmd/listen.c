@@ -2,15 +2,31 @@
  * (a file, a check of clients without TLS) stops the listener instead of being left out. */
 #include "cmd/listen.h"
 
+#include <string.h>
+
 #include "base/fs.h"
 #include "base/text.h"
 #include "net/net.h"
+#include "pki/keys.h"
 
 int listen_need(struct ctx *ctx, struct err *e)
 {
 	if (net_need(ctx, e) != 0)
 		return -1;
 	return listen_here ? 0 : err_set(e, ERR_UNSUPPORTED, "this program was built without listeners");
+}
+
+int listen_read_tls(struct ctx *ctx, const char *cert, const char *key, struct listen_options *o, struct err *e)
+{
+	const char *rest;
+
+	if (fs_read_input(ctx->arena, cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0)
+		return -1;
+	if (keys_scheme(key, &rest) || (strcmp(key, "-") != 0 && !strchr(key, '/') && !fs_exists(key))) {
+		o->tls_key_ref = key;
+		return 0;
+	}
+	return fs_read_input(ctx->arena, key, FS_LIMIT_CERT, &o->tls_key, e);
 }
 
 static int read_file(struct arena *a, const char *top, const char *path, const char *field, struct bytes *ret, struct err *e)

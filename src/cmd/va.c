@@ -1,7 +1,6 @@
 /* `va-serve`: options into what the listener needs, and its summary. */
 #include "cmd/va.h"
 
-#include "base/fs.h"
 #include "cmd/listen.h"
 #include "cmd/open.h"
 #include "va/service.h"
@@ -24,8 +23,7 @@ static int read_tls(struct ctx *ctx, const struct va_args *a, struct listen_opti
 		return 0;
 	if (a->plain)
 		return err_set(e, ERR_USAGE, "--plain excludes --tls-cert");
-	return fs_read_input(ctx->arena, a->tls_cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0 ||
-	       fs_read_input(ctx->arena, a->tls_key, FS_LIMIT_CERT, &o->tls_key, e) != 0 ? -1 : 0;
+	return listen_read_tls(ctx, a->tls_cert, a->tls_key, o, e);
 }
 
 /* What it answers is public and signed, so clients are asked for a certificate only where the operator says whose. */
@@ -76,7 +74,7 @@ static const struct opt serve_opts[] = {
 	OFLAG(va_args, no_delegate, 0, "Sign OCSP answers with the authorities' own keys."),
 	OFLAG(va_args, no_crl, 0, "Make no CRLs: serve those that there are."),
 	OSTR(va_args, tls_cert, 0, "file", "Serve HTTPS with this certificate. Default: http.tls of lamassu.yaml, else HTTP, as relying parties expect (RFC 5280 8)."),
-	OSTR(va_args, tls_key, 0, "file", "Its key, in PEM without passphrase."),
+	OSTR(va_args, tls_key, 0, "key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
 	OSTR(va_args, min_tls, 0, "version", "TLS12 or TLS13. Default: http.tls.min_version of lamassu.yaml, else TLS12."),
 	OFLAG(va_args, plain, 0, "Serve HTTP without TLS, whatever lamassu.yaml says."),
 	OINT(va_args, max_requests, 0, "n", "End when so many requests have been answered."),

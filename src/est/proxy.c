@@ -106,7 +106,7 @@ static char *envoy_value(struct arena *a, const char *value)
 static int find_header(const struct est_options *o, const struct http_request *in, const char **ret_name, const char **ret_value,
 		       struct refusal *why)
 {
-	*ret_value = NULL;
+	*ret_name = *ret_value = NULL;
 	for (size_t i = 0; i < COUNT(header_names) * in->nheaders; i++) {
 		const char *name = header_names[i / in->nheaders];
 		const struct net_header *h = &in->headers[i % in->nheaders];

@@ -479,6 +479,7 @@ static int set_up(struct listener *l, struct err *e)
 	l->setup.access_log.settings = &o->logs;
 	l->setup.access_log.service = o->service;
 	l->setup.secrets = secrets;
+	l->setup.tls_key_id = p.tls_key_id;
 	l->setup.own = p.own;
 	l->setup.service = o->service;
 	l->setup.options = o->options;

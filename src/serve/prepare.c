@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/cert.h"
+#include "crypto/key.h"
+#include "engine/engine.h"
 #include "pki/keys.h"
 #include "serve/apart.h"
 #include "serve/link.h"
@@ -40,6 +43,28 @@ static struct bytes take(struct arena *a, struct bytes *from)
 	return b;
 }
 
+/* Opens it too, which asks for the secrets that workers will need. */
+static int find_tls_key(struct ctx *ctx, const struct listen_options *o, char **ret_id, struct err *e)
+{
+	EVP_PKEY *opened;
+	struct bytes *der;
+	struct cert leaf;
+	struct key key;
+	size_t n;
+
+	if (cert_split(ctx->arena, o->tls_cert, &der, &n, e) != 0 || cert_parse(ctx->arena, der[0], &leaf, e) != 0)
+		return err_ctx(e, "--tls-cert");
+	if (keys_resolve(ctx, o->tls_key_ref, &key, e) != 0)
+		return err_ctx(e, "--tls-key");
+	if (strcmp(key.id, key_id(ctx->arena, leaf.spki)) != 0)
+		return err_set(e, ERR_CHECK, "the TLS key does not belong to the TLS certificate");
+	if (engine_key(ctx, &key, &opened, e) != 0)
+		return err_ctx(e, "--tls-key");
+	EVP_PKEY_free(opened);
+	*ret_id = key.id;
+	return 0;
+}
+
 static int look(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct err *e)
 {
 	const struct state_env env = { .now = ctx->now, .op = o->service->name, .lock_timeout_ms = o->lock_timeout_ms,
@@ -48,7 +73,8 @@ static int look(struct ctx *ctx, const struct listen_options *o, struct prepared
 
 	if (state_open(ctx->arena, o->dir, STATE_WRITE, &env, &ctx->state, e) != 0)
 		return -1;
-	r = keys_describe_engines(ctx, e) != 0 || o->service->prepare(ctx, o->options, ret, e) != 0;
+	r = keys_describe_engines(ctx, e) != 0 || o->service->prepare(ctx, o->options, ret, e) != 0 ||
+	    (o->tls_key_ref && find_tls_key(ctx, o, &ret->tls_key_id, e) != 0);
 	state_close(ctx->state);
 	return r ? -1 : 0;
 }
@@ -64,6 +90,7 @@ static int prepare(struct ctx *ctx, void *arg, struct buf *text, struct err *e)
 		return -1;
 	buf_put_run(text, p.tls_cert);
 	buf_put_run(text, p.tls_key);
+	buf_put_run(text, bytes_of(p.tls_key_id ? p.tls_key_id : ""));
 	buf_put_run(text, p.own);
 	buf_put_run(text, p.client_cas);
 	buf_put_run(text, bytes_of(p.psk ? "psk" : ""));
@@ -83,7 +110,7 @@ int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepar
 	SCOPED_BUF text = buf_init(LINK_MAX);
 	struct known_secret *secrets = NULL;
 	struct arena *a = ctx->arena;
-	struct bytes left, what, line;
+	struct bytes left, what, line, key_id;
 	size_t nsecrets = 0;
 
 	if (apart_run(ctx, prepare, (void *)(uintptr_t)o, &text, e) != 0)
@@ -91,6 +118,8 @@ int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepar
 	left = buf_bytes(&text);
 	ret->tls_cert = take(a, &left);
 	ret->tls_key = take(a, &left);
+	key_id = take(a, &left);
+	ret->tls_key_id = key_id.n ? (char *)(uintptr_t)key_id.p : NULL;
 	ret->own = take(a, &left);
 	ret->client_cas = take(a, &left);
 	ret->psk = take(a, &left).n > 0;

@@ -37,14 +37,19 @@ static int use_certificate(SSL_CTX *c, struct bytes pem, struct err *e)
 	return 0;
 }
 
+int tls_use_key(SSL_CTX *c, EVP_PKEY *key, struct err *e)
+{
+	if (X509_check_private_key(SSL_CTX_get0_certificate(c), key) != 1)
+		return err_set(e, ERR_CHECK, "the TLS key does not belong to the TLS certificate");
+	return SSL_CTX_use_PrivateKey(c, key) == 1 ? 0 : err_ossl(e, "TLS key");
+}
+
 static int use_key(SSL_CTX *c, struct bytes pem, struct err *e)
 {
 	AUTO(BIO) *in = BIO_new_mem_buf(pem.p, (int)pem.n);
 	AUTO(EVP_PKEY) *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
 
-	if (!key || SSL_CTX_use_PrivateKey(c, key) != 1)
-		return err_ossl(e, "TLS key");
-	return SSL_CTX_check_private_key(c) == 1 ? 0 : err_set(e, ERR_CHECK, "the TLS key does not belong to the TLS certificate");
+	return key ? tls_use_key(c, key, e) : err_ossl(e, "TLS key");
 }
 
 static int min_version_of(const char *name, int *ret, struct err *e)
@@ -183,7 +188,7 @@ int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 	if (!c)
 		return err_ossl(e, "TLS");
 	if (restrict_protocol(c, s->min_version, &s->ciphers, e) != 0 || use_certificate(c, s->cert, e) != 0 ||
-	    use_key(c, s->key, e) != 0 || set_up_clients(c, s, e) != 0)
+	    (s->key.n && use_key(c, s->key, e) != 0) || set_up_clients(c, s, e) != 0)
 		return -1;
 	if (s->psk && tls_psk_use(c, s->psk, e) != 0)
 		return -1;

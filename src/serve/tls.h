@@ -7,7 +7,7 @@
 /* TLS of the listeners: 1.2 and 1.3 with AEAD and forward secrecy only, no renegotiation, no compression, no early data. */
 struct tls_settings {
 	struct bytes cert;        /* PEM: the server's certificate and what leads to its root */
-	struct bytes key;         /* PEM, PKCS#8 */
+	struct bytes key;         /* PEM, PKCS#8; empty: tls_use_key comes later */
 	const char *min_version;  /* "TLS12" (default), "TLS13" */
 	struct strv ciphers;      /* IANA or OpenSSL names; empty: the default */
 	bool ask_client;          /* asks for a certificate; it need not be given … */
@@ -17,5 +17,6 @@ struct tls_settings {
 	const struct tls_psk *psk; /* secrets that clients may show instead of a certificate; NULL: none. Lives as long as the context. */
 };
 int tls_context(const struct tls_settings *, SSL_CTX **ret, struct err *) NODISCARD;
+int tls_use_key(SSL_CTX *, EVP_PKEY *, struct err *) NODISCARD; /* ERR_CHECK: it is not that of the certificate */
 struct tls_peer *tls_peer_of(struct arena *, SSL *);
 DEFINE_AUTO(SSL_CTX, SSL_CTX_free)

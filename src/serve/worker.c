@@ -21,6 +21,7 @@
 #include "serve/link.h"
 #include "serve/lookout.h"
 #include "serve/report.h"
+#include "serve/tls.h"
 #include "state/state.h"
 
 enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20, REPORT_MS = 100, FREE_THREADS = 2 };
@@ -462,6 +463,21 @@ static int start(struct worker *w, struct arena *a, struct err *e)
 	return 0;
 }
 
+/* A key in an engine is opened by each process for itself. */
+static int open_tls_key(struct worker *w, struct err *e)
+{
+	EVP_PKEY *key;
+	int r;
+
+	if (!w->setup->tls_key_id)
+		return 0;
+	if (keyring_open(w->keys, w->setup->tls_key_id, &key, e) != 0)
+		return err_ctx(e, "TLS key");
+	r = tls_use_key(w->setup->tls, key, e);
+	EVP_PKEY_free(key);
+	return r;
+}
+
 static void quiet_signals(void)
 {
 	signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the parent decides */
@@ -490,7 +506,7 @@ void worker_run(const struct worker_setup *s)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
 		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	if (start_threads(w, a, &e) == 0 && start(w, a, &e) == 0)
+	if (start_threads(w, a, &e) == 0 && open_tls_key(w, &e) == 0 && start(w, a, &e) == 0)
 		event_base_dispatch(w->base);
 	if (e.code)
 		say(NULL, e.msg);

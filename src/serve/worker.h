@@ -25,6 +25,7 @@ struct post { /* where a handler thread works */
 
 struct prepared { /* what workers need and only the first look can make */
 	struct bytes tls_cert, tls_key; /* PEM; empty: plain HTTP */
+	char *tls_key_id;               /* in place of tls_key: a key record, whose engine each worker opens; NULL: none */
 	struct bytes own;               /* the service's, for worker_own: keys that it made */
 	struct bytes client_cas;        /* PEM: authorities whose certificates clients may show, beside those of the options */
 	bool psk;                       /* clients may show secrets in TLS */
@@ -68,6 +69,7 @@ struct worker_setup {
 	const char *dir;            /* the repository */
 	const struct ctx *ctx;      /* of the command: warn, now_given … */
 	SSL_CTX *tls;               /* NULL: plain HTTP */
+	const char *tls_key_id;     /* of struct prepared */
 	const int *sockets;         /* that are listened on */
 	size_t nsockets;
 	const int *links;           /* one for each handler thread */

@@ -30,7 +30,9 @@ est_dms() { # est_dms ID [OPTIONS]
 
 est_start() { # est_start [OPTIONS]: $EST_PID, $EST_PORT; its output in sum, err
 	rm -f ready
-	"$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-name localhost --ready-file ready --timeout "${EST_TIMEOUT:-60s}" "$@" >sum 2>err 3>&- &
+	local tls=(--tls-name localhost)
+	[[ " $* " != *" --tls-cert "* ]] || tls=()
+	"$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 "${tls[@]}" --ready-file ready --timeout "${EST_TIMEOUT:-60s}" "$@" >sum 2>err 3>&- &
 	EST_PID=$!
 	local i
 	for ((i = 0; i < 200; i++)); do [ -s ready ] && break; kill -0 "$EST_PID" 2>/dev/null || break; sleep 0.05; done

@@ -2,6 +2,7 @@
 # A shift of the listener: how it is started by hand and by systemd, how it ends, and what is left of it.
 load helpers
 load est_helpers
+load ../servers/softhsm
 
 setup() { est_pki; est_dms factory; }
 teardown() { est_stop; }
@@ -94,4 +95,30 @@ enrol() { # enrol NAME
 		[.[].status] == [200, 404, 200] and .[1].reason == "not_found" and .[2].realm == "factory"' log
 	[ "$(jq -rs '.[0].serial_number' log | tr A-Z a-z)" = "$(est_pem | openssl x509 -noout -serial | cut -d= -f2 | tr A-Z a-z)" ]
 	! grep -qi s3cret-word log err sum
+}
+
+@test "E2 S1 K1: the listener's TLS key is in an engine: in a file of the software engine, in a token" {
+	L --repo pki ca create web --parent root --subject 'CN=Web,O=Acme' --key-type ecdsa:256 --validity 5y --issuance-profile tls-server
+	L --repo pki ca export web --out web.pem
+	softhsm_start "$BATS_TEST_TMPDIR" && export HSM_PIN=1234
+	# shellcheck disable=SC2016 # a reference
+	L --repo pki kms engine add hsm --type pkcs11 --set "module_path=$softhsm" --set token=lam --set 'pin=${HSM_PIN}'
+	local engine
+	for engine in software hsm; do
+		L --repo pki kms key create "tls-$engine" --engine "$engine" --key-type ecdsa:256
+		L --repo pki cert issue --ca web --subject CN=localhost --san DNS:localhost --key "tls-$engine" --chain --out "tls-$engine.pem"
+		est_start --tls-cert "tls-$engine.pem" --tls-key "tls-$engine" --workers 2
+		cat err;		openssl s_client -connect "127.0.0.1:$EST_PORT" -servername localhost -verify_return_error -CAfile root.pem </dev/null 2>/dev/null |
+			openssl x509 -noout -fingerprint >seen
+		cmp seen <(openssl x509 -in "tls-$engine.pem" -noout -fingerprint)
+		enrol "dev-$engine"
+		est_stop
+		[ "$EST_STATUS" -eq 0 ]
+	done
+	run "$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-cert tls-hsm.pem --tls-key tls-software
+	[ "$status" -eq 5 ]; [[ $output == *'does not belong'* ]]
+	run "$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-cert tls-hsm.pem --tls-key tls-hms
+	[ "$status" -eq 3 ]; [[ $output == *'tls-hsm'* ]]
+	HSM_PIN=0000 run "$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-cert tls-hsm.pem --tls-key tls-hsm
+	[ "$status" -eq 5 ]; [[ $output == *PIN* ]]
 }
