@@ -7,13 +7,14 @@
 #include "engine/engine.h"
 #include "net/net.h"
 #ifdef WITH_EST
+#include "est/operator.h"
 #include "est/service.h"
 #include "va/service.h"
 #endif
 #include "serve/listener.h"
 
 #ifdef WITH_EST
-static const struct listen_ops ops = { .run = listen_run, .config = listen_config, .est = &est_service, .va = &va_service };
+static const struct listen_ops ops = { .run = listen_run, .config = listen_config, .identify = operator_identify, .est = &est_service, .va = &va_service };
 static const struct listen_ops *const listeners = &ops;
 #else
 static const struct listen_ops *const listeners;

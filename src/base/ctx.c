@@ -3,8 +3,14 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/text.h"
+
+const char *ctx_actor(const struct ctx *ctx)
+{
+	return ctx->actor ? ctx->actor : getenv("LAMASSU_OPERATOR");
+}
 
 void ctx_warn(struct ctx *ctx, const char *fmt, ...)
 {

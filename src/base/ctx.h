@@ -26,6 +26,8 @@ struct ctx {
 	struct state *state;     /* the repository; NULL where the command's row does not ask for one */
 	struct engines *engines; /* opened on first use through engines_of() */
 	struct out *out;         /* results; only cli/ and cmd/ use it */
+	const char *actor;       /* "Name <mail>": who acts; NULL: LAMASSU_OPERATOR, or as git's configuration says */
+	const char *trailers;    /* lines about that for commits, each with its end; NULL: none */
 	char **argv;             /* the command line as the program was started with */
 	bool dry_run;            /* nothing may be written anywhere; results are not printed */
 	bool yes, no_input;      /* --yes, --no-input (or no terminal) */
@@ -42,4 +44,5 @@ struct ctx {
 	void *progress_arg;
 };
 
+const char *ctx_actor(const struct ctx *); /* actor, else LAMASSU_OPERATOR; NULL: neither */
 void ctx_warn(struct ctx *, const char *fmt, ...) PRINTF(2, 3);

@@ -89,6 +89,8 @@ struct globals {
 	const char *message;
 	const char *passphrase_file;
 	int64_t passphrase_fd; /* -1: none */
+	const char *token_file;
+	int64_t token_fd;      /* -1: none */
 	struct dur lock_timeout; /* --lock-timeout, else $LAMASSU_LOCK_TIMEOUT, else text is NULL */
 	const char *at;          /* --at TIME: the clock to use, already in ctx->now */
 };

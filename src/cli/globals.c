@@ -24,6 +24,8 @@ const struct opt global_opts[] = {
 	OSTR(globals, at, 0, "time", "Work as if it were this time."),
 	OSTR(globals, passphrase_file, 0, "file", "Read the passphrase from the first line of a file."),
 	OINT(globals, passphrase_fd, 0, "number", "Read the passphrase from an open file descriptor."),
+	OSTR(globals, token_file, 0, "file", "Read the token that says who acts from a file."),
+	OINT(globals, token_fd, 0, "number", "Read that token from an open file descriptor."),
 	OFLAG(globals, help, 'h', "Show help for the command."),
 	OFLAG(globals, version, 0, "Show the version."),
 	OEND
@@ -45,7 +47,7 @@ const struct opt list_opts[] = {
 
 void globals_init(struct globals *g)
 {
-	*g = (struct globals){ .output = -1, .color = -1, .passphrase_fd = -1 };
+	*g = (struct globals){ .output = -1, .color = -1, .passphrase_fd = -1, .token_fd = -1 };
 }
 
 int globals_env(struct globals *g, struct err *e)
@@ -67,6 +69,10 @@ int globals_env(struct globals *g, struct err *e)
 		return err_set(e, ERR_USAGE, "--passphrase-fd: no such descriptor");
 	if (g->passphrase_file && g->passphrase_fd >= 0)
 		return err_set(e, ERR_USAGE, "--passphrase-file and --passphrase-fd exclude each other");
+	if (g->token_fd < -1 || g->token_fd > INT_MAX)
+		return err_set(e, ERR_USAGE, "--token-fd: no such descriptor");
+	if (g->token_file && g->token_fd >= 0)
+		return err_set(e, ERR_USAGE, "--token-file and --token-fd exclude each other");
 	return 0;
 }
 

@@ -15,6 +15,7 @@ int dms_check_uses(struct ctx *ctx, const void *rec, struct err *e)
 {
 	const struct dms *d = rec;
 	const char *profile = d->settings.issuance_profile_id;
+	struct dms whole = *d;
 	struct profile p;
 	struct ca ca;
 
@@ -32,7 +33,7 @@ int dms_check_uses(struct ctx *ctx, const void *rec, struct err *e)
 		return err_set(e, ERR_INVALID, "settings.issuance_profile_id: profile %s makes authorities, not devices", p.id);
 	if (p.ca_id && strcmp(p.ca_id, ca.id) != 0)
 		return err_set(e, ERR_INVALID, "settings.issuance_profile_id: profile %s is for ca %s only", p.id, p.ca_id);
-	return 0;
+	return dms_complete(ctx->arena, &whole, state_config(ctx->state), state_dir(ctx->state), e);
 }
 
 /* --- create, update --- */

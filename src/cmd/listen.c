@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "cmd/identify.h"
 #include "net/net.h"
 #include "pki/keys.h"
 
@@ -61,6 +62,8 @@ int listen_settings(struct ctx *ctx, const struct listen_flags *f, const struct 
 {
 	char **one = arena_new_array(ctx->arena, 1, char *);
 
+	if (identify_by(ctx, cli_globals(ctx), c, top, NULL, e) != 0 || identify_required(ctx, c, e) != 0)
+		return -1;
 	o->min_version = f->min_tls;
 	o->logs = c->logs;
 	if (o->listen.n == 0) {

@@ -37,7 +37,9 @@ const struct record_page manual_records[] = {
 		       "unit for months. A time is RFC 3339: 2027-01-31T00:00:00Z.\n\n"
 		       "An unknown field, a field given twice, an anchor, a tag or a second document is refused, with file, "
 		       "line and column.",
-		.example = "format: 1\nname: Acme PKI\nva_domains: [va.example.org]\ncrl:\n  validity: 2w",
+		.example = "format: 1\nname: Acme PKI\nva_domains: [va.example.org]\ncrl:\n  validity: 2w\nhttp:\n  port: 8443\n  tls:\n    min_version: TLS13\n"
+			   "est:\n  default_dms: factory\nidentity_extractors:\n  jwt:\n    issuer: https://idp.example.org\n    audience: lamassu\n"
+			   "    public_key_url: https://idp.example.org/keys",
 		.types = config_types,
 	},
 	{

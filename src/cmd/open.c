@@ -2,10 +2,10 @@
  * and opened when a key is used. */
 #include "cmd/open.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/identify.h"
 #include "crypto/ossl.h"
 #include "engine/engine.h"
 #include "model/ca.h"
@@ -41,7 +41,7 @@ int64_t cmd_lock_timeout_ms(const struct globals *g)
 
 void cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret)
 {
-	*ret = (struct state_env){ .actor = getenv("LAMASSU_OPERATOR"), .now = ctx->now, .message = g->message, .op = cli_op(ctx),
+	*ret = (struct state_env){ .actor = ctx_actor(ctx), .trailers = ctx->trailers, .now = ctx->now, .message = g->message, .op = cli_op(ctx),
 		.lock_timeout_ms = cmd_lock_timeout_ms(g), .warn = ctx->warn, .note = ctx->note,
 		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
 }
@@ -59,8 +59,12 @@ int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd,
 		flags |= STATE_WRITE;
 	if (g->dry_run)
 		flags |= STATE_DRY_RUN;
+	if (cmd_find_repo(ctx, g, &dir, e) != 0 || identify_operator(ctx, g, dir, e) != 0)
+		return -1;
 	cmd_state_env(ctx, g, &env);
-	if (cmd_find_repo(ctx, g, &dir, e) != 0 || state_open(ctx->arena, dir, flags, &env, &ctx->state, e) != 0)
+	if (state_open(ctx->arena, dir, flags, &env, &ctx->state, e) != 0)
+		return -1;
+	if ((flags & STATE_WRITE) && identify_required(ctx, state_config(ctx->state), e) != 0)
 		return -1;
 	return keys_describe_engines(ctx, e);
 }

@@ -160,6 +160,8 @@ static const struct cmd root = {
 static const struct env_doc env[] = {
 	{ "LAMASSU_REPO", "The repository, where --repo does not say." },
 	{ "LAMASSU_OPERATOR", "Who acts: Name <mail>." },
+	{ "LAMASSU_TOKEN", "Who acts, proven by a token (JWT), where lamassu.yaml has identity_extractors.jwt; wins over LAMASSU_OPERATOR. So do "
+	  "--token-file and --token-fd." },
 	{ "LAMASSU_PASSPHRASE", "The passphrase of software keys; LAMASSU_PASSPHRASE_ENGINE is that of one engine." },
 	{ "LAMASSU_NEW_PASSPHRASE", "The new passphrase, where one is changed." },
 	{ "LAMASSU_IMPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is imported." },

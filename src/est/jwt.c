@@ -239,7 +239,7 @@ int jwt_check_claims(const struct jwt *t, const struct jwt_auth *rules, int64_t 
 		const struct node *n = node_find(&t->claims, rules->required_claims.v[i]);
 
 		if (!n || node_is_null(n))
-			return err_set(e, ERR_DENIED, "token: a claim is missing that the device manager requires");
+			return err_set(e, ERR_DENIED, "token: a claim is missing that is required");
 	}
 	return 0;
 }

@@ -62,7 +62,7 @@ static void store(struct place *s, struct bytes text)
 	*s = next;
 }
 
-static int fetch(struct asking *q, const struct wanted *w, struct bytes *ret, struct err *e)
+int kept_fetch(struct ctx *ctx, struct arena *arena, const struct wanted *w, struct bytes *ret, struct err *e)
 {
 	const struct net_options options = { .ca_file = w->ca_file, .answer_max = w->max };
 	const struct net_request get = { .method = "GET", .url = w->url, .what = w->what, .timeout_ms = TIMEOUT_MS };
@@ -71,16 +71,16 @@ static int fetch(struct asking *q, const struct wanted *w, struct bytes *ret, st
 	enum net_fault fault;
 	int r;
 
-	if (net_here->open(&q->post->ctx, &options, &client, e) != 0)
+	if (net_here->open(ctx, &options, &client, e) != 0)
 		return -1;
-	r = net_here->send(client, q->http->arena, &get, &a, &fault, e);
+	r = net_here->send(client, arena, &get, &a, &fault, e);
 	net_here->close(client);
 	if (r != 0)
 		return -1;
 	if (a.status != 200)
 		return err_set(e, ERR_REMOTE, "the server answered %d", a.status);
 	*ret = a.body;
-	return w->check(q->http->arena, a.body, e);
+	return w->check(arena, a.body, e);
 }
 
 /* Called with the lock, returns with it. */
@@ -93,7 +93,7 @@ static void refresh(struct asking *q, const struct wanted *w, struct place *s)
 	s->busy = true;
 	s->tried = tm_mono_ms();
 	pthread_mutex_unlock(&lock);
-	r = fetch(q, w, &text, &e);
+	r = kept_fetch(&q->post->ctx, q->http->arena, w, &text, &e);
 	if (r != 0)
 		ctx_warn(&q->post->ctx, "dms %s: %s: %s", q->served->dms.id, w->what, e.msg);
 	pthread_mutex_lock(&lock);

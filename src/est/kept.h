@@ -11,5 +11,7 @@ struct wanted {
 	bool again;                /* what is at hand does not do; fetched anew unless that was done a moment ago */
 	int (*check)(struct arena *, struct bytes, struct err *); /* is it one at all? Else the former stays */
 };
+/* Asks for it, now, and keeps nothing. */
+int kept_fetch(struct ctx *, struct arena *, const struct wanted *, struct bytes *ret, struct err *) NODISCARD;
 /* *ret n = 0: it cannot be had. Fails only when it must happen later (wait_begin). Lives as long as the request. */
 int kept_get(struct asking *, const struct wanted *, struct bytes *ret, struct refusal *) NODISCARD;

@@ -51,6 +51,8 @@ int est_load(struct ctx *ctx, const struct est_options *o, const char *id, struc
 	*ret = (struct served){ 0 };
 	if (state_get(ctx->state, &dms_type, id, &ret->dms, e) != 0)
 		return -1;
+	if (dms_complete(ctx->arena, &ret->dms, state_config(ctx->state), state_dir(ctx->state), e) != 0)
+		return err_ctx(e, "dms %s", id);
 	if (authority_load(ctx, en->enrollment_ca, &ret->ca, e) != 0 ||
 	    profile_load(ctx, ret->dms.settings.issuance_profile_id ? ret->dms.settings.issuance_profile_id : ret->ca.rec.issuance_profile_id,
 			 &ret->profile, e) != 0 ||

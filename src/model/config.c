@@ -33,6 +33,8 @@ static const struct schema est_defaults_type = {
 	.name = "est", .doc = "Enrolment over EST.", .size = sizeof(struct est_defaults), .fields = est_defaults_fields
 };
 
+static const struct schema identity_type;
+
 static const char *const level_names[] = { "debug", "info", "warn", "error", "none", NULL };
 static const struct field security_events_fields[] = {
 	BOOL(security_events, enabled, "Write any of the classes below.", .dflt = "true"),
@@ -56,6 +58,26 @@ static const struct schema logs_type = {
 	.name = "logs", .doc = "What listeners write into their local logs.", .size = sizeof(struct logs_settings), .fields = logs_fields
 };
 
+static int identity_check(struct arena *a, void *rec, struct err *e)
+{
+	const struct identity_extractors *x = rec;
+	struct identity_extractors none;
+
+	rec_default(a, &identity_type, &none);
+	return rec_equal(&identity_type, x, &none) ? 0 : jwt_check("jwt", &x->jwt, true, e);
+}
+
+static const struct field identity_extractors_fields[] = {
+	OBJ(identity_extractors, jwt, &identity_jwt_type,
+	    "Tokens (RFC 7519) by which operators are known: whose LAMASSU_TOKEN is good acts under its subject. Device managers that accept tokens take "
+	    "from here what they do not say themselves. Paths are relative to the repository."),
+	END
+};
+static const struct schema identity_type = {
+	.name = "identity_extractors", .doc = "Who somebody is.", .size = sizeof(struct identity_extractors), .fields = identity_extractors_fields,
+	.check = identity_check
+};
+
 static const struct field config_fields[] = {
 	INT(config, format, "Version of the repository's format.", .flags = F_REQ | F_SHOW0, .min = 1, .max = 1000000),
 	STR(config, name, "Name of this PKI, for people."),
@@ -73,6 +95,7 @@ static const struct field config_fields[] = {
 	OBJ(config, http, &http_type, "The listeners est-serve and va-serve, where their options do not say; read when they start."),
 	OBJ(config, est, &est_defaults_type, "Enrolment over EST."),
 	OBJ(config, logs, &logs_type, "What listeners write into their local logs; read when they start."),
+	OBJ(config, identity_extractors, &identity_type, "Who operators are, and devices that show a token."),
 	END
 };
 

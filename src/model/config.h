@@ -1,5 +1,6 @@
 #pragma once
 #include "model/http.h"
+#include "model/jwt.h"
 #include "rec/schema.h"
 
 /* lamassu.yaml: what holds for the whole repository. */
@@ -24,6 +25,10 @@ struct logs_settings {
 	struct security_events security_events;
 };
 
+struct identity_extractors {
+	struct jwt_auth jwt; /* of operators; the default of managers */
+};
+
 struct config {
 	int64_t format;
 	char *name;
@@ -37,6 +42,7 @@ struct config {
 	struct http_settings http;
 	struct est_defaults est;
 	struct logs_settings logs;
+	struct identity_extractors identity_extractors;
 };
 
 extern const struct schema config_type;

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "model/ca.h"
+#include "model/config.h"
 #include "model/engine.h"
 
 #define ENROLL "settings.enrollment_settings."
@@ -79,31 +80,11 @@ static int settle(struct arena *a, struct dms *d, struct err *e)
 
 /* --- rules --- */
 
-static int check_url(const char *field, const char *url, const char *name, struct err *e)
-{
-	static const char *const here[] = { "http://127.0.0.1", "http://localhost", "http://[::1]" };
-	size_t n;
-
-	if (!url)
-		return err_set(e, ERR_INVALID, "%s.%s: is required", field, name);
-	for (const char *c = url; *c; c++)
-		if (*c <= ' ' || *c > '~' || strchr("\"<>\\^`{|}", *c))
-			return err_set(e, ERR_INVALID, "%s.%s: is not a URL", field, name);
-	if (text_has_prefix(url, "https://") && url[8] && url[8] != '/')
-		return 0;
-	for (size_t i = 0; i < COUNT(here); i++) {
-		n = strlen(here[i]);
-		if (text_has_prefix(url, here[i]) && (url[n] == '\0' || url[n] == ':' || url[n] == '/'))
-			return strchr(url, '@') ? err_set(e, ERR_INVALID, "%s.%s: must not hold credentials", field, name) : 0;
-	}
-	return err_set(e, ERR_INVALID, "%s.%s: must begin with https:// (http:// only to this machine)", field, name);
-}
-
 static int check_hook(const char *where, struct hook_auth_settings *h, struct err *e)
 {
 	const struct hook_config *c = &h->config;
 
-	if (check_url(where, h->url, "url", e) != 0)
+	if (url_check(where, h->url, "url", e) != 0)
 		return -1;
 	if (strcmp(h->method, "POST") != 0 && strcmp(h->method, "PUT") != 0)
 		return err_set(e, ERR_INVALID, "%s.method: must be POST or PUT", where);
@@ -113,33 +94,10 @@ static int check_hook(const char *where, struct hook_auth_settings *h, struct er
 		return err_set(e, ERR_INVALID, "%s.config.apikey.key: is required with auth_mode apikey", where);
 	if (c->auth_mode == HOOK_OIDC && (!c->oidc.client_id || !c->oidc.client_secret))
 		return err_set(e, ERR_INVALID, "%s.config.oidc: client_id and client_secret are required with auth_mode oidc", where);
-	if (c->auth_mode == HOOK_OIDC && check_url(where, c->oidc.well_known, "config.oidc.well_known", e) != 0)
+	if (c->auth_mode == HOOK_OIDC && url_check(where, c->oidc.well_known, "config.oidc.well_known", e) != 0)
 		return -1;
 	if (c->auth_mode == HOOK_MTLS && (!c->mtls.cert || !c->mtls.key))
 		return err_set(e, ERR_INVALID, "%s.config.mtls: cert and key are required with auth_mode mtls", where);
-	return 0;
-}
-
-static int check_jwt(const char *where, const struct jwt_auth *j, struct err *e)
-{
-	static const char *const known[] = { "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA" };
-
-	if (!j->issuer || !j->audience)
-		return err_set(e, ERR_INVALID, "%s: issuer and audience are required", where);
-	if (!j->public_key_url == !j->public_key_file)
-		return err_set(e, ERR_INVALID, "%s: give public_key_url or public_key_file", where);
-	if (j->public_key_url && check_url(where, j->public_key_url, "public_key_url", e) != 0)
-		return -1;
-	if (!j->validate_signature)
-		return err_set(e, ERR_INVALID, "%s.validate_signature: a token without a checked signature proves nothing; leave it true", where);
-	for (size_t i = 0; i < j->algorithms.n; i++) {
-		size_t k = 0;
-
-		while (k < COUNT(known) && strcmp(known[k], j->algorithms.v[i]) != 0)
-			k++;
-		if (k == COUNT(known))
-			return err_set(e, ERR_INVALID, "%s.algorithms: only public-key signatures of RFC 7518 3.1 are accepted, such as ES256", where);
-	}
 	return 0;
 }
 
@@ -165,7 +123,7 @@ static int check_auth(const char *where, struct dms_authentication *au, bool aga
 	if (au->psk.secrets && au->psk.engine)
 		return err_set(e, ERR_INVALID, "%s.psk: secrets and engine exclude each other", where);
 	snprintf(part, sizeof(part), "%s.jwt", where);
-	return au->type == AUTH_JWT ? check_jwt(part, &au->jwt, e) : 0;
+	return au->type == AUTH_JWT ? jwt_check(part, &au->jwt, false, e) : 0;
 }
 
 static int check_enrollment(struct enrollment_settings *s, struct err *e)
@@ -225,6 +183,21 @@ int dms_validate(struct arena *a, struct dms *d, struct err *e)
 	if (s->issuance_profile && s->issuance_profile_id)
 		s->issuance_profile = NULL; /* the id goes first */
 	return check_keygen(&s->server_keygen_settings.key, e);
+}
+
+static int complete(struct arena *a, const char *where, struct dms_authentication *au, const struct config *c, const char *top, struct err *e)
+{
+	if (au->type != AUTH_JWT)
+		return 0;
+	jwt_inherit(a, &au->jwt, &c->identity_extractors.jwt, top);
+	return jwt_check(where, &au->jwt, true, e);
+}
+
+int dms_complete(struct arena *a, struct dms *d, const struct config *c, const char *top, struct err *e)
+{
+	return complete(a, ENROLL "est_rfc7030_settings.authentication.jwt", &d->settings.enrollment_settings.est_rfc7030_settings.authentication, c,
+			top, e) != 0 ||
+	       complete(a, REENROLL "authentication.jwt", &d->settings.reenrollment_settings.authentication, c, top, e) != 0 ? -1 : 0;
 }
 
 static int dms_check(struct arena *a, void *rec, struct err *e)
@@ -311,21 +284,6 @@ static const struct field hook_auth_settings_fields[] = {
 };
 static const struct schema hook_type = PART(hook_auth_settings, "external_webhook", "A service that is asked whether a device may enrol.");
 
-static const char *const jwks_aka[] = { "jwks_url", NULL };
-static const struct field jwt_auth_fields[] = {
-	STR(jwt_auth, issuer, "The claim iss must be this."),
-	STR(jwt_auth, audience, "The claim aud must hold this."),
-	STR(jwt_auth, public_key_url, "URL of the key set (JWKS).", .aka = jwks_aka),
-	STR(jwt_auth, public_key_file, "File of the key set, instead of public_key_url."),
-	STR(jwt_auth, ca_file, "PEM file of trusted authorities for public_key_url, instead of the system's."),
-	STRV(jwt_auth, required_claims, "Claims that must be present.", .dflt = "[sub, exp]"),
-	STRV(jwt_auth, algorithms, "Signature algorithms that are accepted.", .dflt = "[ES256, ES384, PS256, RS256, EdDSA]"),
-	STR(jwt_auth, device_claim, "Claim that must be the id of the device that enrols; absent: the token is good for any device."),
-	BOOL(jwt_auth, validate_signature, "Always true.", .dflt = "true"),
-	END
-};
-static const struct schema jwt_type = PART(jwt_auth, "jwt", "Authentication by bearer token (RFC 7519).");
-
 static const struct field psk_auth_fields[] = {
 	ENUM(psk_auth, store, store_names, "How secrets are kept, and so how devices show them: scrypt (HTTP Basic), ha1 (Basic, or Digest of RFC 7616), or tls: the "
 	     "key itself, which devices prove to have in the TLS handshake and never send.", .dflt = "scrypt", .flags = F_SHOW0),
@@ -346,7 +304,7 @@ static const struct field authentication_fields[] = {
 	ENUM(dms_authentication, type, dms_auth_names, AUTH_DOC, .aka = type_aka),
 	OBJ(dms_authentication, client_certificate, &client_cert_auth_type, "TLS client certificates.", .aka = cert_aka),
 	OBJ(dms_authentication, external_webhook, &hook_type, "A service that decides.", .aka = hook_aka),
-	OBJ(dms_authentication, jwt, &jwt_type, "Bearer tokens."),
+	OBJ(dms_authentication, jwt, &jwt_type, "Bearer tokens; what is not said here is as in identity_extractors.jwt of lamassu.yaml."),
 	OBJ(dms_authentication, psk, &psk_type, "Shared secrets."),
 	END
 };

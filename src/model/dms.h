@@ -1,4 +1,5 @@
 #pragma once
+#include "model/jwt.h"
 #include "model/profile.h"
 #include "rec/schema.h"
 
@@ -51,14 +52,6 @@ struct hook_auth_settings {
 	struct hook_config config;
 };
 
-struct jwt_auth {
-	char *issuer, *audience;
-	char *public_key_url, *public_key_file; /* JWKS */
-	char *ca_file;                          /* for public_key_url, instead of the system's trusted authorities */
-	struct strv required_claims, algorithms;
-	char *device_claim;                     /* names the device that may enrol; NULL: any */
-	bool validate_signature;
-};
 struct psk_auth {
 	int store; /* enum psk_store */
 	char *secrets; /* reference to a list of them; NULL: they are in this clone, or ... */
@@ -138,5 +131,8 @@ extern const struct schema dms_type;
 
 /* Fills in what follows from the rest and checks the rules that need no other record; the schema's check does it too. */
 int dms_validate(struct arena *, struct dms *, struct err *) NODISCARD;
+/* What managers take from lamassu.yaml, for one that is used, and the rules that hold then. `top`: the folder of that file. */
+struct config;
+int dms_complete(struct arena *, struct dms *, const struct config *, const char *top, struct err *) NODISCARD;
 /* When a replaced certificate is revoked; *ret_delay for REVOKE_AFTER_DELAY. */
 enum dms_revoke_after dms_revoke_when(const struct dms *, int64_t *ret_delay);

@@ -190,7 +190,7 @@ int64_t committer_done(const struct committer *c)
 static int open_state(struct committer *c, struct err *e)
 {
 	const struct ctx *like = c->setup.ctx;
-	struct state_env env = { .actor = getenv("LAMASSU_OPERATOR"), .now = like->now_given ? like->now : tm_now(), .op = c->setup.op,
+	struct state_env env = { .actor = ctx_actor(like), .trailers = like->trailers, .now = like->now_given ? like->now : tm_now(), .op = c->setup.op,
 				 .lock_timeout_ms = c->setup.lock_timeout_ms, .warn = like->warn, .warn_arg = like->warn_arg };
 	bool moved;
 

@@ -44,6 +44,8 @@ int listen_become(const char *user, struct err *) NODISCARD;
 struct listen_ops {
 	int (*run)(struct ctx *, const struct listen_options *, struct summary *ret, struct err *);
 	int (*config)(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *);
+	/* est/operator.h */
+	int (*identify)(struct ctx *, const struct jwt_auth *rules, const char *cache, const char *token, struct err *);
 	const struct service *est, *va;
 };
 extern const struct listen_ops *listen_here;

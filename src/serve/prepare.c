@@ -68,7 +68,7 @@ static int find_tls_key(struct ctx *ctx, const struct listen_options *o, char **
 static int look(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct err *e)
 {
 	const struct state_env env = { .now = ctx->now, .op = o->service->name, .lock_timeout_ms = o->lock_timeout_ms,
-				       .actor = getenv("LAMASSU_OPERATOR"), .warn = ctx->warn, .warn_arg = ctx->warn_arg };
+				       .actor = ctx_actor(ctx), .trailers = ctx->trailers, .warn = ctx->warn, .warn_arg = ctx->warn_arg };
 	int r;
 
 	if (state_open(ctx->arena, o->dir, STATE_WRITE, &env, &ctx->state, e) != 0)

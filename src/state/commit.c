@@ -26,6 +26,7 @@ static int add_commit(struct txn *t, const struct tip *old, struct tip *new, boo
 		.time = t->time,
 		.subject = t->subject,
 		.op = st->env.op,
+		.more = st->env.trailers,
 		.op_id = st->op_id,
 		.policy = name_policy ? &st->policy.commit : NULL,
 	};

@@ -38,4 +38,5 @@ void commit_text_build(const struct commit_text *c, struct buf *out)
 	buf_printf(out, "Lamassu-Op-Id: %s\n", c->op_id);
 	if (c->policy)
 		buf_printf(out, "Lamassu-Policy: %s\n", oid_hex(a, c->policy));
+	buf_puts(out, c->more ? c->more : "");
 }

@@ -85,6 +85,7 @@ struct commit_text {
 	const char *who;     /* author and committer */
 	int64_t time;
 	const char *subject, *op, *op_id;
+	const char *more;         /* trailers of the caller, whole lines; NULL: none */
 	const struct oid *policy; /* the policy commit that was in force; NULL: left out */
 };
 /* A commit object with our trailers: Lamassu-Op, Lamassu-Op-Id, Lamassu-Policy. */

@@ -20,6 +20,7 @@ enum state_flags {
 
 struct state_env { /* what the caller knows; all may be NULL or 0 */
 	const char *actor;          /* "Name <mail>": LAMASSU_OPERATOR; else lamassu.operator, user.name + user.email */
+	const char *trailers;       /* lines for every commit, each with its end: about the actor */
 	int64_t now;
 	int64_t lock_timeout_ms;
 	const char *message;        /* -m: replaces the subject line of commits */

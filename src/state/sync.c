@@ -72,6 +72,7 @@ static int add_merge(struct sync *s, struct txn *t, const struct tip *ours, cons
 		.time = t->time,
 		.subject = t->subject,
 		.op = s->st->env.op,
+		.more = s->st->env.trailers,
 		.op_id = s->st->op_id,
 		.policy = policy ? NULL : &s->st->policy.commit,
 	};
