@@ -128,15 +128,17 @@ nowhere() { # nowhere TOKEN: neither it nor its signature is in any file or obje
 	touch -d '10 seconds ago' "$cache"
 	token keys hook/keys new=P-256
 	new=$(token sign new ES256 "$GOOD")
+	began=$SECONDS
 	ok meta "$new"
 	[ "$(asked)" = 2 ]
 	fails 5 'no key of the set' meta "$t"
 	fails 5 'no key of the set' meta "$t"
-	[ "$(asked)" = 2 ] # not within five seconds
+	[ $((SECONDS - began)) -gt 3 ] || [ "$(asked)" = 2 ] # not within five seconds
 	# what others could have written is not believed
+	n=$(asked)
 	cp keys.json "$cache" && chmod 666 "$cache"
 	fails 5 'no key of the set' meta "$t"
-	[ "$(asked)" -gt 2 ]
+	[ "$(asked)" -gt "$n" ]
 	cmp "$cache" hook/keys
 	# older than five minutes: asked for again; out of reach: the old ones serve for an hour
 	n=$(asked)
