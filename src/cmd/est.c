@@ -97,6 +97,7 @@ const struct cmd est_serve_cmd = {
 	       "manager enables it. A certificate leaves only after the commit that records it.\n\n"
 	       "It ends when --max-enrollments is reached, when the time is up, by --stop-file, SIGTERM or SIGINT, finishes what is under way, and "
 	       "prints a summary. The status is 0 when the target was reached, or on any clean end without a target, and 1 when the time "
-	       "was up first. Sockets of systemd (LISTEN_FDS) are used where there are any, and NOTIFY_SOCKET is told.",
+	       "was up first. Away from a terminal SIGHUP reads the files of --tls-cert and --tls-key anew, opens the access log anew and "
+	       "replaces one worker after another. Sockets of systemd (LISTEN_FDS) are used where there are any, and NOTIFY_SOCKET is told.",
 	.example = "lamassu est-serve --dms factory --listen 0.0.0.0:8443 --max-enrollments 500 --timeout 8h"
 };

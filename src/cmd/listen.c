@@ -23,18 +23,20 @@ int listen_read_tls(struct ctx *ctx, const char *cert, const char *key, struct l
 
 	if (fs_read_input(ctx->arena, cert, FS_LIMIT_CERT, &o->tls_cert, e) != 0)
 		return -1;
+	o->tls_cert_file = strcmp(cert, "-") == 0 ? NULL : cert;
 	if (keys_scheme(key, &rest) || (strcmp(key, "-") != 0 && !strchr(key, '/') && !fs_exists(key))) {
 		o->tls_key_ref = key;
 		return 0;
 	}
+	o->tls_key_file = strcmp(key, "-") == 0 ? NULL : key;
 	return fs_read_input(ctx->arena, key, FS_LIMIT_CERT, &o->tls_key, e);
 }
 
-static int read_file(struct arena *a, const char *top, const char *path, const char *field, struct bytes *ret, struct err *e)
+static int read_file(struct arena *a, const char *top, const char *path, const char *field, const char **ret_path, struct bytes *ret,
+		     struct err *e)
 {
-	if (fs_read_found(a, *path == '/' ? path : fs_join(a, top, path), FS_LIMIT_CERT, ret, e) != 0)
-		return err_ctx(e, "lamassu.yaml: http.%s", field);
-	return 0;
+	*ret_path = *path == '/' ? path : fs_join(a, top, path);
+	return fs_read_found(a, *ret_path, FS_LIMIT_CERT, ret, e) != 0 ? err_ctx(e, "lamassu.yaml: http.%s", field) : 0;
 }
 
 static int read_tls(struct ctx *ctx, const struct listen_flags *f, const struct http_tls *t, const char *top, struct listen_options *o,
@@ -45,16 +47,18 @@ static int read_tls(struct ctx *ctx, const struct listen_flags *f, const struct 
 	o->ciphers = t->cipher_suites;
 	if (o->tls_cert.n || f->no_file || !t->cert_file)
 		return 0;
-	return read_file(ctx->arena, top, t->cert_file, "tls.cert_file", &o->tls_cert, e) != 0 ||
-	       read_file(ctx->arena, top, t->key_file, "tls.key_file", &o->tls_key, e) != 0 ? -1 : 0;
+	return read_file(ctx->arena, top, t->cert_file, "tls.cert_file", &o->tls_cert_file, &o->tls_cert, e) != 0 ||
+	       read_file(ctx->arena, top, t->key_file, "tls.key_file", &o->tls_key_file, &o->tls_key, e) != 0 ? -1 : 0;
 }
 
 static int read_clients(struct ctx *ctx, const struct http_client_auth *c, const char *top, struct listen_options *o, struct err *e)
 {
+	const char *ignored;
+
 	o->ask_client = c->enabled;
 	o->require_client = c->required;
 	o->check_client = c->enabled && (c->ca_file || c->required);
-	return o->check_client && c->ca_file ? read_file(ctx->arena, top, c->ca_file, "client_auth.ca_file", &o->client_cas, e) : 0;
+	return o->check_client && c->ca_file ? read_file(ctx->arena, top, c->ca_file, "client_auth.ca_file", &ignored, &o->client_cas, e) : 0;
 }
 
 int listen_settings(struct ctx *ctx, const struct listen_flags *f, const struct config *c, const char *top, struct listen_options *o,

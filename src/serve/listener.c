@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -19,12 +18,12 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "serve/committer.h"
+#include "serve/outfit.h"
 #include "serve/prepare.h"
 #include "serve/sockets.h"
-#include "serve/tls.h"
 #include "serve/worker.h"
 
-enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 4 };
+enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 5 };
 enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
 
 struct lane { /* to one thread of a worker, its event thread being the last */
@@ -37,6 +36,7 @@ struct lane { /* to one thread of a worker, its event thread being the last */
 struct child {
 	pid_t pid;        /* 0: none */
 	int64_t began_ms; /* it did, or the next one will */
+	bool stale;       /* it was started before the last SIGHUP */
 };
 
 struct listener {
@@ -45,7 +45,7 @@ struct listener {
 	struct sockets sockets;
 	struct event_base *base;
 	struct worker_setup setup;
-	struct tls_psk psk;
+	struct outfit outfit;
 	struct committer *committer;
 	struct event *commit, *others[EVENTS_MAX];
 	size_t nothers;
@@ -54,8 +54,11 @@ struct listener {
 	struct lane *lanes;  /* threads of worker 0, of worker 1, … */
 	struct child *workers;
 	size_t nworkers, nthreads, nlinks, alive, young_deaths;
+	struct child *leaving; /* is finishing what it has begun, to be replaced; NULL: none is */
+	int64_t leave_by_ms;
 	int64_t last_request_ms, began_ms, drain_until_ms;
 	bool draining, forced;
+	bool by_hand; /* at a terminal, whose end is a SIGHUP */
 	struct err failed;
 };
 
@@ -182,6 +185,7 @@ static _Noreturn void become_worker(struct listener *l, const int *links)
 		if (l->lanes[i].bev)
 			close(bufferevent_getfd(l->lanes[i].bev));
 	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	setup.links = links;
 	setup.nlinks = l->nthreads;
@@ -246,6 +250,7 @@ static int spawn(struct listener *l, size_t worker, struct err *e)
 		return -1;
 	}
 	l->workers[worker].pid = pid;
+	l->workers[worker].stale = false;
 	l->alive++;
 	for (size_t i = 0; i < l->nlinks; i++)
 		add_lane(l, worker, i, ours[i]);
@@ -292,6 +297,46 @@ static void start_due(struct listener *l)
 			count_death(l, i, arena_printf(l->ctx->arena, "by a failed start (%s)", e.msg));
 }
 
+/* --- a new outfit --- */
+
+static void take_outfit(struct listener *l)
+{
+	l->setup.tls = l->outfit.context;
+	l->setup.access_log.fd = l->outfit.log;
+}
+
+/* One worker after another, so that there is always one that accepts, or a moment in which connections wait. */
+static void replace_next(struct listener *l)
+{
+	for (size_t i = 0; i < l->nworkers && !l->leaving && !l->draining; i++) {
+		if (!l->workers[i].stale || !l->workers[i].pid)
+			continue;
+		l->leaving = &l->workers[i];
+		l->leave_by_ms = tm_mono_ms() + DRAIN_SECS * 1000;
+		kill(l->leaving->pid, SIGTERM);
+	}
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	struct err e = { 0 };
+
+	(void)fd, (void)what;
+	if (l->by_hand)
+		drain(l);
+	if (l->draining)
+		return;
+	if (outfit_renew(&l->outfit, &e) != 0) {
+		ctx_warn(l->ctx, "nothing is read anew: %s", e.msg);
+		return;
+	}
+	take_outfit(l);
+	for (size_t i = 0; i < l->nworkers; i++)
+		l->workers[i].stale = true;
+	replace_next(l);
+}
+
 static void on_child(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
@@ -311,10 +356,13 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 		l->alive--;
 		end_lanes(l, i);
 		snprintf(how, sizeof(how), WIFSIGNALED(status) ? "by signal %d" : "with status %d", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		if (!l->draining)
+		if (l->leaving == &l->workers[i])
+			l->leaving = NULL;
+		else if (!l->draining)
 			count_death(l, i, how);
 	}
 	start_due(l);
+	replace_next(l);
 	if (l->draining && l->alive == 0)
 		event_base_loopbreak(l->base);
 }
@@ -347,6 +395,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		for (size_t i = 0; i < l->nworkers; i++)
 			if (l->workers[i].pid > 0)
 				kill(l->workers[i].pid, SIGKILL);
+	if (l->leaving && now >= l->leave_by_ms)
+		kill(l->leaving->pid, SIGKILL);
 	start_due(l);
 	if (l->draining && l->alive == 0)
 		event_base_loopbreak(l->base);
@@ -385,47 +435,6 @@ static void raise_limits(void)
 	}
 }
 
-static int open_log(const char *path, int *ret, struct err *e)
-{
-	*ret = -1;
-	if (!path)
-		return 0;
-	*ret = strcmp(path, "-") == 0 ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	return *ret < 0 ? err_sys(e, path) : 0;
-}
-
-static struct bytes both(struct arena *a, struct bytes x, struct bytes y)
-{
-	unsigned char *p = arena_alloc(a, 1, x.n + y.n + 1);
-
-	if (x.n)
-		memcpy(p, x.p, x.n);
-	p[x.n] = '\n'; /* a file may end without */
-	if (y.n)
-		memcpy(p + x.n + 1, y.p, y.n);
-	return (struct bytes){ p, x.n + 1 + y.n };
-}
-
-static int set_up_tls(struct listener *l, const struct prepared *p, struct err *e)
-{
-	const struct listen_options *o = l->o;
-	const struct tls_settings s = { .cert = o->tls_cert.n ? o->tls_cert : p->tls_cert, .key = o->tls_key.n ? o->tls_key : p->tls_key,
-					.min_version = o->min_version, .ciphers = o->ciphers, .ask_client = o->ask_client,
-					.require_client = o->require_client, .any_date = o->service->judges_dates,
-					.client_cas = o->check_client ? both(l->ctx->arena, o->client_cas, p->client_cas) : (struct bytes){ 0 },
-					.psk = p->psk ? &l->psk : NULL };
-
-	SSL_CTX *c;
-
-	if (o->plain)
-		return 0;
-	l->psk = (struct tls_psk){ .find = o->service->psk, .options = o->options, .own = p->own };
-	if (tls_context(&s, &c, e) != 0)
-		return -1;
-	l->setup.tls = c;
-	return 0;
-}
-
 static int add_event(struct listener *l, evutil_socket_t fd, short what, event_callback_fn fn, const struct timeval *t, struct err *e)
 {
 	struct event *ev = event_new(l->base, fd, what, fn, l);
@@ -448,6 +457,7 @@ static int set_up_events(struct listener *l, struct err *e)
 		return err_set(e, ERR_IO, "events cannot be set up");
 	if (add_event(l, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal, NULL, e) != 0 ||
 	    add_event(l, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal, NULL, e) != 0 ||
+	    add_event(l, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hangup, NULL, e) != 0 ||
 	    add_event(l, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child, NULL, e) != 0)
 		return -1;
 	return add_event(l, -1, EV_PERSIST, on_tick, &tick, e);
@@ -473,9 +483,9 @@ static int set_up(struct listener *l, struct err *e)
 		return err_set(e, ERR_CONFLICT, "--stop-file %s is there already: remove it", o->stop_file);
 	raise_limits();
 	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && listen_become(o->user, e) != 0) ||
-	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || set_up_tls(l, &p, e) != 0 ||
-	    open_log(o->access_log, &l->setup.access_log.fd, e) != 0)
+	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || outfit_make(a, o, &p, &l->outfit, e) != 0)
 		return -1;
+	take_outfit(l);
 	l->setup.access_log.settings = &o->logs;
 	l->setup.access_log.service = o->service;
 	l->setup.secrets = secrets;
@@ -533,12 +543,13 @@ static void tear_down(struct listener *l)
 		committer_free(l->committer);
 	refusals_end(l->refusals);
 	sockets_close(&l->sockets);
-	SSL_CTX_free(l->setup.tls);
+	outfit_free(&l->outfit);
 }
 
 int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *ret, struct err *e)
 {
-	struct listener l = { .ctx = ctx, .o = o, .began_ms = tm_mono_ms(), .last_request_ms = tm_mono_ms() };
+	struct listener l = { .ctx = ctx, .o = o, .outfit.log = -1, .by_hand = isatty(STDERR_FILENO) || isatty(STDIN_FILENO),
+			      .began_ms = tm_mono_ms(), .last_request_ms = tm_mono_ms() };
 	int r = set_up(&l, e);
 
 	if (r == 0)

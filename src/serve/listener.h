@@ -13,6 +13,7 @@ struct listen_options {
 	const char *dir;          /* the repository */
 	struct strv listen;       /* "ADDRESS:PORT", "[::1]:8443"; port 0: any */
 	struct bytes tls_cert, tls_key; /* PEM; empty: what service->prepare gives */
+	const char *tls_cert_file, *tls_key_file; /* whence they are, to read them anew at SIGHUP; NULL: not again */
 	const char *tls_key_ref;  /* names a key of the repository, in whatever engine, in place of tls_key; NULL: none */
 	const char *min_version;
 	struct strv ciphers;      /* as struct tls_settings has them */

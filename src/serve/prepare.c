@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/cert.h"
-#include "crypto/key.h"
 #include "engine/engine.h"
 #include "pki/keys.h"
 #include "serve/apart.h"
@@ -47,18 +45,9 @@ static struct bytes take(struct arena *a, struct bytes *from)
 static int find_tls_key(struct ctx *ctx, const struct listen_options *o, char **ret_id, struct err *e)
 {
 	EVP_PKEY *opened;
-	struct bytes *der;
-	struct cert leaf;
 	struct key key;
-	size_t n;
 
-	if (cert_split(ctx->arena, o->tls_cert, &der, &n, e) != 0 || cert_parse(ctx->arena, der[0], &leaf, e) != 0)
-		return err_ctx(e, "--tls-cert");
-	if (keys_resolve(ctx, o->tls_key_ref, &key, e) != 0)
-		return err_ctx(e, "--tls-key");
-	if (strcmp(key.id, key_id(ctx->arena, leaf.spki)) != 0)
-		return err_set(e, ERR_CHECK, "the TLS key does not belong to the TLS certificate");
-	if (engine_key(ctx, &key, &opened, e) != 0)
+	if (keys_resolve(ctx, o->tls_key_ref, &key, e) != 0 || engine_key(ctx, &key, &opened, e) != 0)
 		return err_ctx(e, "--tls-key");
 	EVP_PKEY_free(opened);
 	*ret_id = key.id;

@@ -122,3 +122,36 @@ enrol() { # enrol NAME
 	HSM_PIN=0000 run "$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-cert tls-hsm.pem --tls-key tls-hsm
 	[ "$status" -eq 5 ]; [[ $output == *PIN* ]]
 }
+
+@test "E2 S1: SIGHUP takes a new certificate and a new log, one worker after another; what is not good changes nothing" {
+	L --repo pki ca create web --parent root --subject 'CN=Web,O=Acme' --key-type ecdsa:256 --validity 5y --issuance-profile tls-server
+	local i n
+	for n in 1 2; do
+		L --repo pki cert issue --ca web --subject CN=localhost --san DNS:localhost --key-type ecdsa:256 --key-out "tls-$n.key" --chain --out "tls-$n.pem"
+	done
+	cp tls-1.pem tls.pem; cp tls-1.key tls.key
+	serial() { openssl s_client -connect "127.0.0.1:$EST_PORT" -servername localhost </dev/null 2>/dev/null | openssl x509 -noout -serial; }
+	est_start --tls-cert tls.pem --tls-key tls.key --access-log log --workers 2 </dev/null
+	local before after; before=$(pgrep -P "$EST_PID" | sort)
+	enrol dev-1
+	cp tls-2.pem tls.pem
+	kill -HUP "$EST_PID"
+	for ((i = 0; i < 300; i++)); do grep -q 'nothing is read anew: .*does not belong' err && break; sleep 0.1; done
+	grep -q 'nothing is read anew: .*does not belong' err
+	[ "$(serial)" = "$(openssl x509 -in tls-1.pem -noout -serial)" ]; [ "$(pgrep -P "$EST_PID" | sort)" = "$before" ]
+	cp tls-2.key tls.key; mv log log.1
+	kill -HUP "$EST_PID"
+	for ((i = 0; i < 300; i++)); do
+		enrol "while-$i"
+		after=$(pgrep -P "$EST_PID" | sort)
+		[ "$(wc -w <<<"$after")" -eq 2 ] && [ -z "$(comm -12 <(echo "$before") <(echo "$after"))" ] && break
+		sleep 0.1
+	done
+	[ -z "$(comm -12 <(echo "$before") <(echo "$after"))" ]
+	[ "$(serial)" = "$(openssl x509 -in tls-2.pem -noout -serial)" ]
+	enrol dev-2
+	grep -q dev-1 log.1; grep -q dev-2 log; ! grep -q dev-2 log.1
+	[ "$(grep -c 'has been replaced' err)" -eq 0 ]
+	est_stop
+	[ "$EST_STATUS" -eq 0 ]
+}
