@@ -161,13 +161,12 @@ static bool set_up(CURL *h, const struct net_client *c, const struct net_request
 	       SET(CUSTOMREQUEST, r->method);
 }
 
-/* "https://host:port" */
+/* "https://host:port"; without the user and the password that may stand before them. */
 static char *origin(struct arena *a, const char *url)
 {
-	const char *host = strstr(url, "://");
+	const char *scheme_end = strstr(url, "://"), *host = net_host(url);
 
-	host = host ? host + 3 : url;
-	return arena_strndup(a, url, (size_t)(host - url) + strcspn(host, "/?#"));
+	return arena_printf(a, "%.*s%.*s", scheme_end ? (int)(scheme_end - url) + 3 : 0, url, (int)strcspn(host, "/?#\\"), host);
 }
 
 static enum net_fault fault_of(CURL *h, CURLcode rc)

@@ -38,6 +38,25 @@ int net_need(struct ctx *ctx, struct err *e)
 	return err_sys(e, path);
 }
 
+const char *net_host(const char *url)
+{
+	const char *host = strstr(url, "://") ? strstr(url, "://") + 3 : url, *from = host;
+	size_t n = strcspn(host, "/?#\\");
+
+	for (const char *p = host; p < host + n; p++)
+		if (*p == '@')
+			from = p + 1;
+	return from;
+}
+
+/* With its path, which says what went wrong, but without what may be secret: user, password, query. */
+static char *shown(struct arena *a, const char *url)
+{
+	const char *host = net_host(url);
+
+	return arena_printf(a, "%.*s%.*s", (int)strcspn(url, "/") + 2, url, (int)strcspn(host, "?#"), host);
+}
+
 int net_put(struct ctx *ctx, const char *url, const char *content_type, struct bytes body, struct err *e)
 {
 	const struct net_header type = { "Content-Type", content_type };
@@ -55,9 +74,9 @@ int net_put(struct ctx *ctx, const char *url, const char *content_type, struct b
 	if (rc != 0) { /* "scheme://host: why", but here the whole address says what went wrong */
 		const char *why = strstr(e->msg, ": ");
 
-		return err_set(e, e->code, "%s: %s", url, why ? why + 2 : e->msg);
+		return err_set(e, e->code, "%s: %s", shown(ctx->arena, url), why ? why + 2 : e->msg);
 	}
 	if (answer.status < 200 || answer.status > 299)
-		return err_set(e, ERR_REMOTE, "%s: the server answered %d", url, answer.status);
+		return err_set(e, ERR_REMOTE, "%s: the server answered %d", shown(ctx->arena, url), answer.status);
 	return 0;
 }

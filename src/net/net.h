@@ -72,5 +72,6 @@ extern const struct net_ops net_curl;  /* http.c */
  * line anew in `lamassu-net`, with what was read of standard input and pipes, and returns only when that fails. */
 int net_need(struct ctx *, struct err *) NODISCARD;
 bool net_is_url(const char *); /* http:// or https:// */
+const char *net_host(const char *url); /* where the host begins, behind scheme, user and password */
 /* HTTP PUT; ERR_REMOTE names the server's answer or what went wrong on the way. */
 int net_put(struct ctx *, const char *url, const char *content_type, struct bytes body, struct err *) NODISCARD;

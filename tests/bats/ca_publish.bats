@@ -67,4 +67,7 @@ teardown() {
 	no grep -qE 'lib(curl|event|cjose)' "$BATS_TEST_TMPDIR"/libs.*
 	ok lamassu ca set root 'crl.publish=[http://127.0.0.1:1]' -q
 	fails 6 'http://127.0.0.1:1/root.crl' lamassu ca crl root
+	ok lamassu ca set root 'crl.publish=["http://us:s3cret@127.0.0.1:1/?sig=s3cret"]' -q
+	fails 6 'http://127.0.0.1:1/' lamassu ca crl root
+	no grep -q s3cret <<<"$stderr$output"
 }

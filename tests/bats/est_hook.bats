@@ -73,6 +73,9 @@ enrol() { est_csr "$1" && est_post factory/simpleenroll "$1.b64" "${@:2}"; }
 	[ "$(enrol mtls-2)" = 401 ]
 	TRUST=us.pem ask yes
 	[ "$(enrol tls-1)" = 503 ]
+	HOOK_URL=https://us:s3cret%40@localhost:1 ask yes
+	[ "$(enrol url-1)" = 503 ]
+	grep -q 'webhook: https://localhost:1: ' err
 	no grep -qE 's3cret|a&b|tok\.en' err
 }
 
