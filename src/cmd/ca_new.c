@@ -152,7 +152,7 @@ static int run_request(struct ctx *ctx, void *args, struct err *e)
 	     "ecdsa:521, ed25519. Default: ecdsa:384 for roots, else ecdsa:256."),                                                \
 	OSTR(new_args, key, 0, "key", "An existing key: id, alias or URI."),                                                     \
 	OSTR(new_args, issuance_profile, 0, "profile", "Default profile for what the authority issues."),                        \
-	OLIST(new_args, metadata, 0, "key=value", "Free data; repeatable.")
+	OLIST(new_args, metadata, 0, "key=value", "Free data.")
 
 static const struct opt create_opts[] = {
 	NEW_OPTS,
@@ -249,7 +249,7 @@ static const struct opt import_opts[] = {
 	OSTR(import_args, key, 'k', "file|key", "Private key file, or an existing key (id, alias, URI) that stays where it is."),
 	OSTR(import_args, engine, 'e', "engine", "Engine that takes the key. Default: the repository's default engine."),
 	OSTR(import_args, issuance_profile, 0, "profile", "Default profile for what the authority issues."),
-	OLIST(import_args, metadata, 0, "key=value", "Free data; repeatable."),
+	OLIST(import_args, metadata, 0, "key=value", "Free data."),
 	OEND
 };
 

@@ -281,7 +281,7 @@ static int run_sign(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt sign_opts[] = {
 	OLIST(sign_args, csr, 0, "file|dir|-", "Requests: a file, a folder, or - for standard input (PEM one after the other, DER, or "
-	      "a tar archive); repeatable.", .flags = O_REQ),
+	      "a tar archive).", .flags = O_REQ),
 	OSTR(sign_args, profile, 'p', "profile", "Profile to apply. Default: the authority's."),
 	OSTR(sign_args, out, 0, "file|dir|-", "Where certificates go; a folder gets one file a request. Default: standard output."),
 	OFLAG(sign_args, chain, 0, "Add the issuers' certificates."),
@@ -289,7 +289,7 @@ static const struct opt sign_opts[] = {
 	OSTR(sign_args, device, 0, "device", "The device that the certificate is for; fills ${device_id}."),
 	OSTR(sign_args, validity, 0, "duration|time", "Instead of the profile's validity; refused when it passes the authority's end."),
 	OSTR(sign_args, subject, 's', "dn", "Instead of the request's subject."),
-	OLIST(sign_args, san, 0, "name", "Alternative name instead of the request's, such as DNS:a.example; repeatable."),
+	OLIST(sign_args, san, 0, "name", "Alternative name instead of the request's, such as DNS:a.example."),
 	OFLAG(sign_args, atomic, 0, "All or none."),
 	OFLAG(sign_args, allow_outlive, 0, "Permit certificates that end after their authority."),
 	OINT(sign_args, path_length, 0, "n", "Path length of a subordinate authority.", .dflt = -1),

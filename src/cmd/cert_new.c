@@ -118,7 +118,7 @@ static int run_issue(struct ctx *ctx, void *args, struct err *e)
 static const struct opt issue_opts[] = {
 	OSTR(issue_args, ca, 0, "ca", "The authority that signs.", .flags = O_REQ),
 	OSTR(issue_args, subject, 's', "dn", "Distinguished name, such as \"CN=www.example.com,O=Acme Corp\"."),
-	OLIST(issue_args, san, 0, "name", "Alternative name, such as DNS:www.example.com or IP:192.0.2.1; repeatable."),
+	OLIST(issue_args, san, 0, "name", "Alternative name, such as DNS:www.example.com or IP:192.0.2.1."),
 	OSTR(issue_args, key_type, 'k', "key-type", "Type of the new key. Default: ecdsa:256."),
 	OSTR(issue_args, engine, 'e', "engine", "Engine where the key is made. Default: the repository's default engine."),
 	OSTR(issue_args, key, 0, "key", "An existing key: id, alias or URI."),
@@ -129,7 +129,7 @@ static const struct opt issue_opts[] = {
 	OSTR(issue_args, out, 0, "file|-", "Where the certificate goes. Default: standard output."),
 	OFLAG(issue_args, chain, 0, "Add the issuers' certificates."),
 	OSTR(issue_args, device, 0, "device", "The device that the certificate is for; fills ${device_id}."),
-	OLIST(issue_args, metadata, 0, "key=value", "Free data; repeatable."),
+	OLIST(issue_args, metadata, 0, "key=value", "Free data."),
 	OFLAG(issue_args, allow_outlive, 0, "Permit a certificate that ends after its authority."),
 	OFLAG(issue_args, force, 0, "Replace the file of --key-out."),
 	OEND

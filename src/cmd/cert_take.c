@@ -88,7 +88,7 @@ static const struct opt import_opts[] = {
 	OSTR(import_args, ca, 0, "ca", "The authority that issued them; its signature is checked. Default: found among the authorities."),
 	OSTR(import_args, profile, 'p', "profile", "The profile to note with them, for renewals and lists."),
 	OSTR(import_args, device, 0, "device", "The device that they belong to."),
-	OLIST(import_args, metadata, 0, "key=value", "Free data; repeatable."),
+	OLIST(import_args, metadata, 0, "key=value", "Free data."),
 	OFLAG(import_args, atomic, 0, "All or none."),
 	OEND
 };

@@ -457,7 +457,7 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 	     "$LAMASSU_EST_PASSWORD."), \
 	OSTR(client_args, token_file, 0, "file", "A bearer token (JWT) to show."), \
 	OSTR(client_args, key_type, 'k', "key-type", "Type of the new key. Default: ecdsa:256."), \
-	OLIST(client_args, san, 0, "name", "Alternative name: DNS:, IP:, URI:, email: …; repeatable."), \
+	OLIST(client_args, san, 0, "name", "Alternative name: DNS:, IP:, URI:, email: …."), \
 	OFLAG(client_args, chain, 0, "Write the authorities between the certificate and its root behind it."), \
 	OSTR(client_args, cacerts_out, 0, "file", "Where to write the authorities that the server distributes."), \
 	OSTR(client_args, exec, 0, "program", "Run it when the files are in place, with the paths of the certificate and the key as arguments."), \

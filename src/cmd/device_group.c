@@ -126,7 +126,7 @@ static const struct opt write_opts[] = {
 	OSTR(write_args, file, 'f', "file", "The group as a YAML or JSON document; - is standard input."),
 	OSTR(write_args, name, 0, "text", "A title for people."),
 	OSTR(write_args, parent, 0, "group", "The group above, whose criteria hold too."),
-	OLIST(write_args, filter, 0, "filter", "A criterion, as with `device list`; repeatable."),
+	OLIST(write_args, filter, 0, "filter", "A criterion, as with `device list`."),
 	OEND
 };
 static const struct operand write_operands[] = {

@@ -67,8 +67,8 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt serve_opts[] = {
-	OLIST(serve_args, dms, 0, "dms", "A device manager to serve; repeatable. Default: all."),
-	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1, at http.port of lamassu.yaml or 8443."),
+	OLIST(serve_args, dms, 0, "dms", "A device manager to serve. Default: all."),
+	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any. Default: 127.0.0.1, at http.port of lamassu.yaml or 8443."),
 	OSTR(serve_args, tls_cert, 0, "file", "The listener's TLS certificate and what leads to its root, in PEM. Default: http.tls of lamassu.yaml, else one is issued."),
 	OSTR(serve_args, tls_key, 0, "key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
 	OSTR(serve_args, tls_ca, 0, "ca", "The authority that issues the listener's certificate. Default: the first manager's."),
@@ -86,7 +86,7 @@ static const struct opt serve_opts[] = {
 	OFLAG(serve_args, allow_no_auth, 0, "Serve managers that accept everybody."),
 	OFLAG(serve_args, allow_unverified_csr, 0, "Serve managers that do not verify the signature of requests."),
 	OFLAG(serve_args, require_channel_binding, 0, "Refuse requests that are not linked to their TLS connection (RFC 7030 3.5)."),
-	OLIST(serve_args, trusted_proxy, 0, "cidr", "A proxy whose header with the client's certificate is believed; repeatable."),
+	OLIST(serve_args, trusted_proxy, 0, "cidr", "A proxy whose header with the client's certificate is believed."),
 	OEND
 };
 

@@ -92,6 +92,6 @@ int listen_end(struct ctx *ctx, const struct schema *type, const struct summary 
 	if (out_record(ctx, type, s, e) != 0)
 		return -1;
 	if (!s->reached)
-		return err_set(e, ERR_PARTIAL, "the time was up after %lld of %lld", (long long)s->answered, (long long)s->target);
+		return err_set(e, ERR_PARTIAL, "it ended after %lld of %lld", (long long)s->answered, (long long)s->target);
 	return 0;
 }

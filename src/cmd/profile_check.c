@@ -160,7 +160,7 @@ static const struct opt preview_opts[] = {
 	OSTR(preview_args, profile, 'p', "profile", "The profile, as for `ca sign`. Default: the authority's."),
 	OSTR(preview_args, validity, 0, "duration|time", "As for `ca sign`."),
 	OSTR(preview_args, subject, 's', "dn", "As for `ca sign`."),
-	OLIST(preview_args, san, 0, "name", "As for `ca sign`; repeatable."),
+	OLIST(preview_args, san, 0, "name", "As for `ca sign`."),
 	OSTR(preview_args, device, 0, "device", "As for `ca sign`."),
 	OFLAG(preview_args, allow_outlive, 0, "As for `ca sign`."),
 	OINT(preview_args, path_length, 0, "n", "As for `ca sign`.", .dflt = -1),

@@ -68,8 +68,8 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt serve_opts[] = {
-	OLIST(va_args, ca, 0, "ca", "An authority to answer for; repeatable. Default: all."),
-	OLIST(va_args, listen, 0, "address:port", "Where to listen; port 0 is any; repeatable. Default: 127.0.0.1, at http.port of lamassu.yaml or 8080."),
+	OLIST(va_args, ca, 0, "ca", "An authority to answer for. Default: all."),
+	OLIST(va_args, listen, 0, "address:port", "Where to listen; port 0 is any. Default: 127.0.0.1, at http.port of lamassu.yaml or 8080."),
 	ODUR(va_args, ocsp_validity, 0, "duration", "For how long an OCSP answer holds. Default: 1h."),
 	OFLAG(va_args, no_delegate, 0, "Sign OCSP answers with the authorities' own keys."),
 	OFLAG(va_args, no_crl, 0, "Make no CRLs: serve those that there are."),
