@@ -137,17 +137,15 @@ static int judge_cert(struct checking *c, struct err *e)
 
 /* --- the request --- */
 
-static int would_issue(struct checking *c, const struct authority *ca, const struct request *req, const char *device)
+static int would_issue(struct checking *c, const struct enrolment *en, const char *device)
 {
-	struct wishes w = NO_WISHES;
 	struct err e = { 0 };
 	struct plan plan;
 
-	w.device = device;
-	if (authority_may_issue(ca, &e) != 0)
+	if (authority_may_issue(en->ca, &e) != 0)
 		return refuse(&c->why, 503, "ca_not_active", "%s", e.msg);
-	if (plan_issue(c->ctx->arena, state_config(c->ctx->state), ca, &c->profile, req, &w, c->ctx->now, false, &plan, &e) != 0)
-		return refuse_err(&c->why, &e);
+	if (enroll_plan(c->ctx, en, device, &plan, &c->why) != 0)
+		return -1;
 	c->out->not_after = plan.tbs.not_after;
 	return name_format(c->ctx->arena, plan.tbs.subject, &c->out->subject, &e);
 }
@@ -181,7 +179,7 @@ static int judge_csr(struct checking *c, struct err *e)
 				      .csr = &c->csr, .request = &req, .who = &c->who };
 	if (enroll_judge(c->ctx, &en, id, &r, &c->why) != 0)
 		return -1;
-	return would_issue(c, &ca, &req, id);
+	return would_issue(c, &en, id);
 }
 
 /* --- all of it --- */

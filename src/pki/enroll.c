@@ -305,27 +305,57 @@ static void inherit_san(const struct cert *old, struct request *req, struct exts
 	req->exts = exts;
 }
 
+/* The request as it is signed; *old is filled for renewals. */
+static int complete(struct decision *d, struct request *req, struct exts *exts, struct cert *old)
+{
+	*req = *d->en->request;
+	if (d->en->kind != ENROLL_RENEW)
+		return 0;
+	if (find_renewed(d, old) != 0)
+		return -1;
+	inherit_san(old, req, exts, d->ctx->arena);
+	return 0;
+}
+
+static int check_names(struct decision *d, const struct cert *old, const struct plan *plan)
+{
+	if (d->en->kind != ENROLL_RENEW || same_names(d->ctx->arena, old, plan))
+		return 0;
+	return refuse(d->why, 403, "identity_mismatch",
+		      "subject and alternative names must be those of the certificate that is renewed (RFC 7030 4.2.2)");
+}
+
+int enroll_plan(struct ctx *ctx, const struct enrolment *en, const char *device, struct plan *ret, struct refusal *why)
+{
+	struct decision d = { .ctx = ctx, .en = en, .device = device, .why = why };
+	struct wishes wishes = NO_WISHES;
+	struct request req;
+	struct exts exts = { 0 };
+	struct err e = { 0 };
+	struct cert old;
+
+	wishes.device = device;
+	if (find_device(&d) != 0 || complete(&d, &req, &exts, &old) != 0)
+		return -1;
+	if (plan_issue(ctx->arena, state_config(ctx->state), en->ca, en->profile, &req, &wishes, ctx->now, false, ret, &e) != 0)
+		return refuse_err(why, &e);
+	return check_names(&d, &old, ret);
+}
+
 static int sign(struct decision *d, struct issued *ret)
 {
-	const struct enrolment *en = d->en;
-	bool renews = en->kind == ENROLL_RENEW;
 	struct wishes wishes = NO_WISHES;
-	struct request req = *en->request;
+	struct request req;
 	struct exts exts = { 0 };
 	struct err e = { 0 };
 	struct cert old;
 
 	wishes.device = d->device;
-	if (renews && find_renewed(d, &old) != 0)
+	if (complete(d, &req, &exts, &old) != 0)
 		return -1;
-	if (renews)
-		inherit_san(&old, &req, &exts, d->ctx->arena);
-	if (issue_sign(d->ctx, en->ca, en->profile, &req, &wishes, ret, &e) != 0)
+	if (issue_sign(d->ctx, d->en->ca, d->en->profile, &req, &wishes, ret, &e) != 0)
 		return refuse_err(d->why, &e);
-	if (renews && !same_names(d->ctx->arena, &old, &ret->plan))
-		return refuse(d->why, 403, "identity_mismatch",
-			      "subject and alternative names must be those of the certificate that is renewed (RFC 7030 4.2.2)");
-	return 0;
+	return check_names(d, &old, &ret->plan);
 }
 
 static int add_device(struct decision *d, struct err *e)

@@ -58,6 +58,8 @@ int enroll_device(struct arena *, const struct dms *, const struct csr *, char *
 size_t enroll_claims(struct arena *, const struct enrolment *, const char *device, const char **ret_keys);
 /* May it be? The decision alone, for `dms check` too; fills what is known without signing. */
 int enroll_judge(struct ctx *, const struct enrolment *, const char *device, struct enrolled *ret, struct refusal *) NODISCARD;
+/* What would be issued, once enroll_judge has said yes; refuses a renewal with other names. */
+int enroll_plan(struct ctx *, const struct enrolment *, const char *device, struct plan *ret, struct refusal *) NODISCARD;
 /* Judges, signs, and puts everything into the transaction: certificate, device, what is revoked. The caller commits. */
 int enroll_issue(struct ctx *, const struct enrolment *, const char *device, struct enrolled *ret, struct refusal *) NODISCARD;
 /* A renewed certificate was used for the first time: what it replaced is revoked where the manager says so (revoke_after:

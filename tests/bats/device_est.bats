@@ -58,6 +58,9 @@ teardown() { est_stop; }
 	[ "$(verdict --csr dev-a.csr --cert boot-1.pem)" = 'refused 403 device_exists' ]
 	[ "$(est_post factory/simpleenroll dev-a.b64 --cert boot-1.pem --key boot-1.key)" = 403 ]
 	[ "$(verdict --renew --csr dev-a.csr --cert dev-a.pem)" = 'accepted 200 ' ]
+	est_csr other -subj '/CN=dev-a/OU=Other'
+	[ "$(verdict --renew --csr other.csr --cert dev-a.pem)" = 'refused 403 identity_mismatch' ]
+	[ "$(est_post factory/simplereenroll other.b64 --cert dev-a.pem --key old.key)" = 403 ]
 	L --repo pki dms set factory settings.reenrollment_settings.reenrollment_delta=10d
 	[ "$(verdict --renew --csr dev-a.csr --cert dev-a.pem)" = 'refused 403 too_early' ]
 	[ "$(est_post factory/simplereenroll dev-a.b64 --cert dev-a.pem --key old.key)" = 403 ]
