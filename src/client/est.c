@@ -102,7 +102,7 @@ static int read_pin(struct arena *a, const char *text, const char **ret, struct 
 static int open_with(struct ctx *ctx, const struct est_target *t, const char *pinned_key, struct est **ret, struct err *e)
 {
 	const struct net_options options = { .ca_file = t->ca_file, .cert_file = t->cert_file, .key_file = t->key_file, .fresh = t->fresh,
-					     .pinned_key = pinned_key, .no_verify = pinned_key != NULL };
+					     .pinned_key = pinned_key, .no_verify = pinned_key != NULL, .psk_identity = t->psk_identity, .psk = t->psk };
 	struct est *est = arena_new_array(ctx->arena, 1, struct est);
 
 	*est = (struct est){ .ctx = ctx, .target = t, .base = base_of(ctx->arena, t) };

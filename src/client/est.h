@@ -18,6 +18,8 @@ struct est_target {
 	const char *pin;           /* SHA-256 of the server's certificate in hex: instead of authorities; NULL: none */
 	const char *cert_file, *key_file; /* who we are, PEM; NULL: nobody */
 	const char *authorization; /* the whole value of the header; NULL: none */
+	const char *psk_identity;  /* TLS with the secret that both sides share: no certificates, and none is trusted; NULL: none */
+	struct bytes psk;
 	int64_t patience_ms;       /* for one operation with its retries; 0: two minutes */
 	const struct est_recipient *to; /* EST_KEYGEN: the key must come encrypted to that one; NULL: it must not */
 	bool fresh;                /* a connection and a full handshake for each request */

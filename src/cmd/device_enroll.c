@@ -16,11 +16,11 @@
 #include "crypto/name.h"
 #include "crypto/ossl.h"
 
-enum { DAY = 86400, RENEW_PERCENT = 33 };
+enum { DAY = 86400, RENEW_PERCENT = 33, PSK_LEN_MIN = 16, PSK_LEN_MAX = 64 };
 
 struct client_args {
 	const char *device; /* enroll */
-	const char *est, *label, *ca_file, *pin, *cert, *key, *user, *token_file, *subject, *key_type, *out, *key_out, *cacerts_out, *exec;
+	const char *est, *label, *ca_file, *pin, *cert, *key, *user, *token_file, *psk_file, *psk_identity, *subject, *key_type, *out, *key_out, *cacerts_out, *exec;
 	struct strv san;
 	struct dur timeout;
 	bool chain, trust_on_first_use, server_key, encrypted;
@@ -83,6 +83,24 @@ static int read_password(struct ctx *ctx, const char *user, const char **ret, st
 	return 0;
 }
 
+/* Hexadecimal digits, as `device psk` and other programs write them. */
+static int read_psk(struct ctx *ctx, const struct client_args *a, struct est_target *t, struct err *e)
+{
+	struct bytes text, key;
+	size_t n;
+
+	if (fs_read_input(ctx->arena, a->psk_file, FS_LIMIT_CERT, &text, e) != 0)
+		return -1;
+	n = text.n;
+	while (n && strchr("\r\n", text.p[n - 1]) && text.p[n - 1])
+		n--;
+	if (hex_decode(ctx->arena, arena_strndup(ctx->arena, (const char *)text.p, n), &key) != 0 || key.n < PSK_LEN_MIN || key.n > PSK_LEN_MAX)
+		return err_set(e, ERR_INVALID, "--psk-file: it must hold from %d to %d hexadecimal digits", 2 * PSK_LEN_MIN, 2 * PSK_LEN_MAX);
+	t->psk_identity = a->psk_identity ? a->psk_identity : a->device;
+	t->psk = key;
+	return 0;
+}
+
 static int check_common(const struct client_args *a, struct err *e)
 {
 	if (!a->cert && a->key)
@@ -93,6 +111,10 @@ static int check_common(const struct client_args *a, struct err *e)
 		return err_set(e, ERR_USAGE, "--pin excludes --ca-file and --trust-on-first-use");
 	if (a->trust_on_first_use && !a->ca_file)
 		return err_set(e, ERR_USAGE, "--trust-on-first-use needs --ca-file, where the authorities are stored");
+	if (a->psk_file && (a->ca_file || a->pin || a->trust_on_first_use || a->cert || a->user || a->token_file || a->count))
+		return err_set(e, ERR_USAGE, "--psk-file excludes other ways to know the server and to be known, and --count");
+	if (a->psk_file ? !a->psk_identity && !a->device : !!a->psk_identity)
+		return err_set(e, ERR_USAGE, a->psk_file ? "--psk-file: say with --psk-identity who we are" : "--psk-identity goes with --psk-file");
 	if (a->server_key && (a->key_type || a->same_key))
 		return err_set(e, ERR_USAGE, "--server-key excludes --key-type and --same-key: the server chooses");
 	if (a->encrypted && !(a->server_key && a->cert))
@@ -143,6 +165,8 @@ static int set_target(struct enrolment_run *r, struct err *e)
 		return -1;
 	if (a->encrypted && set_recipient(r, e) != 0)
 		return -1;
+	if (a->psk_file)
+		return read_psk(r->ctx, a, t, e);
 	if (a->token_file)
 		return read_token(r->ctx, a->token_file, &t->authorization, e);
 	return a->user ? read_password(r->ctx, a->user, &t->authorization, e) : 0;
@@ -467,6 +491,8 @@ static const struct opt enroll_opts[] = {
 	SERVER_ROWS,
 	OSTR(client_args, cert, 0, "file", "Certificate to show, and what leads to its root: a bootstrap certificate, PEM."),
 	OSTR(client_args, key, 0, "file", "Its key, PEM without passphrase. Default: in the file of --cert."),
+	OSTR(client_args, psk_file, 0, "file", "A secret that the server has too, in hexadecimal digits, for TLS-PSK: it takes the place of --ca-file and --cert."),
+	OSTR(client_args, psk_identity, 0, "text", "Whose secret it is. Default: DEVICE."),
 	OSTR(client_args, subject, 0, "dn", "Subject to ask for. Default: CN=DEVICE."),
 	OSTR(client_args, out, 0, "file", "Where the certificate goes."),
 	OSTR(client_args, key_out, 0, "file", "Where the key goes (PKCS#8, mode 0600). Default: before the certificate, in one file."),

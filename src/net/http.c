@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "net/http_psk.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, ANSWER_MAX = 1 << 20, HEADERS_MAX = 100, HEADERS_BYTES = 1 << 16,
 	IDLE_MAX = 64 };
@@ -132,6 +132,21 @@ static size_t on_header(char *text, size_t size, size_t n, void *arg)
 
 #define SET(option, value) (curl_easy_setopt(h, CURLOPT_##option, value) == CURLE_OK)
 
+static CURLcode on_tls(CURL *h, void *ssl_ctx, void *options)
+{
+	(void)h;
+	return http_psk_set(ssl_ctx, options) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR;
+}
+
+/* The server has no certificate to verify: the secret says who it is (http_psk.c). */
+static bool set_psk(CURL *h, const struct net_options *o)
+{
+	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+	return library && text_has_prefix(library, "OpenSSL/") && SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L) &&
+	       SET(SSL_SESSIONID_CACHE, 0L) && SET(SSL_CTX_FUNCTION, on_tls) && SET(SSL_CTX_DATA, (void *)(uintptr_t)o);
+}
+
 static bool set_trust(CURL *h, const struct net_client *c)
 {
 	const struct net_options *o = &c->options;
@@ -142,7 +157,7 @@ static bool set_trust(CURL *h, const struct net_client *c)
 	       (!o->key_pem || SET(SSLKEY_BLOB, &key)) &&
 	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
 	       (!o->no_verify || (SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L))) &&
-	       (!o->pinned_key || SET(PINNEDPUBLICKEY, o->pinned_key)) &&
+	       (!o->psk_identity || set_psk(h, o)) && (!o->pinned_key || SET(PINNEDPUBLICKEY, o->pinned_key)) &&
 	       (!o->fresh || (SET(FRESH_CONNECT, 1L) && SET(FORBID_REUSE, 1L) && SET(SSL_SESSIONID_CACHE, 0L))) &&
 	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(NETRC, (long)CURL_NETRC_IGNORED);
 }

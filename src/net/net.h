@@ -17,6 +17,8 @@ struct net_options { /* zeroes are the defaults */
 	const char *connect_to;           /* HOST:PORT to connect to, whatever the URL says; TLS still checks the URL's host */
 	bool no_verify;                   /* accept any server: only where a document says so in as many words */
 	const char *pinned_key;           /* "sha256//BASE64" of the one SubjectPublicKeyInfo that the server may have */
+	const char *psk_identity;         /* TLS with the secret `psk`, which the server has too, instead of certificates: NULL: none */
+	struct bytes psk;
 	bool no_proxy;                    /* past any proxy: for metadata services of the machine */
 	bool fresh;                       /* a connection and a full TLS handshake for each request */
 	int64_t connect_timeout_ms;       /* 0: 5000 */

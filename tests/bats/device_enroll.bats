@@ -197,3 +197,48 @@ fits() { # fits CERT KEY
 	fails 2 'not this machine' lamassu device enroll --est https://pki.example --count 5 --no-input
 	fails 2 'keeps nothing' dev enroll d-9 --count 5
 }
+
+@test "E9 E16: a device enrols by TLS-PSK: the secret says who both sides are, and a certificate is no substitute" {
+	est_pki && est_dms factory && L --repo pki dms set factory 'settings.enrollment_settings.est_rfc7030_settings.authentication={type: psk, psk: {store: tls}}'
+	ok lamassu --repo pki device psk sensor-1 --dms factory --generate --out one.secret
+	ok lamassu --repo pki device psk sensor-2 --dms factory --generate --out two.secret
+	est_start --access-log log && HERE=https://localhost:$EST_PORT
+	psk() { lamassu device enroll "$1" --est "$HERE" --label factory --psk-file "$2" "${@:3}"; }
+	fails 6 'https://localhost' psk sensor-1 two.secret --out dev.pem --timeout 2s
+	fails 6 'https://localhost' psk sensor-9 one.secret --out dev.pem --timeout 2s
+	fails 5 '403' psk sensor-1 two.secret --psk-identity sensor-2 --out other.pem
+	rm other.pem.pending
+	ok psk sensor-1 one.secret --out dev.pem --key-out dev.key --cacerts-out cas.pem
+	fits dev.pem dev.key
+	ok psk sensor-2 two.secret --psk-identity factory/sensor-2 --out two.pem
+	openssl x509 -in two.pem -noout -subject | grep -q sensor-2
+	jq -se 'map(select(.status == 200)) | all(.tls == "TLSv1.3")' log
+	no grep -qF "$(cat one.secret)" log err sum dev.pem
+	# from now on it has a certificate
+	ok lamassu device renew --est "$HERE" --label factory --ca-file root.pem --cert dev.pem --key dev.key --force
+	for bad in "$(openssl rand -hex 15)" "$(openssl rand -hex 16) x" 'correct horse battery staple!!!!' ''; do
+		printf '%s\n' "$bad" >bad.key
+		fails 2 'hexadecimal' psk sensor-3 bad.key --out x.pem
+	done
+	fails 2 excludes psk sensor-3 one.secret --ca-file root.pem --out x.pem
+	fails 2 'who we are' lamassu device enroll --subject CN=x --est "$HERE" --psk-file one.secret --out x.pem
+	fails 2 'goes with' lamassu device enroll x --est "$HERE" --psk-identity y --out x.pem
+	no ls x.pem* 2>/dev/null
+}
+
+@test "E16: with TLS-PSK a server that does not know the secret is refused whatever certificate it has; TLS 1.2 has forward secrecy" {
+	openssl rand -hex 32 >one.secret
+	mock
+	fails 6 'https://localhost' lamassu device enroll sensor-1 --est "$HERE" --psk-file one.secret --out dev.pem --timeout 2s
+	[ ! -e dev.pem ]
+	mkfifo silence && exec 7<>silence # it ends with its standard input
+	openssl s_server -accept 127.0.0.1:0 -nocert -tls1_2 -psk_identity sensor-1 -psk "$(cat one.secret)" >s_server 2>&1 3>&- <&7 & server=$!
+	for ((i = 0; i < 300; i++)); do grep -qs '^ACCEPT' s_server && break; sleep 0.1; done
+	HERE=https://localhost:$(sed -n 's/^ACCEPT.*://p' s_server)
+	lamassu device enroll sensor-1 --est "$HERE" --psk-file one.secret --out dev.pem --timeout 2s 2>/dev/null & client=$!
+	for ((i = 0; i < 300; i++)); do grep -q '^CIPHER is' s_server && break; sleep 0.1; done
+	kill $client $server 2>/dev/null || true
+	wait $client $server || true
+	exec 7>&-
+	grep -q '^CIPHER is ECDHE-PSK-CHACHA20-POLY1305' s_server || { cat s_server; false; }
+}

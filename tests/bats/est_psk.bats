@@ -296,6 +296,26 @@ is() { [ "$(status)" = "$1" ] || { cat out; return 1; }; }
 	done
 }
 
+@test "E9 S1: suites for keys follow from those of the settings; a hash that does not fit keys never comes first" {
+	psk tls; secret dev-1; request dev-1
+	cp pki/lamassu.yaml first.yaml
+	suites() {
+		{ cat first.yaml; echo "http: {tls: {cipher_suites: [$1]}}"; } >pki/lamassu.yaml
+		git -C pki -c user.name=A -c user.email=a@example.org commit -qam settings
+	}
+	suites TLS_AES_256_GCM_SHA384
+	fails 2 'suite of TLS 1.3 with SHA-256' lamassu --repo pki est-serve --listen 127.0.0.1:0 --timeout 9s
+	suites 'TLS_AES_256_GCM_SHA384, TLS_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256'
+	est_start
+	s_psk dev-1.http dev-1 "$(cat factory-dev-1.secret)" -tls1_3; is 200; grep -aq 'Cipher is TLS_AES_128_GCM_SHA256' out
+	s_psk dev-1.http dev-1 "$(cat factory-dev-1.secret)" -tls1_2; no grep -aq CHACHA20 out
+	est_stop
+	suites 'TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256'
+	est_start
+	s_psk dev-1.http dev-1 "$(cat factory-dev-1.secret)" -tls1_2; is 200; grep -aq 'Cipher is ECDHE-PSK-CHACHA20-POLY1305' out
+	s_psk dev-1.http dev-1 "$(cat factory-dev-1.secret)" -tls1_3; is 200
+}
+
 # --- secrets that are elsewhere ---
 
 @test "E9 E14: secrets come from a file, a variable or a program; each serves once, and one that was made anew does again" {
