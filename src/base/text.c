@@ -418,6 +418,12 @@ char *text_file_name(struct arena *a, const char *name, size_t max)
 	return out;
 }
 
+char *text_count(struct arena *a, uint64_t n, const char *one, const char *many)
+{
+	return n == 1 || !many ? arena_printf(a, "%llu %s%s", (unsigned long long)n, one, n == 1 ? "" : "s")
+			       : arena_printf(a, "%llu %s", (unsigned long long)n, many);
+}
+
 bool text_has_prefix(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;

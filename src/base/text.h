@@ -1,6 +1,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -30,4 +31,6 @@ bool id_valid(const char *);                       /* [a-z0-9][a-z0-9._-]{0,63},
 /* A name for a file, from any text: letters, digits, - and _ stand, so does a dot that is not the first, all else is %XX. It is cut at
  * `max` bytes or up to two after. */
 char *text_file_name(struct arena *, const char *, size_t max);
+/* "1 key", "2 keys"; many: the plural, where it is not one with an s, else NULL. */
+char *text_count(struct arena *, uint64_t n, const char *one, const char *many);
 bool text_has_prefix(const char *s, const char *prefix);

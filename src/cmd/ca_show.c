@@ -153,7 +153,7 @@ static int run_lint(struct ctx *ctx, void *args, struct err *e)
 			return -1;
 	if (out_list(ctx, &advice_type, all, n, NULL, e) != 0)
 		return -1;
-	return a->strict && n ? err_set(e, ERR_CHECK, "%zu departures from best practice", n) : 0;
+	return a->strict && n ? err_set(e, ERR_CHECK, "%s from best practice", text_count(ctx->arena, n, "departure", NULL)) : 0;
 }
 
 static const struct opt lint_opts[] = { OFLAG(lint_args, strict, 0, "Exit with status 5 when something is found."), OEND };

@@ -248,7 +248,8 @@ static int sign_all(struct signing *s, struct batch *b, struct err *e)
 	if (!s->ctx->dry_run && print_results(s, e) != 0)
 		return -1;
 	if (b->failed)
-		return err_set(e, ERR_PARTIAL, "%zu of %zu requests failed%s", b->failed, b->n, b->atomic ? ", so none was signed" : "");
+		return err_set(e, ERR_PARTIAL, "%zu of %s failed%s", b->failed, text_count(s->ctx->arena, b->n, "request", NULL),
+			       b->atomic ? ", so none was signed" : "");
 	return 0;
 }
 

@@ -265,7 +265,8 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 
 	if (collect(&r, e) != 0 || renew_all(&r, e) != 0 ||
 	    state_commit(ctx->state, r.n == 1 ? arena_printf(ctx->arena, "certificate: renew %s", r.old[0].serial_number)
-					      : arena_printf(ctx->arena, "certificate: renew %zu certificates", r.n - r.failed), e) != 0)
+					      : arena_printf(ctx->arena, "certificate: renew %s",
+							     text_count(ctx->arena, r.n - r.failed, "certificate", NULL)), e) != 0)
 		return -1;
 	printed = r.n == 1 && out_is_table(ctx) && (a->out == NULL || strcmp(a->out, "-") == 0);
 	if (write_renewed(&r, e) != 0)
@@ -273,7 +274,8 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 	if (!printed && (r.n || !out_is_table(ctx)) &&
 	    (r.n == 1 ? out_record(ctx, &renew_view_type, r.views, e) : out_list(ctx, &renew_view_type, r.views, r.n, NULL, e)) != 0)
 		return -1;
-	return r.failed ? err_set(e, ERR_PARTIAL, "%zu of %zu certificates were not renewed", r.failed, r.n) : 0;
+	return r.failed ? err_set(e, ERR_PARTIAL, "%zu of %s %s not renewed", r.failed, text_count(ctx->arena, r.n, "certificate", NULL),
+				  r.failed == 1 ? "was" : "were") : 0;
 }
 
 static const struct opt renew_opts[] = {

@@ -128,10 +128,11 @@ static int report(struct revoking *r, struct err *e)
 {
 	if (!out_is_table(r->ctx) ? cert_print(r->ctx, r->v, r->n, e) != 0
 	    : r->n == 1		  ? out_done(r->ctx, e, "%s certificate %s (%s)", r->done, r->v[0].serial_number, r->v[0].subject) != 0
-				  : out_done(r->ctx, e, "%s %zu certificates", r->done, r->n) != 0)
+				  : out_done(r->ctx, e, "%s %s", r->done, text_count(r->ctx->arena, r->n, "certificate", NULL)) != 0)
 		return -1;
 	if (r->failed)
-		return err_set(e, ERR_PARTIAL, "%zu of %zu certificates failed", r->failed, r->args->certs.n);
+		return err_set(e, ERR_PARTIAL, "%zu of %s failed", r->failed,
+			       text_count(r->ctx->arena, r->args->certs.n, "certificate", NULL));
 	return 0;
 }
 

@@ -78,10 +78,11 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	for (size_t i = 0; i < m.complaints.n; i++)
 		ctx_warn(ctx, "%s", m.complaints.v[i]);
 	if (m.n && (state_commit(ctx->state, m.n == 1 ? arena_printf(ctx->arena, "certificate: import %s", m.v[0].serial_number)
-						      : arena_printf(ctx->arena, "certificate: import %zu certificates", m.n), e) != 0 ||
+						      : arena_printf(ctx->arena, "certificate: import %s", text_count(ctx->arena, m.n, "certificate", NULL)), e) != 0 ||
 		    cert_print(ctx, m.v, m.n, e) != 0))
 		return -1;
-	return m.failed ? err_set(e, ERR_PARTIAL, "%zu of %zu certificates were not imported", m.failed, m.total) : 0;
+	return m.failed ? err_set(e, ERR_PARTIAL, "%zu of %s %s not imported", m.failed, text_count(ctx->arena, m.total, "certificate", NULL),
+				  m.failed == 1 ? "was" : "were") : 0;
 }
 
 static const struct opt import_opts[] = {

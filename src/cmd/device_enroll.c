@@ -161,7 +161,8 @@ static int set_target(struct enrolment_run *r, struct err *e)
 	if (est_has_host(a->est, &loopback, e) != 0)
 		return -1;
 	if (a->count && !loopback &&
-	    cli_confirm(r->ctx, e, "put a load of %lld devices on %s, which is not this machine", (long long)a->count, a->est) != 0)
+	    cli_confirm(r->ctx, e, "put a load of %s on %s, which is not this machine",
+				text_count(r->ctx->arena, (uint64_t)a->count, "device", NULL), a->est) != 0)
 		return -1;
 	if (a->encrypted && set_recipient(r, e) != 0)
 		return -1;
@@ -384,8 +385,8 @@ static int load(struct enrolment_run *r, struct err *e)
 		return 0;
 	if (load_run(r->ctx, r->est, &order, &report, e) != 0 || out_record(r->ctx, &load_report_type, &report, e) != 0)
 		return -1;
-	return report.failed ? err_set(e, ERR_PARTIAL, "%lld of %lld devices did not enrol: %s", (long long)report.failed,
-				       (long long)report.count, report.error) : 0;
+	return report.failed ? err_set(e, ERR_PARTIAL, "%lld of %s did not enrol: %s", (long long)report.failed,
+				       text_count(r->ctx->arena, (uint64_t)report.count, "device", NULL), report.error) : 0;
 }
 
 static int enroll(struct enrolment_run *r, struct err *e)
@@ -412,7 +413,7 @@ static int run_enroll(struct ctx *ctx, void *args, struct err *e)
 	struct enrolment_run r = { .ctx = ctx, .a = a, .op = a->server_key ? EST_KEYGEN : EST_ENROLL };
 	int rc;
 
-	ossl_start();
+	ossl_start(false);
 	rc = check_common(a, e) != 0 ? -1 : a->count ? load(&r, e) : enroll(&r, e);
 	release(&r);
 	return rc;
@@ -465,7 +466,7 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 	struct enrolment_run r = { .ctx = ctx, .a = a, .op = EST_REENROLL };
 	int rc;
 
-	ossl_start();
+	ossl_start(false);
 	rc = check_common(a, e) != 0 ? -1 : renew(&r, e);
 	release(&r);
 	return rc;

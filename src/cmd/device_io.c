@@ -174,11 +174,12 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	if (rc != 0 || add_all(&im, e) != 0)
 		return -1;
 	if (im.added + im.changed > 0 &&
-	    state_commit(ctx->state, arena_printf(ctx->arena, "device: import %zu devices", im.added + im.changed), e) != 0)
+	    state_commit(ctx->state, arena_printf(ctx->arena, "device: import %s",
+							   text_count(ctx->arena, im.added + im.changed, "device", NULL)), e) != 0)
 		return -1;
-	if (out_done(ctx, e, "imported %zu devices, changed %zu", im.added, im.changed) != 0)
+	if (out_done(ctx, e, "imported %s, changed %zu", text_count(ctx->arena, im.added, "device", NULL), im.changed) != 0)
 		return -1;
-	return im.failed ? err_set(e, ERR_PARTIAL, "%zu of %zu devices failed", im.failed, im.n) : 0;
+	return im.failed ? err_set(e, ERR_PARTIAL, "%zu of %s failed", im.failed, text_count(ctx->arena, im.n, "device", NULL)) : 0;
 }
 
 static const struct opt import_opts[] = {

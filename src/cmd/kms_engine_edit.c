@@ -61,8 +61,8 @@ static int from_file(struct ctx *ctx, const struct add_args *a, struct engine_do
 	    engine_docs_load(ctx->arena, name, text, ret, ret_n, ret_default, e) != 0)
 		return -1;
 	if ((a->engine || a->type) && *ret_n != 1)
-		return err_set(e, ERR_USAGE, "%s describes %zu engines: an id or --type beside it fits one only", name,
-			       *ret_n);
+		return err_set(e, ERR_USAGE, "%s describes %s: an id or --type beside it fits one only", name,
+			       text_count(ctx->arena, *ret_n, "engine", NULL));
 	if (a->engine)
 		(*ret)->id = arena_strdup(ctx->arena, a->engine);
 	if (a->type)
@@ -185,7 +185,8 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 	    has_keys(ctx, a->engine, &n, e) != 0)
 		return -1;
 	if (n && engine_kind(after.type) != (before.type ? engine_kind(before.type) : NULL))
-		return err_set(e, ERR_CONFLICT, "engine %s holds %zu keys: its type cannot change", a->engine, n);
+		return err_set(e, ERR_CONFLICT, "engine %s holds %s: its type cannot change", a->engine,
+			       text_count(ctx->arena, n, "key", NULL));
 	if (state_commit(ctx->state, arena_printf(ctx->arena, "engine: set %s", a->engine), e) != 0)
 		return -1;
 	return engine_print(ctx, a->engine, e);
@@ -238,7 +239,7 @@ static int run_remove(struct ctx *ctx, void *args, struct err *e)
 	if (has_keys(ctx, a->engine, &n, e) != 0)
 		return -1;
 	if (n)
-		return err_set(e, ERR_CONFLICT, "engine %s holds %zu keys", a->engine, n);
+		return err_set(e, ERR_CONFLICT, "engine %s holds %s", a->engine, text_count(ctx->arena, n, "key", NULL));
 	if (default_id && strcmp(default_id, a->engine) == 0)
 		return err_set(e, ERR_CONFLICT, "engine %s is the default; choose another one first", a->engine);
 	if (state_del(ctx->state, &engine_type, a->engine, e) != 0 ||

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "cmd/profile.h"
 #include "cmd/refs.h"
 #include "pki/advice.h"
@@ -50,7 +51,7 @@ static int run_lint(struct ctx *ctx, void *args, struct err *e)
 	if ((f.n || !out_is_table(ctx)) && out_list(ctx, &advice_type, f.v, f.n, NULL, e) != 0)
 		return -1;
 	if (a->strict && f.n)
-		return err_set(e, ERR_CHECK, "%zu findings", f.n);
+		return err_set(e, ERR_CHECK, "%s", text_count(ctx->arena, f.n, "finding", NULL));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  * them. */
 #include <string.h>
 
+#include "base/text.h"
 #include "cmd/repo.h"
 #include "model/config.h"
 #include "pki/reuse.h"
@@ -33,7 +34,7 @@ static int run_reindex(struct ctx *ctx, void *args, struct err *e)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		total += v[i].n;
-	return out_done(ctx, e, "rebuilt the cache: %lld certificates", (long long)total);
+	return out_done(ctx, e, "rebuilt the cache: %s", text_count(ctx->arena, (uint64_t)total, "certificate", NULL));
 }
 
 const struct cmd repo_reindex_cmd = {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "cmd/open.h"
 #include "cmd/repo.h"
 #include "pki/verify_repo.h"
@@ -70,9 +71,8 @@ static int run_verify(struct ctx *ctx, void *args, struct err *e)
 		return report(ctx, v, n, "problem", e);
 	if (!out_is_table(ctx))
 		return out_list(ctx, &finding_type, v, 0, NULL, e);
-	return out_done(ctx, e, "nothing is wrong: %llu authorities, %llu certificates, %llu CRLs",
-			(unsigned long long)seen.authorities,
-			(unsigned long long)seen.certificates, (unsigned long long)seen.crls);
+	return out_done(ctx, e, "nothing is wrong: %s, %s, %s", text_count(ctx->arena, seen.authorities, "authority", "authorities"),
+			text_count(ctx->arena, seen.certificates, "certificate", NULL), text_count(ctx->arena, seen.crls, "CRL", NULL));
 }
 
 static const struct opt verify_opts[] = {

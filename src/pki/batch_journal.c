@@ -56,7 +56,7 @@ static int load_done(struct ctx *ctx, struct journal *j, struct err *e)
 		return -1;
 	qsort(j->done, j->ndone, sizeof(*j->done), by_request);
 	if (j->ndone)
-		ctx_warn(ctx, "going on with an interrupted batch: %zu certificates are issued already", j->ndone);
+		ctx_warn(ctx, "going on with an interrupted batch: %s issued already", text_count(ctx->arena, j->ndone, "certificate", NULL));
 	return 0;
 }
 

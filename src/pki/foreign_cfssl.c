@@ -139,8 +139,8 @@ int foreign_cfssl(struct ctx *ctx, const char *dir, struct foreign *ret, struct 
 	    cfssl_each(db, on_row, &r, e) != 0)
 		return err_ctx(e, "%s", dir);
 	if (r.others)
-		ctx_warn(ctx, "%zu rows are of other authorities and were left out; import those from their own "
-			      "folders", r.others);
+		ctx_warn(ctx, "%s of other authorities left out; import those from their own folders",
+			 text_count(ctx->arena, r.others, "row", NULL));
 	*ret = f;
 	return 0;
 }

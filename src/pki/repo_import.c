@@ -210,9 +210,8 @@ static int import_certificates(struct importing *m, struct err *e)
 		if (record_one(m, i, e) != 0)
 			return err_ctx(e, "%s", m->f.v[i].where);
 	if (m->result.missing)
-		ctx_warn(m->ctx, "%lld records have no certificate any more in %s: only revocations among them were "
-				 "imported",
-			 (long long)m->result.missing, m->order->dir);
+		ctx_warn(m->ctx, "%s without a certificate in %s: only revocations among them were imported",
+			 text_count(m->ctx->arena, (uint64_t)m->result.missing, "record", NULL), m->order->dir);
 	return 0;
 }
 

@@ -322,7 +322,7 @@ static int walk_free(struct set *d, struct node *n, const char *path)
 	if (!d->value)
 		return absent(d);
 	if (i > n->n)
-		return err_set(d->e, ERR_INVALID, "%s: the list has %zu items", d->path, n->n);
+		return err_set(d->e, ERR_INVALID, "%s: the list has %s", d->path, text_count(d->a, n->n, "item", NULL));
 	if (make_free(d, path[len] ? path + len + 1 : NULL, &value) != 0)
 		return -1;
 	return add(d, n, NULL, value);
@@ -346,7 +346,7 @@ static int walk_list(struct set *d, const struct field *f, struct node *n, const
 	if (!d->value)
 		return absent(d);
 	if (i > n->n)
-		return err_set(d->e, ERR_INVALID, "%s: the list has %zu items", d->path, n->n);
+		return err_set(d->e, ERR_INVALID, "%s: the list has %s", d->path, text_count(d->a, n->n, "item", NULL));
 	if (make_list(d, f, arena_printf(d->a, "0%s", rest + len), &made) != 0)
 		return -1;
 	return add(d, n, NULL, made.items[0]);

@@ -11,7 +11,7 @@ load helpers
 	ok lamassu kms key create k --key-type ed25519 -o json
 	[ "$(jq -r .engine_id <<<"$output")" = second ]
 	[ "$(git show HEAD~1:lamassu.yaml | grep default_engine)" = 'default_engine: second' ]
-	fails 4 'holds 1 keys' lamassu kms engine remove second
+	fails 4 'holds 1 key' lamassu kms engine remove second
 	ok lamassu kms key delete k --yes
 	fails 4 'is the default' lamassu kms engine remove second
 	ok lamassu kms engine default software

@@ -127,7 +127,7 @@ foreign() {
 	fails 1 'cannot leave it' lamassu kms key move "$id" --to spare
 	[ "$(git rev-parse HEAD)" = "$head" ]
 	HSM_PIN=9999 fails 5 'PIN' lamassu ca sign root --csr ../a.csr
-	fails 4 'holds 1 keys' lamassu kms engine remove hsm
+	fails 4 'holds 1 key' lamassu kms engine remove hsm
 	# where it is meant to be, when it is not: nothing is changed
 	ok lamassu kms key create soft --key-type ecdsa:256
 	HSM_PIN=9999 fails 5 'PIN' lamassu kms key move soft --to spare
@@ -146,7 +146,7 @@ foreign() {
 	ok lamassu kms key import ../root.key --engine hsm --replica
 	ok lamassu ca create root --key root-key --subject CN=Root --validity 10y --issuance-profile tls-client
 	[ "$(ca_field root .engine_id)" = bao ]
-	fails 4 'holds 1 keys' lamassu kms engine remove hsm
+	fails 4 'holds 1 key' lamassu kms engine remove hsm
 	export_ca root
 	csr a
 	ok lamassu ca sign root --csr ../a.csr --out ../a.pem

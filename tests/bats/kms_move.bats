@@ -73,11 +73,11 @@ foreign_key() {
 	accepted ../a.pem ../root.pem
 	fails 4 'already' lamassu kms key move root --to second
 	fails 3 'not found' lamassu kms key move root --to third
-	fails 4 'holds 1 keys' lamassu kms engine remove second
+	fails 4 'holds 1 key' lamassu kms engine remove second
 	# Back with a copy kept: the copy is a replica, and moving there again needs no import.
 	ok lamassu kms key move root --to software --keep
 	[ "$(key_field root '[.engine_id, .replicas[0]] | join(" ")')" = "software second:$id" ]
-	fails 4 'holds 1 keys' lamassu kms engine remove second
+	fails 4 'holds 1 key' lamassu kms engine remove second
 	rm ".git/lamassu/keys/$id.pem"
 	ok lamassu kms key move root --to second --keep
 	[ "$(key_field root '[.engine_id, .replicas[0]] | join(" ")')" = "second software:$id" ]

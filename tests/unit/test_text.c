@@ -123,6 +123,10 @@ static void test_utf8(struct arena *a)
 	is_str(small, "12345", "a character is not cut");
 	text_escape_into(small, sizeof(small), bytes_of("1234\x1bx"));
 	is_str(small, "1234", "nor an escape");
+	is_str(text_count(a, 1, "CRL", NULL), "1 CRL", "one");
+	is_str(text_count(a, 0, "CRL", NULL), "0 CRLs", "none");
+	is_str(text_count(a, 1, "authority", "authorities"), "1 authority", "one of another kind");
+	is_str(text_count(a, 12, "authority", "authorities"), "12 authorities", "many of them");
 	text_escape_into(small, 1, bytes_of("1"));
 	is_str(small, "", "a buffer of one byte");
 	is_int((int64_t)utf8_width("abc"), 3, "ASCII is one column");
