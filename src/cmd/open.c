@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
+#include "net/net.h"
 #include "pki/keys.h"
 #include "model/dms.h"
 #include "model/group.h"
@@ -54,7 +55,7 @@ int cmd_prepare(struct ctx *ctx, const struct globals *g, const struct cmd *cmd,
 
 	if (!(cmd->needs & NEED_STATE) && !(cmd->needs & NEED_WRITE))
 		return 0;
-	ossl_start();
+	ossl_start(!net_here);
 	if (cmd->needs & NEED_WRITE)
 		flags |= STATE_WRITE;
 	if (g->dry_run)

@@ -3,19 +3,8 @@
 #include "crypto/ossl.h"
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <string.h>
-
-/* OpenSSL's tables are not taken down at exit: the kernel does that faster, and keys have been wiped by then. The random
- * generator is the hash one (SP 800-90A), because the default one makes OpenSSL build every cipher that it has, which costs
- * more than ten signatures; [random] of openssl.cnf, read later, still has the last word. */
-void ossl_start(void)
-{
-	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
-	if (RAND_set_DRBG_type(NULL, "HASH-DRBG", NULL, NULL, "SHA256") != 1)
-		ERR_clear_error();
-}
 
 int err_ossl(struct err *e, const char *what)
 {

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 
 #include "base/auto.h"
 #include "base/err.h"
@@ -25,8 +26,9 @@ DEFINE_AUTO(PKCS12, PKCS12_free)
 DEFINE_AUTO(PKCS7, PKCS7_free)
 DEFINE_AUTO(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free)
 
-/* Sets OpenSSL up for a process that lives for milliseconds; before anything else uses it. */
-void ossl_start(void);
+/* Sets OpenSSL up for a process that lives for milliseconds; before anything else uses it. alone: nobody's modules
+ * will be loaded, which may ask it for any cipher by name. */
+void ossl_start(bool alone);
 /* ERR_CRYPTO "what: reason of the oldest queued error"; empties the queue; returns -1. */
 int err_ossl(struct err *, const char *what);
 /* SHA256, SHA384, SHA512 or SHA1, fetched once for the process; NULL for others. */

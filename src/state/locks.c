@@ -165,9 +165,8 @@ static int make_parent(struct arena *a, const char *target, struct err *e)
 	return fs_is_dir(dir) ? 0 : fs_mkdirs(dir, 0777, e);
 }
 
-int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, int64_t timeout_ms,
-		  struct filelock *ret,
-		  struct err *e)
+/* The file that is to become the lock. */
+static int stage(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, struct filelock *ret, struct err *e)
 {
 	struct filelock l = { arena_strdup(a, target), arena_printf(a, "%s.lock", target), tmp_path(a, tmp_dir, "lock"),
 			tmp_path(a, tmp_dir, "old"), -1 };
@@ -178,9 +177,19 @@ int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, c
 	if (l.fd < 0)
 		return err_sys(e, l.tmp);
 	store_share(s, l.fd);
+	*ret = l;
+	return 0;
+}
+
+int filelock_take(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, int64_t timeout_ms,
+		  struct filelock *ret, struct err *e)
+{
+	struct filelock l;
+
+	if (stage(a, s, tmp_dir, target, &l, e))
+		return -1;
 	if (link_until(&l, timeout_ms, e)) {
-		close(l.fd);
-		unlink(l.tmp);
+		filelock_drop(&l);
 		return -1;
 	}
 	*ret = l;
@@ -268,28 +277,41 @@ int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *
 	return 0;
 }
 
-int ref_prepare(struct arena *a, struct store *s, const char *tmp_dir, const char *ref, const struct oid *old,
-		const struct oid *new,
-		int64_t timeout_ms, struct filelock *ret, struct err *e)
+int ref_stage(struct arena *a, struct store *s, const char *tmp_dir, const char *ref, const struct oid *new, struct filelock *ret,
+	      struct err *e)
 {
 	struct filelock l;
-	struct oid now;
-	bool found;
 
-	if (filelock_take(a, s, tmp_dir, fs_join(a, store_git_dir(s), ref), timeout_ms, &l, e))
+	if (stage(a, s, tmp_dir, fs_join(a, store_git_dir(s), ref), &l, e))
 		return -1;
-	if (store_ref(s, ref, &found, &now, e)) {
-		filelock_drop(&l);
-		return -1;
-	}
-	if (found != (old != NULL) || (old && !oid_equal(old, &now))) {
-		filelock_drop(&l);
-		return err_set(e, ERR_CONFLICT, "%s moved while this command ran: try again", ref);
-	}
 	if (fs_write_fd(l.fd, bytes_of(arena_printf(a, "%s\n", oid_hex(a, new))), e)) {
 		filelock_drop(&l);
 		return err_ctx(e, "%s", ref);
 	}
+	sync_file_range(l.fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint; fsync tells what went wrong */
 	*ret = l;
 	return 0;
+}
+
+int ref_take(struct store *s, struct filelock *l, const char *ref, const struct oid *old, int64_t timeout_ms, struct err *e)
+{
+	struct oid now;
+	bool found;
+
+	if (link_until(l, timeout_ms, e) || store_ref(s, ref, &found, &now, e))
+		return -1;
+	if (found != (old != NULL) || (old && !oid_equal(old, &now)))
+		return err_set(e, ERR_CONFLICT, "%s moved while this command ran: try again", ref);
+	return 0;
+}
+
+int ref_prepare(struct arena *a, struct store *s, const char *tmp_dir, const char *ref, const struct oid *old,
+		const struct oid *new, int64_t timeout_ms, struct filelock *ret, struct err *e)
+{
+	if (ref_stage(a, s, tmp_dir, ref, new, ret, e))
+		return -1;
+	if (ref_take(s, ret, ref, old, timeout_ms, e) == 0)
+		return 0;
+	filelock_drop(ret);
+	return -1;
 }

@@ -26,8 +26,7 @@ struct filelock {
 	int fd;    /* open on the lock, for the new content; -1: not held */
 };
 int filelock_take(struct arena *, const struct store *, const char *tmp_dir, const char *target, int64_t timeout_ms,
-		  struct filelock *ret,
-		  struct err *) NODISCARD;
+		  struct filelock *ret, struct err *) NODISCARD;
 /* fsync and rename over the target; the folder is made durable too. On failure the target is as it was. */
 int filelock_commit(struct filelock *, struct err *) NODISCARD;
 /* Takes a commit back: the target is as it was before. False: it could not be done. */
@@ -36,8 +35,12 @@ void filelock_drop(struct filelock *); /* gives up what is still held, after a c
 /* Removes all temporary files in tmp_dir, and each <target>.lock that is a hard link to one. */
 int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *) NODISCARD;
 
-/* Locks a ref, checks that it still is `old` (NULL: that it does not exist) and writes the new value;
- * filelock_commit then moves it. ERR_CONFLICT when somebody else has moved it. */
+/* The new value of a ref, in a file on its way to the disk; nothing is locked yet. */
+int ref_stage(struct arena *, struct store *, const char *tmp_dir, const char *ref, const struct oid *new, struct filelock *ret,
+	      struct err *) NODISCARD;
+/* Locks the ref with it and checks that the ref still is `old` (NULL: that it does not exist); filelock_commit then moves it.
+ * ERR_CONFLICT when somebody else has moved it; the caller drops it then too. */
+int ref_take(struct store *, struct filelock *, const char *ref, const struct oid *old, int64_t timeout_ms, struct err *) NODISCARD;
+/* Both at once; nothing is left on failure. */
 int ref_prepare(struct arena *, struct store *, const char *tmp_dir, const char *ref, const struct oid *old,
-		const struct oid *new,
-		int64_t timeout_ms, struct filelock *ret, struct err *) NODISCARD;
+		const struct oid *new, int64_t timeout_ms, struct filelock *ret, struct err *) NODISCARD;

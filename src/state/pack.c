@@ -3,6 +3,7 @@
  * is compressed: `repo gc` does that. Only this file uses zlib. */
 #include "state/pack.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct pack {
 	struct arena *arena;
 	struct store *store;
 	struct hash *hash;
-	char *tmp, *tmp_idx, *tmp_keep;
+	char *tmp, *tmp_idx, *tmp_keep, *keep;
 	char *final; /* "…/pack-<hex>", without suffix; NULL before pack_end */
 	int fd;
 	uint64_t off;      /* of the next object */
@@ -115,6 +116,7 @@ int pack_begin(struct arena *a, struct store *s, const char *tmp_dir, struct pac
 	p->tmp = tmp_path(a, tmp_dir, "pack");
 	p->tmp_idx = tmp_path(a, tmp_dir, "idx");
 	p->tmp_keep = tmp_path(a, tmp_dir, "keep");
+	p->keep = fs_join(a, tmp_dir, "keep");
 	p->fd = open(p->tmp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0444);
 	if (p->fd < 0)
 		return err_sys(e, p->tmp);
@@ -287,6 +289,23 @@ static int write_both(struct pack *p, struct oid *ret_sum, struct err *e)
 	return fsync(p->fd) ? err_sys(e, p->tmp) : 0;
 }
 
+/* Another name for one file that stays costs a third of a new file; where there are no such links, or it is of another user, a new
+ * one does. */
+static int put_keep(struct pack *p, struct err *e)
+{
+	const char *path = arena_printf(p->arena, "%s.keep", p->final);
+	bool first;
+
+	if (link(p->keep, path) == 0)
+		return 0;
+	first = errno == ENOENT;
+	if (tmp_write(p->store, p->tmp_keep, bytes_of(PACK_KEEP), 0644, first, e))
+		return -1;
+	if (first && link(p->tmp_keep, p->keep))
+		first = false; /* then the next one tries again */
+	return rename(p->tmp_keep, path) ? err_sys(e, path) : 0;
+}
+
 static int publish(struct pack *p, struct err *e)
 {
 	const char *dir = arena_printf(p->arena, "%s/objects/pack", store_git_dir(p->store));
@@ -294,9 +313,9 @@ static int publish(struct pack *p, struct err *e)
 
 	if (!fs_is_dir(dir) && fs_mkdirs(dir, 0777, e))
 		return -1;
-	if (tmp_write(p->store, p->tmp_keep, bytes_of(PACK_KEEP), 0644, false, e))
+	if (put_keep(p, e))
 		return -1;
-	if (rename(p->tmp_keep, arena_printf(p->arena, "%s.keep", base)) || rename(p->tmp, arena_printf(p->arena, "%s.pack", base)) ||
+	if (rename(p->tmp, arena_printf(p->arena, "%s.pack", base)) ||
 	    rename(p->tmp_idx, arena_printf(p->arena, "%s.idx", base)))
 		return err_sys(e, base);
 	return fs_sync_dir(dir, e);

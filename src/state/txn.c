@@ -31,12 +31,14 @@ void txn_end(struct txn *t)
 	pack_abort(t->pack);
 }
 
-static int lock_ref(struct txn *t, const struct tip *old, const struct tip *new, struct filelock *l, struct err *e)
+static int stage_ref(struct txn *t, const struct tip *new, struct filelock *l, struct err *e)
 {
-	struct state *st = t->st;
+	return ref_stage(t->arena, t->st->store, t->st->private_dir, new->ref, &new->commit, l, e);
+}
 
-	return ref_prepare(t->arena, st->store, st->private_dir, new->ref, old->exists ? &old->commit : NULL,
-			   &new->commit, st->env.lock_timeout_ms, l, e);
+static int lock_ref(struct txn *t, const struct tip *old, struct filelock *l, struct err *e)
+{
+	return ref_take(t->st->store, l, old->ref, old->exists ? &old->commit : NULL, t->st->env.lock_timeout_ms, e);
 }
 
 static int move_refs(struct txn *t, struct err *e)
@@ -44,8 +46,8 @@ static int move_refs(struct txn *t, struct err *e)
 	struct state *st = t->st;
 	struct intent in = { st->op_id, store_workdir(st->store), st->ledger, t->ledger, st->policy, t->policy };
 
-	if ((t->ledger_moves && lock_ref(t, &st->ledger, &t->ledger, &t->ledger_lock, e)) ||
-	    (t->policy_moves && lock_ref(t, &st->policy, &t->policy, &t->policy_lock, e)))
+	if ((t->ledger_moves && lock_ref(t, &st->ledger, &t->ledger_lock, e)) ||
+	    (t->policy_moves && lock_ref(t, &st->policy, &t->policy_lock, e)))
 		return -1;
 	if (t->policy_moves && intent_write(st, &in, e))
 		return -1;
@@ -107,6 +109,10 @@ static void tell(struct txn *t, const struct tip *tip)
 
 int txn_publish(struct txn *t, struct err *e)
 {
+	/* The values of refs go to the disk beside the pack; git's locks are held only while the refs move. */
+	if ((t->ledger_moves && stage_ref(t, &t->ledger, &t->ledger_lock, e)) ||
+	    (t->policy_moves && stage_ref(t, &t->policy, &t->policy_lock, e)))
+		return -1;
 	if (pack_end(t->pack, e) || move_refs(t, e))
 		return -1;
 	pack_unkeep(t->pack);
