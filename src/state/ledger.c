@@ -264,6 +264,20 @@ int ledger_certs(struct state *st, const struct query *q, struct certrec **ret, 
 	return 0;
 }
 
+/* Rows of one moment: a transaction of the cache each, which keeps nobody waiting for `cb`. */
+static int read_certs(struct state *st, struct arena *rows, const int64_t *ids, size_t n, struct certrec *v, struct err *e)
+{
+	struct index *ix;
+	int r = 0;
+
+	if (state_index(st, &ix, e) != 0 || index_read_begin(ix, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = index_get(ix, rows, ids[i], st->env.now, &v[i], e);
+	index_read_end(ix);
+	return r;
+}
+
 int ledger_each_cert(struct state *st, const struct query *q, int (*cb)(void *arg, const struct certrec *, struct err *), void *arg,
 		     struct err *e)
 {
@@ -276,17 +290,13 @@ int ledger_each_cert(struct state *st, const struct query *q, int (*cb)(void *ar
 	if (query_ids(st, scratch, q, &ids, &n, &more, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n && r == 0; i += LEDGER_ROWS) {
+		size_t some = n - i < LEDGER_ROWS ? n - i : LEDGER_ROWS;
 		SCOPED_ARENA *rows = arena_new();
+		struct certrec *v = arena_new_array(rows, some, struct certrec);
 
-		for (size_t k = i; k < n && k < i + LEDGER_ROWS && r == 0; k++) {
-			struct index *ix;
-			struct certrec c;
-
-			/* cb may commit, so the cache is asked for each time. */
-			if (state_index(st, &ix, e) != 0 || index_get(ix, rows, ids[k], st->env.now, &c, e) != 0)
-				return -1;
-			r = cb(arg, &c, e);
-		}
+		r = read_certs(st, rows, ids + i, some, v, e);
+		for (size_t k = 0; k < some && r == 0; k++)
+			r = cb(arg, &v[k], e);
 	}
 	return r;
 }

@@ -181,6 +181,20 @@ int ledger_devices(struct state *st, const struct query *q, struct device **ret,
 	return 0;
 }
 
+/* Rows of one moment: a transaction of the cache each, which keeps nobody waiting for `cb`. */
+static int read_devices(struct state *st, struct arena *rows, const int64_t *ids, size_t n, struct device *v, struct err *e)
+{
+	struct index *ix;
+	int r = 0;
+
+	if (state_index(st, &ix, e) != 0 || index_read_begin(ix, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = index_get_device(ix, rows, ids[i], &v[i], e);
+	index_read_end(ix);
+	return r;
+}
+
 int ledger_each_device(struct state *st, const struct query *q, int (*cb)(void *arg, const struct device *, struct err *), void *arg,
 		       struct err *e)
 {
@@ -193,17 +207,14 @@ int ledger_each_device(struct state *st, const struct query *q, int (*cb)(void *
 	if (query_ids(st, scratch, q, &ids, &n, &more, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n && r == 0; i += LEDGER_ROWS) {
+		size_t some = n - i < LEDGER_ROWS ? n - i : LEDGER_ROWS;
 		SCOPED_ARENA *rows = arena_new();
+		struct device *v = arena_new_array(rows, some, struct device);
 
-		for (size_t k = i; k < n && k < i + LEDGER_ROWS && r == 0; k++) {
-			struct index *ix;
-			struct device d;
-
-			/* cb may commit, so the cache is asked for each time. */
-			if (state_index(st, &ix, e) != 0 || index_get_device(ix, rows, ids[k], &d, e) != 0)
-				return -1;
-			set_status(st, &d);
-			r = cb(arg, &d, e);
+		r = read_devices(st, rows, ids + i, some, v, e);
+		for (size_t k = 0; k < some && r == 0; k++) {
+			set_status(st, &v[k]);
+			r = cb(arg, &v[k], e);
 		}
 	}
 	return r;
