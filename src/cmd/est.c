@@ -11,7 +11,7 @@
 struct serve_args {
 	struct strv dms, listen, trusted_proxy;
 	const char *tls_cert, *tls_key, *tls_ca, *tls_name, *ready_file, *stop_file, *access_log, *user, *min_tls;
-	int64_t max_enrollments, workers, threads;
+	int64_t max_enrollments, workers, threads, address_connections, address_handshakes;
 	struct dur timeout, idle_timeout;
 	bool allow_no_auth, allow_unverified_csr, require_channel_binding;
 };
@@ -43,6 +43,7 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 				   .trusted_proxies = a->trusted_proxy, .tls_ca = a->tls_ca, .tls_name = a->tls_name,
 				   .require_binding = a->require_channel_binding };
 	struct listen_options o = { .options = &est, .listen = a->listen, .workers = a->workers, .threads = a->threads,
+				    .per_address = a->address_connections, .handshake_rate = a->address_handshakes, .exempt = a->trusted_proxy,
 				    .target = a->max_enrollments, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
 				    .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user, .commits = "est: enrol" };
 	struct config config;
@@ -80,6 +81,8 @@ static const struct opt serve_opts[] = {
 	OSTR(serve_args, stop_file, 0, "file", "End when this file appears, as by SIGTERM."),
 	OINT(serve_args, workers, 0, "n", "Processes; 0 is one per core."),
 	OINT(serve_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
+	OINT(serve_args, address_connections, 0, "n", "Connections of one address in each process. Default: 2048. -1 is any number."),
+	OINT(serve_args, address_handshakes, 0, "n", "New TLS sessions of one address a second in each process. Default: 1000. -1 is any number."),
 	OSTR(serve_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),
 	OSTR(serve_args, access_log, 0, "file", "A line of JSON for each request; - is standard output."),
 	OSTR(serve_args, user, 0, "user", "Become this user when the addresses are bound."),

@@ -10,7 +10,7 @@ enum { VALIDITY = 3600, VALIDITY_MAX = 30 * 86400 };
 struct va_args {
 	struct strv ca, listen;
 	const char *tls_cert, *tls_key, *ready_file, *stop_file, *access_log, *user, *min_tls;
-	int64_t max_requests, workers, threads;
+	int64_t max_requests, workers, threads, address_connections, address_handshakes;
 	struct dur timeout, idle_timeout, ocsp_validity;
 	bool no_delegate, no_crl, plain;
 };
@@ -47,7 +47,7 @@ static int run_serve(struct ctx *ctx, void *args, struct err *e)
 	struct va_options va = { .cas = a->ca, .validity = a->ocsp_validity.text ? a->ocsp_validity.secs : VALIDITY,
 				 .no_delegate = a->no_delegate, .no_crl = a->no_crl };
 	struct listen_options o = { .options = &va, .listen = a->listen, .workers = a->workers, .threads = a->threads,
-				    .target = a->max_requests, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
+				    .per_address = a->address_connections, .handshake_rate = a->address_handshakes, .target = a->max_requests, .timeout = a->timeout, .idle = a->idle_timeout, .ready_file = a->ready_file,
 				    .stop_file = a->stop_file, .access_log = a->access_log, .user = a->user, .commits = "va: CRL" };
 	struct config config;
 	const char *top;
@@ -83,6 +83,8 @@ static const struct opt serve_opts[] = {
 	OSTR(va_args, stop_file, 0, "file", "End when this file appears, as by SIGTERM."),
 	OINT(va_args, workers, 0, "n", "Processes; 0 is one per core."),
 	OINT(va_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
+	OINT(va_args, address_connections, 0, "n", "Connections of one address in each process. Default: 2048. -1 is any number."),
+	OINT(va_args, address_handshakes, 0, "n", "New TLS sessions of one address a second in each process. Default: 1000. -1 is any number."),
 	OSTR(va_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),
 	OSTR(va_args, access_log, 0, "file", "A line of JSON for each request; - is standard output."),
 	OSTR(va_args, user, 0, "user", "Become this user when the addresses are bound."),

@@ -1,59 +1,21 @@
 /* Client certificates behind a proxy that ends TLS: Envoy's x-forwarded-client-cert, nginx's ssl-client-cert, AWS ALB's
  * x-amzn-mtls-clientcert. Guarantees: believed only from an address that --trusted-proxy names, and refused, not ignored, from any
  * other, so that nobody gets in by a header. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/network.h"
 #include "base/text.h"
 #include "est/auth.h"
 #include "est/service.h"
 
 static const char *const header_names[] = { "x-forwarded-client-cert", "ssl-client-cert", "x-amzn-mtls-clientcert" };
 
-static bool same_bits(const unsigned char *a, const unsigned char *b, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	return memcmp(a, b, whole) == 0 && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
-}
-
-struct network {
-	int family;
-	unsigned char base[16];
-	unsigned bits;
-};
-
-/* "10.0.0.0/8", "::1" */
-static bool read_network(const char *text, struct network *ret)
-{
-	struct network n = { .family = strchr(text, ':') ? AF_INET6 : AF_INET };
-	const char *slash = strchr(text, '/');
-	size_t len = slash ? (size_t)(slash - text) : strlen(text);
-	char base[INET6_ADDRSTRLEN];
-
-	if (len >= sizeof(base) || (slash && (!slash[1] || strlen(slash + 1) > 3 || slash[1 + strspn(slash + 1, "0123456789")])))
-		return false;
-	memcpy(base, text, len);
-	base[len] = '\0';
-	n.bits = slash ? (unsigned)strtoul(slash + 1, NULL, 10) : n.family == AF_INET6 ? 128 : 32;
-	*ret = n;
-	return n.bits <= (n.family == AF_INET6 ? 128 : 32) && inet_pton(n.family, base, ret->base) == 1;
-}
-
-static bool in_network(const char *address, const char *network)
-{
-	unsigned char a[16];
-	struct network n;
-
-	return read_network(network, &n) && inet_pton(n.family, address, a) == 1 && same_bits(a, n.base, n.bits);
-}
-
 static bool is_trusted(const struct est_options *o, const char *address)
 {
 	for (size_t i = 0; i < o->trusted_proxies.n; i++)
-		if (in_network(address, o->trusted_proxies.v[i]))
+		if (network_has(o->trusted_proxies.v[i], address))
 			return true;
 	return false;
 }
@@ -145,10 +107,8 @@ int proxy_chain(struct arena *a, const struct est_options *o, const struct http_
 
 int proxy_check(const struct est_options *o, struct err *e)
 {
-	struct network ignored;
-
 	for (size_t i = 0; i < o->trusted_proxies.n; i++)
-		if (!read_network(o->trusted_proxies.v[i], &ignored))
+		if (!network_valid(o->trusted_proxies.v[i]))
 			return err_set(e, ERR_USAGE, "--trusted-proxy %s: neither an address nor ADDRESS/BITS", o->trusted_proxies.v[i]);
 	return 0;
 }

@@ -23,7 +23,7 @@
 #include "serve/sockets.h"
 #include "serve/worker.h"
 
-enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 5 };
+enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
 enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
 
 struct lane { /* to one thread of a worker, its event thread being the last */
@@ -45,6 +45,7 @@ struct listener {
 	struct sockets sockets;
 	struct event_base *base;
 	struct worker_setup setup;
+	struct server_limits limits;
 	struct outfit outfit;
 	struct committer *committer;
 	struct event *commit, *others[EVENTS_MAX];
@@ -474,6 +475,8 @@ static int set_up(struct listener *l, struct err *e)
 
 	if (o->workers < 0 || o->workers > WORKERS_MAX || o->threads < 0 || o->threads > THREADS_MAX)
 		return err_set(e, ERR_USAGE, "at most %d workers with %d threads each", WORKERS_MAX, THREADS_MAX);
+	if (o->per_address > ADDRESS_MAX || o->handshake_rate > ADDRESS_MAX)
+		return err_set(e, ERR_USAGE, "limits for an address are up to %d", ADDRESS_MAX);
 	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
 	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
 	l->nlinks = l->nthreads + 1;
@@ -488,6 +491,13 @@ static int set_up(struct listener *l, struct err *e)
 	take_outfit(l);
 	l->setup.access_log.settings = &o->logs;
 	l->setup.access_log.service = o->service;
+	l->limits = server_limits;
+	if (o->per_address)
+		l->limits.per_address = o->per_address > 0 ? (unsigned)o->per_address : 0;
+	if (o->handshake_rate)
+		l->limits.handshake_rate = o->handshake_rate > 0 ? (unsigned)o->handshake_rate : 0;
+	l->limits.exempt = o->exempt;
+	l->setup.limits = &l->limits;
 	l->setup.secrets = secrets;
 	l->setup.tls_key_id = p.tls_key_id;
 	l->setup.own = p.own;

@@ -23,6 +23,8 @@ struct listen_options {
 	struct bytes client_cas;  /* PEM */
 	struct logs_settings logs;
 	int64_t workers, threads; /* 0: one a core, 8 a worker */
+	int64_t per_address, handshake_rate; /* of server_limits; 0: those, -1: any number */
+	struct strv exempt;       /* networks that are not counted */
 	int64_t target;           /* 0: none */
 	struct dur timeout, idle; /* text NULL: none */
 	const char *stop_file;    /* once it exists, the listener ends as by SIGTERM; must not be there at first */

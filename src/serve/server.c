@@ -7,22 +7,23 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
-#include <event2/http_struct.h>
-#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/network.h"
 #include "base/text.h"
+#include "base/tm.h"
 #include "serve/framing.h"
-#include "serve/tls.h"
+#include "serve/peers.h"
+#include "serve/request.h"
 
-const struct server_limits server_limits = { .handshakes = 256, .connections = 4096, .requests = 100, .exchanges = 512,
-					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10 };
+const struct server_limits server_limits = { .handshakes = 256, .connections = 8192, .requests = 100, .exchanges = 512,
+					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10,
+					     .per_address = 2048, .handshake_rate = 1000 };
 
 enum { IDLE_SECS = 60, LINGER_SECS = 2, BACKLOG = 1024 };
 
@@ -34,9 +35,13 @@ struct conn { /* lives as long as its bufferevent */
 	struct bufferevent *bev;
 	struct event *deadline;
 	enum phase phase;
+	struct peer *peer; /* NULL: not counted */
+	bool arrived;      /* its address was looked at */
+	bool charged;      /* its handshake counts */
 	unsigned requests;
 	struct framing framing; /* of the request that evhttp reads, or will read next */
 	size_t unseen;          /* bytes at the end of the input that it has not taken */
+	bool ending;            /* evhttp will notice */
 	bool told;              /* it has been refused, and what comes is thrown away */
 	bufferevent_event_cb on_event; /* evhttp's, from then on */
 	void *on_event_arg;
@@ -57,6 +62,7 @@ struct server {
 	struct server_limits limits;
 	void (*on_request)(void *, struct exchange *);
 	void *arg;
+	struct peers *peers;
 	struct list lists[2]; /* HANDSHAKE, WAITING */
 	size_t connections, busy;
 	bool draining;
@@ -114,6 +120,8 @@ static void conn_free(struct conn *c)
 		list_remove(&c->server->lists[c->phase], c);
 	event_free(c->deadline);
 	c->server->connections--;
+	if (c->peer)
+		c->peer->open--;
 	if (c->held)
 		bufferevent_decref(c->bev);
 	OPENSSL_free(c);
@@ -135,6 +143,7 @@ static void on_plain_close(struct evhttp_connection *evcon, void *arg)
 /* One that never sent a request may be gone already, with nobody to say so. */
 static void end(struct conn *c)
 {
+	c->ending = true;
 	hang_up(c);
 	if (c->held && !c->claimed)
 		conn_free(c);
@@ -226,15 +235,63 @@ static void watch(struct conn *c)
 		out_of_memory();
 }
 
+static bool is_exempt(const struct server *s, const struct sockaddr *sa)
+{
+	char text[NI_MAXHOST];
+	socklen_t n = sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	const char *mapped = "::ffff:";
+
+	if (s->limits.exempt.n == 0 || getnameinfo(sa, n, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+		return false;
+	for (size_t i = 0; i < s->limits.exempt.n; i++)
+		if (network_has(s->limits.exempt.v[i], strncmp(text, mapped, strlen(mapped)) == 0 ? text + strlen(mapped) : text))
+			return true;
+	return false;
+}
+
+/* As soon as the address is known, before anything is read. */
+static void arrive(struct conn *c)
+{
+	struct server *s = c->server;
+	struct sockaddr_storage from;
+	socklen_t n = sizeof(from);
+	struct conn *old = s->lists[WAITING].first;
+
+	c->arrived = true;
+	set_phase(c, c->phase, c->phase == HANDSHAKE ? s->limits.handshake_secs : s->limits.request_secs);
+	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&from, &n) != 0 || is_exempt(s, (struct sockaddr *)&from))
+		return;
+	c->peer = peers_find(s->peers, (struct sockaddr *)&from);
+	if (!c->peer || ++c->peer->open <= s->limits.per_address || !s->limits.per_address)
+		return;
+	while (old && (old->peer != c->peer || old->ending))
+		old = old->next;
+	end(old ? old : c);
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 
 	(void)fd, (void)what;
-	if (c->framing.status && !c->told)
+	if (!c->arrived)
+		arrive(c);
+	else if (c->framing.status && !c->told)
 		tell(c);
 	else
 		end(c);
+}
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct conn *c = SSL_get_ex_data(ssl, conn_index);
+
+	(void)arg;
+	if (!c || !c->peer || c->charged)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	c->charged = peer_may_begin(c->server->peers, c->peer, tm_mono_ms());
+	*alert = SSL_AD_USER_CANCELLED;
+	return c->charged ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
 static void on_tls_info(const SSL *ssl, int where, int ret)
@@ -245,6 +302,8 @@ static void on_tls_info(const SSL *ssl, int where, int ret)
 	if (!(where & SSL_CB_HANDSHAKE_DONE))
 		return;
 	c = SSL_get_ex_data(ssl, conn_index);
+	if (c && c->charged && SSL_session_reused((SSL *)(uintptr_t)ssl))
+		peer_give_back(c->server->peers, c->peer);
 	if (c && c->phase == HANDSHAKE)
 		set_phase(c, WAITING, c->server->limits.request_secs);
 }
@@ -286,6 +345,7 @@ static struct bufferevent *new_tls(struct event_base *base, void *arg)
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
 	watch(c);
 	set_phase(c, HANDSHAKE, s->limits.handshake_secs);
+	event_active(c->deadline, EV_TIMEOUT, 0); /* arrive, when evhttp has given it its socket */
 	return c->bev;
 }
 
@@ -301,6 +361,7 @@ static struct bufferevent *new_plain(struct event_base *base, void *arg)
 	c->held = true;
 	watch(c);
 	set_phase(c, WAITING, s->limits.request_secs);
+	event_active(c->deadline, EV_TIMEOUT, 0);
 	return c->bev;
 }
 
@@ -325,82 +386,6 @@ static struct conn *conn_of(struct server *s, struct evhttp_request *req, SSL **
 
 /* --- requests --- */
 
-static const char *method_name(enum evhttp_cmd_type m)
-{
-	switch (m) {
-	case EVHTTP_REQ_GET:
-		return "GET";
-	case EVHTTP_REQ_HEAD:
-		return "HEAD";
-	case EVHTTP_REQ_POST:
-		return "POST";
-	case EVHTTP_REQ_PUT:
-		return "PUT";
-	case EVHTTP_REQ_DELETE:
-		return "DELETE";
-	case EVHTTP_REQ_OPTIONS:
-		return "OPTIONS";
-	default:
-		return "OTHER";
-	}
-}
-
-/* `most`: those that evhttp adds from behind the body are not looked at. */
-static void take_headers(struct exchange *x, struct evhttp_request *req, size_t most)
-{
-	const struct evkeyvalq *all = evhttp_request_get_input_headers(req);
-	struct net_header *v;
-	struct evkeyval *kv;
-	size_t n = 0;
-
-	v = arena_new_array(x->arena, most + 1, struct net_header);
-	for (kv = TAILQ_FIRST(all); kv && n < most; kv = TAILQ_NEXT(kv, next)) {
-		char *name = arena_strdup(x->arena, kv->key);
-
-		for (char *p = name; *p; p++)
-			if (*p >= 'A' && *p <= 'Z')
-				*p = (char)(*p - 'A' + 'a');
-		v[n++] = (struct net_header){ name, arena_strdup(x->arena, kv->value) };
-	}
-	x->in.headers = v;
-	x->in.nheaders = n;
-}
-
-static void take_body(struct exchange *x, struct evhttp_request *req)
-{
-	struct evbuffer *b = evhttp_request_get_input_buffer(req);
-	size_t n = evbuffer_get_length(b);
-	unsigned char *p = arena_alloc(x->arena, 1, n + 1);
-
-	if (evbuffer_copyout(b, p, n) != (ev_ssize_t)n)
-		n = 0;
-	x->in.body = (struct bytes){ p, n };
-}
-
-static struct exchange *take_request(struct server *s, struct evhttp_request *req, const struct conn *c, SSL *ssl)
-{
-	struct arena *a = arena_new();
-	struct exchange *x = arena_new_array(a, 1, struct exchange);
-	const char *uri = evhttp_request_get_uri(req), *query = strchr(uri, '?');
-	char *address = NULL;
-	struct timespec t;
-	ev_uint16_t port;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	*x = (struct exchange){ .arena = a, .server = s, .began_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 };
-	x->in.arena = a;
-	x->in.method = method_name(evhttp_request_get_command(req));
-	x->in.path = arena_strndup(a, uri, query ? (size_t)(query - uri) : strlen(uri));
-	x->in.query = query ? arena_strdup(a, query + 1) : NULL;
-	evhttp_connection_get_peer(evhttp_request_get_connection(req), &address, &port);
-	x->in.address = arena_strdup(a, address ? address : "");
-	if (ssl)
-		x->in.tls = tls_peer_of(a, ssl);
-	take_headers(x, req, c ? c->framing.fields : 0);
-	take_body(x, req);
-	return x;
-}
-
 /* Before the service sees it; false: it has been answered. */
 static bool admit(struct server *s, struct exchange *x)
 {
@@ -423,7 +408,8 @@ static void on_http(struct evhttp_request *req, void *arg)
 		c->requests++;
 		set_phase(c, BUSY, 0);
 	}
-	x = take_request(s, req, c, ssl);
+	x = request_take(req, c ? c->framing.fields : 0, ssl);
+	x->server = s;
 	x->req = req;
 	x->conn = c;
 	s->busy++;
@@ -496,6 +482,7 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	if (!s)
 		out_of_memory();
 	*s = (struct server){ .base = base, .tls = tls, .limits = *limits, .on_request = on_request, .arg = arg };
+	s->peers = peers_new(limits->handshake_rate);
 	s->http = evhttp_new(base);
 	if (!s->http)
 		out_of_memory();
@@ -510,6 +497,7 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 		if (conn_index < 0)
 			conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_ssl_free);
 		SSL_CTX_set_info_callback(tls, on_tls_info);
+		SSL_CTX_set_client_hello_cb(tls, on_hello, NULL);
 	}
 	evhttp_set_bevcb(s->http, tls ? new_tls : new_plain, s);
 	if (listen_on(s, fd, e) != 0) {
@@ -547,5 +535,6 @@ size_t server_open(const struct server *s)
 void server_free(struct server *s)
 {
 	evhttp_free(s->http);
+	peers_free(s->peers);
 	OPENSSL_free(s);
 }

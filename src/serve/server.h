@@ -2,6 +2,7 @@
 #include <event2/event.h>
 #include <openssl/ssl.h>
 
+#include "base/text.h"
 #include "serve/exchange.h"
 
 /* The event side of a worker: connections, TLS, HTTP framing and every limit on them. One thread. */
@@ -15,6 +16,10 @@ struct server_limits {
 	int handshake_secs;    /* from connection to the end of its handshake, whatever trickles in */
 	int request_secs;      /* from there, or from the previous answer, to the end of a request */
 	size_t body;           /* bytes */
+	/* For each address that is counted (peers.h); 0: any number. */
+	unsigned per_address;    /* connections; its own that is idle for longest goes, or the new one */
+	unsigned handshake_rate; /* full handshakes a second; twice as many at once */
+	struct strv exempt;      /* networks whose addresses are not counted */
 };
 extern const struct server_limits server_limits;
 

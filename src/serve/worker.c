@@ -438,8 +438,8 @@ static int term_fd(void)
 
 static int start(struct worker *w, struct arena *a, struct err *e)
 {
-	struct server_limits limits = server_limits;
 	const struct worker_setup *s = w->setup;
+	struct server_limits limits = *s->limits;
 	struct event *ev;
 
 	w->base = event_base_new();

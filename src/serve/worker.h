@@ -74,6 +74,7 @@ struct worker_setup {
 	size_t nsockets;
 	const int *links;           /* one for each handler thread */
 	size_t nlinks;
+	const struct server_limits *limits;
 	int event_link;             /* the event thread's, for what it answers itself */
 	const struct known_secret *secrets;
 	size_t nsecrets;

@@ -3,11 +3,14 @@
 idle PORT N: N silent connections and N half handshakes; others are served meanwhile; all of them are closed in time.
 trickle PORT: a request that comes a byte at a time; prints after how many seconds it is over.
 many PORT N: N connections with TLS stay open; others are served meanwhile.
+greedy PORT N RATE: one address opens more than N connections, then makes more than RATE handshakes a second; 0: any number is right.
+crowd PORT N PARENT: N connections with TLS from many addresses stay open; others are served meanwhile; prints what each costs.
+storm PORT N: N clients begin at once, each with a handshake and a request; every one of them gets an answer or is closed.
 flood PORT N: N requests at once on one connection; prints how many answers came.
 load PORT FIRST N THREADS: enrols N devices; again after a lost connection; prints statuses; each certificate goes to got/NAME.
 foreign: an authority that is not ours, trusted.pem, and certificates of it.
 """
-import base64, datetime, http.client, os, socket, ssl, subprocess, sys, threading, time
+import base64, datetime, http.client, os, resource, socket, ssl, subprocess, sys, threading, time
 from collections import Counter
 
 from cryptography import x509
@@ -101,6 +104,98 @@ def many(port, n):
     assert worst < 2 * SLOW, worst
     assert not any(closed(s, time.monotonic()) for s in all_[-10:])
     print(f"{n} open, {len(raw)} silent, waited {worst:.2f} s")
+
+
+def connect(port, source, context=None):
+    s = socket.create_connection(("127.0.0.1", port), 20, (source, 0))
+    return context.wrap_socket(s, server_hostname="localhost") if context else s
+
+
+def greedy(port, n, rate):
+    c, most = tls(), n or 30
+    for source in ("127.0.0.2", "127.0.0.3", "127.0.3.9", "127.0.0.1"):
+        mine = []
+        limited = n and source == "127.0.0.2"
+        while len(mine) < most:  # over its rate it waits: so many at once are twice the rate
+            try:
+                mine.append(connect(port, source, c))
+            except OSError:
+                assert limited
+                time.sleep(0.3)
+        mine.append(connect(port, source))
+        gone = [closed(s, time.monotonic() + (10 * SLOW if limited else 0.2)) for s in mine[:1]]
+        assert gone == [bool(limited)], (source, gone)
+        assert not any(closed(s, time.monotonic()) for s in mine[2:most])
+        fine = 0
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until and fine < 5 * (rate or 10):
+            try:
+                connect(port, source, c).close()
+                fine += 1
+            except OSError:
+                assert limited
+        assert (fine < 5 * rate) if limited else fine > 0, (source, fine)
+        h = connect(port, "127.0.0.1", c)
+        h.sendall(GET)
+        assert h.recv(12) == b"HTTP/1.1 200"
+        with open("served", "a") as f:
+            f.write(source + "\n")
+        for s in mine:
+            s.close()
+
+
+def resident(parent):
+    """KiB of all workers."""
+    pids = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=True).stdout.split()
+    return sum(int(line.split()[1]) for p in pids for line in open(f"/proc/{p}/status") if line.startswith("VmRSS"))
+
+
+def crowd(port, n, parent):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert hard == resource.RLIM_INFINITY or hard > n + 100, f"no more than {hard} files"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100 if hard == resource.RLIM_INFINITY else hard, hard))
+    c = tls()
+    before, t = resident(parent), time.monotonic()
+    all_ = []
+    for i in range(n):
+        s = connect(port, f"127.0.1.{1 + i % 40}", c)
+        s.sendall(GET)
+        assert s.recv(12) == b"HTTP/1.1 200"
+        all_.append(s)
+        if time.monotonic() - t > 40:  # idle ones are closed after 60 seconds, and that is right
+            break
+    took, worst = time.monotonic() - t, served(port)
+    cost = (resident(parent) - before) / len(all_)
+    assert worst < 2 * SLOW, worst
+    assert len(all_) == n or SLOW > 1 or n > 2000, len(all_)
+    assert not any(closed(s, time.monotonic()) for s in all_[:: max(1, len(all_) // 50)])
+    print(f"{len(all_)} open in {took:.1f} s, {cost:.0f} KiB each, others wait {worst:.2f} s")
+
+
+def storm(port, n):
+    c, seen, lock = tls(), Counter(), threading.Lock()
+
+    def one(i):
+        try:
+            s = connect(port, f"127.0.2.{1 + i % 200}", c)
+            s.settimeout(30)
+            s.sendall(GET)
+            what = s.recv(12).decode() or "closed"
+            s.close()
+        except TimeoutError:
+            what = "waits for ever"
+        except OSError:
+            what = "closed"
+        with lock:
+            seen[what] += 1
+
+    all_ = [threading.Thread(target=one, args=(i,)) for i in range(n)]
+    for t in all_:
+        t.start()
+    for t in all_:
+        t.join()
+    print(dict(seen))
+    assert set(seen) <= {"HTTP/1.1 200", "HTTP/1.1 503", "closed"} and seen["HTTP/1.1 200"] > 0, seen
 
 
 def flood(port, n):
@@ -217,4 +312,4 @@ def foreign():
 
 
 what, args = sys.argv[1], [int(a) for a in sys.argv[2:]]
-{"idle": idle, "trickle": trickle, "many": many, "flood": flood, "load": load, "foreign": foreign}[what](*args)
+{"idle": idle, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "load": load, "foreign": foreign}[what](*args)

@@ -45,6 +45,29 @@ acknowledged() {
 	attack many "$EST_PORT" $((1000 / (LAMASSU_SLOW > 2 ? 4 : 1)))
 }
 
+@test "E2 robust: thousands of open connections from many addresses: what they cost, and others are served meanwhile" {
+	own --workers 2
+	attack crowd "$EST_PORT" $((2000 / (LAMASSU_SLOW > 2 ? 4 : 1))) "$EST_PID" # 10,000 in `make bench`
+	est_stop; [ "$EST_STATUS" = 0 ]
+}
+
+@test "E2 robust: more handshakes than can be served: nobody waits for ever, nothing breaks, and then all is as before" {
+	own --workers 1
+	workers=$(pgrep -P "$EST_PID")
+	attack storm "$EST_PORT" 600
+	est_csr d-9; [ "$(est_post factory/simpleenroll d-9.b64 "${with[@]}")" = 200 ]
+	[ "$(pgrep -P "$EST_PID")" = "$workers" ]
+}
+
+@test "E2 robust: an address may have so many connections and handshakes; others, a proxy and this machine do not feel it" {
+	own --workers 1 --address-connections 20 --address-handshakes 10 --trusted-proxy 127.0.0.3/32 --trusted-proxy 127.0.3.0/24
+	attack greedy "$EST_PORT" 20 10
+	[ "$(wc -l <served)" = 4 ]
+	est_stop
+	est_start --dms factory --workers 1 --address-connections=-1 --address-handshakes=-1
+	attack greedy "$EST_PORT" 0 0
+}
+
 @test "E2 robust: a hundred and fifty pipelined requests: a hundred are answered, whole" {
 	read -r good all < <(attack flood "$EST_PORT" 150)
 	[ "$good" -ge 1 ]; [ "$good" -le 100 ]; [ "$good" = "$all" ]
