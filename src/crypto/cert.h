@@ -54,6 +54,6 @@ int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, con
 /* What CRLs say of a certificate, as RFC 5280 6.3 reads them: those that its issuer signed, that are current at `now`, and that it is in the
  * scope of. The dates of the certificate do not matter. */
 enum revoked { REVOCATION_UNKNOWN, REVOCATION_GOOD, REVOCATION_REVOKED };
-enum revoked cert_crl_status(struct bytes cert, struct bytes issuer, const struct bytes *crls, size_t n, int64_t now);
+enum revoked cert_crl_status(struct bytes cert, struct bytes issuer, X509_CRL *const *crls, size_t n, int64_t now);
 /* Is this subject and SAN within the name constraints of an issuer? ERR_DENIED names the constraint (RFC 5280 4.2.1.10). */
 int cert_check_name_constraints(struct arena *, struct bytes nc_value, struct bytes subject, struct bytes san_value, struct err *) NODISCARD;

@@ -1,16 +1,20 @@
 /* Whether a certificate of another authority is revoked (E7). Guarantees: fails closed, unless the manager says revocation_unreachable: allow,
  * and then with a warning; a CRL counts while it is current and signed by the issuer; one that is fetched is kept until its end and fetched
- * anew every ten minutes. What the certificate itself names is asked only when its path was found good. */
+ * anew every ten minutes; a file is decoded when it has changed. What the certificate itself names is asked only when its path was found good. */
+#include <openssl/x509.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "crypto/crl.h"
+#include "est/crls.h"
 #include "est/kept.h"
 #include "est/revoked.h"
 #include "est/service.h"
 #include "net/net.h"
 
-enum { CRL_BYTES = 16 << 20, CRLS_MAX = 32, FRESH_MS = 600000, KEEP_MS = 20 * 86400000 };
+enum { CRL_BYTES = 16 << 20, CRLS_MAX = 32, FRESH_MS = 600000, KEEP_MS = 20 * 86400000, SETTLE_SECS = 2 };
 
 struct question {
 	struct asking *q;
@@ -27,41 +31,87 @@ static int is_crl(struct arena *a, struct bytes text, struct err *e)
 	return crl_parse(a, text, &ignored, e);
 }
 
-/* DER of the CRL at a path or a URL; n = 0: it cannot be had. -1: later. */
-static int read_crl(struct question *k, const char *place, bool again, struct bytes *ret)
+struct stamp { /* of a file; compared with memcmp */
+	int64_t dev, ino, size, mtime_s, mtime_ns, ctime_s, ctime_ns;
+};
+
+/* One that was written a moment ago may be written again without a trace in its stamp. */
+static bool settled(const char *path, struct stamp *ret, int64_t now)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	*ret = (struct stamp){ (int64_t)st.st_dev, (int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_ctim.tv_sec,
+			       st.st_ctim.tv_nsec };
+	return st.st_ctim.tv_sec + SETTLE_SECS < now;
+}
+
+static X509_CRL *decode(struct question *k, const char *place, struct bytes key, struct bytes text)
+{
+	struct arena *a = k->q->http->arena;
+	struct err e = { 0 };
+	struct crl crl;
+
+	return text.n && crl_parse(a, text, &crl, &e) == 0 ? crls_keep(place, key, crl.der, &e) : NULL;
+}
+
+static X509_CRL *read_file(struct question *k, const char *path)
+{
+	struct stamp stamp;
+	struct bytes text = { 0 }, key = { (const unsigned char *)&stamp, sizeof(stamp) };
+	bool keeps = settled(path, &stamp, (int64_t)time(NULL));
+	X509_CRL *crl = keeps ? crls_find(path, key) : NULL;
+	struct err e = { 0 };
+
+	if (crl)
+		return crl;
+	if (fs_read_found(k->q->http->arena, path, CRL_BYTES, &text, &e) != 0)
+		ctx_warn(&k->q->post->ctx, "dms %s: CRL: %s", k->q->served->dms.id, e.msg);
+	return decode(k, path, keeps ? key : (struct bytes){ 0 }, text);
+}
+
+/* The CRL at a path or a URL; NULL: it cannot be had. -1: later. */
+static int read_crl(struct question *k, const char *place, bool again, X509_CRL **ret)
 {
 	const struct wanted w = { .url = place, .what = "CRL", .fresh_ms = FRESH_MS, .keep_ms = KEEP_MS, .max = CRL_BYTES, .again = again,
 				  .check = is_crl };
-	struct arena *a = k->q->http->arena;
-	struct crl crl;
-	struct err e = { 0 };
+	struct bytes text;
 
-	*ret = (struct bytes){ 0 };
 	k->asked = true;
-	if (net_is_url(place)) {
-		if (kept_get(k->q, &w, ret, k->why) != 0)
-			return -1;
-	} else if (fs_read_found(a, place, CRL_BYTES, ret, &e) != 0) {
-		ctx_warn(&k->q->post->ctx, "dms %s: CRL: %s", k->q->served->dms.id, e.msg);
+	if (!net_is_url(place)) {
+		*ret = read_file(k, place);
+		return 0;
 	}
-	if (ret->n)
-		*ret = crl_parse(a, *ret, &crl, &e) == 0 ? crl.der : (struct bytes){ 0 };
+	if (kept_get(k->q, &w, &text, k->why) != 0)
+		return -1;
+	*ret = text.n ? crls_find(place, text) : NULL;
+	if (!*ret)
+		*ret = decode(k, place, text, text);
 	return 0;
 }
 
 static int by_crls(struct question *k, char *const *places, size_t n, enum revoked *ret)
 {
-	struct bytes crls[CRLS_MAX];
+	X509_CRL *crls[CRLS_MAX];
 
 	for (int again = 0; again < 2 && *ret == REVOCATION_UNKNOWN && n; again++) { /* once more when those at hand have ended */
 		size_t have = 0;
+		int r = 0;
 
-		for (size_t i = 0; i < n && have < CRLS_MAX; i++) {
-			if (read_crl(k, places[i], again, &crls[have]) != 0)
-				return -1;
-			have += crls[have].n > 0;
+		for (size_t i = 0; i < n && have < CRLS_MAX && r == 0; i++) {
+			X509_CRL *crl = NULL;
+
+			r = read_crl(k, places[i], again, &crl);
+			if (crl)
+				crls[have++] = crl;
 		}
-		*ret = cert_crl_status(k->cert->der, k->issuer->der, crls, have, k->q->post->ctx.now);
+		if (r == 0)
+			*ret = cert_crl_status(k->cert->der, k->issuer->der, crls, have, k->q->post->ctx.now);
+		while (have)
+			X509_CRL_free(crls[--have]);
+		if (r != 0)
+			return r;
 	}
 	return 0;
 }

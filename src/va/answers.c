@@ -24,9 +24,8 @@ struct answers {
 	struct kept sets[SETS][WAYS];
 };
 
-void *answers_new(void)
+struct answers *answers_new(struct arena *a)
 {
-	struct arena *a = arena_new(); /* never freed */
 	struct answers *all = arena_new_array(a, 1, struct answers);
 
 	pthread_mutex_init(&all->lock, NULL);

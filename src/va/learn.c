@@ -1,10 +1,5 @@
 /* What a handler thread of a validation authority knows: the authorities, how a CertID names them, and who signs for them. */
-#include <string.h>
-
-#include "crypto/key.h"
 #include "va/service.h"
-
-enum { EXPIRY_MARGIN = 3600 };
 
 int va_key(struct post *p, struct authority *ca, struct err *e)
 {
@@ -20,12 +15,9 @@ int va_key(struct post *p, struct authority *ca, struct err *e)
 static int signer(void *arg, struct authority *ca, struct ocsp_signer *ret, struct err *e)
 {
 	struct va_memory *m = arg;
+	const struct delegate *d = va_delegate(m, ca);
 
-	for (size_t i = 0; i < m->ndelegates; i++) {
-		const struct delegate *d = &m->delegates[i];
-
-		if (strcmp(d->ca, ca->rec.id) != 0 || m->post->ctx.now > d->not_after - m->ocsp.validity - EXPIRY_MARGIN)
-			continue;
+	if (d) {
 		*ret = (struct ocsp_signer){ d->key, d->cert, d->alg, d->key_hash };
 		return 0;
 	}
@@ -37,19 +29,14 @@ static int signer(void *arg, struct authority *ca, struct ocsp_signer *ret, stru
 
 static int read_delegates(struct post *p, struct va_memory *m, struct err *e)
 {
-	struct bytes left = worker_own(p), ca, cert, key;
-	struct arena *a = p->ctx.arena;
+	struct bytes left = worker_own(p);
 
-	while (bytes_take_run(&left, &ca) && bytes_take_run(&left, &cert) && bytes_take_run(&left, &key)) {
-		struct delegate d = { .ca = arena_strndup(a, (const char *)ca.p, ca.n), .cert = cert };
-		struct cert parsed;
+	while (left.n) {
+		struct delegate d;
 
-		if (cert_parse(a, cert, &parsed, e) != 0 || key_load(key, NULL, &d.key, e) != 0)
+		if (va_read_delegate(p->ctx.arena, &left, &d, e) != 0)
 			return -1;
-		d.not_after = parsed.not_after;
-		d.key_hash = ocsp_key_hash(a, parsed.spki);
-		d.alg = sigalg_default(d.key);
-		m->delegates = arena_grow(a, m->delegates, m->ndelegates, sizeof(*m->delegates));
+		m->delegates = arena_grow(p->ctx.arena, m->delegates, m->ndelegates, sizeof(*m->delegates));
 		m->delegates[m->ndelegates++] = d;
 	}
 	return 0;
@@ -61,6 +48,7 @@ int va_learn(struct post *p, const void *options, struct err *e)
 	struct va_memory *m = arena_new_array(p->ctx.arena, 1, struct va_memory);
 
 	m->post = p;
+	m->options = o;
 	if (va_authorities(&p->ctx, o, &m->cas, &m->ncas, e) != 0 || read_delegates(p, m, e) != 0)
 		return -1;
 	m->ocsp = (struct ocsp_responder){ .v = arena_new_array(p->ctx.arena, m->ncas, struct ocsp_issuer), .n = m->ncas,

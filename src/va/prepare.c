@@ -4,11 +4,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "base/tm.h"
-#include "crypto/key.h"
-#include "crypto/name.h"
-#include "pki/issue.h"
-#include "pki/templates.h"
 #include "va/service.h"
 
 int va_authorities(struct ctx *ctx, const struct va_options *o, struct authority **ret, size_t *ret_n, struct err *e)
@@ -30,36 +25,6 @@ int va_authorities(struct ctx *ctx, const struct va_options *o, struct authority
 	return 0;
 }
 
-static int profile(struct arena *a, struct profile *ret, struct err *e)
-{
-	struct bytes text;
-
-	return template_text(a, "ocsp-responder", &text, e) != 0 || rec_load(a, &profile_type, "ocsp-responder.yaml", text, ret, e) != 0 ? -1 : 0;
-}
-
-/* Appends runs for va_learn: authority, certificate, key. */
-static int make(struct ctx *ctx, struct authority *ca, struct buf *out, struct err *e)
-{
-	AUTO(EVP_PKEY) *key = NULL;
-	struct wishes wishes = NO_WISHES;
-	struct request req = { 0 };
-	struct profile prof;
-	struct issued is;
-	struct bytes pem;
-
-	wishes.subject = arena_printf(ctx->arena, "CN=OCSP responder of %s", ca->rec.id);
-	if (profile(ctx->arena, &prof, e) != 0 || key_generate(keytype_find("ECDSA", 256), &key, e) != 0 ||
-	    key_spki(ctx->arena, key, &req.spki, e) != 0 || name_parse(ctx->arena, wishes.subject, &req.subject, e) != 0)
-		return -1;
-	req.pub = key;
-	if (issue_one(ctx, ca, &prof, &req, &wishes, &is, e) != 0 || key_plain_pem(ctx->arena, key, &pem, e) != 0)
-		return -1;
-	buf_put_run(out, bytes_of(ca->rec.id));
-	buf_put_run(out, is.der);
-	buf_put_run(out, pem);
-	return 0;
-}
-
 int va_prepare(struct ctx *ctx, const void *options, struct prepared *ret, struct err *e)
 {
 	const struct va_options *o = options;
@@ -75,7 +40,7 @@ int va_prepare(struct ctx *ctx, const void *options, struct prepared *ret, struc
 	for (size_t i = 0; i < n; i++) {
 		if (!v[i].rec.key || o->no_delegate || authority_may_issue(&v[i], &ignored) != 0)
 			continue;
-		if (authority_open_key(ctx, &v[i], e) != 0 || make(ctx, &v[i], &own, e) != 0)
+		if (authority_open_key(ctx, &v[i], e) != 0 || va_make_delegate(ctx, &v[i], &own, e) != 0)
 			return err_ctx(e, "OCSP responder of ca %s", v[i].rec.id);
 		made++;
 	}

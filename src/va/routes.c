@@ -56,7 +56,7 @@ void va_answer(struct post *post, const struct http_request *in, struct http_res
 	if (!answer->keep)
 		return;
 	state_at(post->ctx.state, &at);
-	answers_keep(worker_shared(post), in, &at, post->ctx.now, answer);
+	answers_keep(((struct va_shared *)worker_shared(post))->answers, in, &at, post->ctx.now, answer);
 }
 
 /* --- OCSP --- */
@@ -119,11 +119,20 @@ static bool reads(const struct http_request *in)
 	return strcmp(in->method, "GET") == 0 || strcmp(in->method, "HEAD") == 0;
 }
 
+void *va_share(void)
+{
+	struct arena *a = arena_new(); /* never freed */
+	struct va_shared *all = arena_new_array(a, 1, struct va_shared);
+
+	*all = (struct va_shared){ answers_new(a), renewals_new(a) };
+	return all;
+}
+
 static bool quick(void *shared, const struct state_at *at, int64_t now, const struct http_request *in, struct http_response *out)
 {
 	struct va_answer answer;
 
-	if (!(is_ocsp_post(in) ? is_ocsp_type(in) : reads(in)) || !answers_find(shared, in, at, now, &answer))
+	if (!(is_ocsp_post(in) ? is_ocsp_type(in) : reads(in)) || !answers_find(((struct va_shared *)shared)->answers, in, at, now, &answer))
 		return false;
 	va_send(in, out, &answer, now);
 	return true;
@@ -150,4 +159,4 @@ void va_handle(struct post *post, const void *options, const struct http_request
 }
 
 const struct service va_service = { .name = "va-serve", .prepare = va_prepare, .learn = va_learn, .forget = va_forget, .handle = va_handle,
-				    .share = answers_new, .quick = quick, .counts_answers = true, .requests = 10000, .counted = "answered" };
+				    .share = va_share, .quick = quick, .counts_answers = true, .requests = 10000, .counted = "answered" };

@@ -11,21 +11,23 @@ struct va_options {
 	bool no_crl;            /* make no CRLs, serve those that there are */
 };
 
-struct delegate { /* a responder certificate that was issued when the listener was started */
+struct delegate { /* a responder certificate that was issued when the listener was started, or since */
 	char *ca;
 	struct bytes cert;
 	struct bytes key_hash;
 	EVP_PKEY *key;
 	const struct sigalg *alg;
-	int64_t not_after;
+	int64_t not_before, not_after;
+	struct delegate *next;
 };
 
 struct va_memory {
 	struct authority *cas;
 	size_t ncas;
 	struct ocsp_responder ocsp;
-	struct delegate *delegates;
+	struct delegate *delegates; /* the listener's first ones */
 	size_t ndelegates;
+	const struct va_options *options;
 	struct post *post;
 };
 
@@ -34,6 +36,12 @@ int va_prepare(struct ctx *, const void *options, struct prepared *ret, struct e
 int va_learn(struct post *, const void *options, struct err *) NODISCARD;
 void va_forget(struct post *);
 void va_handle(struct post *, const void *options, const struct http_request *, struct http_response *);
+/* delegates.c: the one that signs for an authority now; NULL: the authority itself does. */
+const struct delegate *va_delegate(struct va_memory *, struct authority *);
+/* From the bytes of va_make_delegate. The key is the caller's. */
+int va_read_delegate(struct arena *, struct bytes *left, struct delegate *ret, struct err *) NODISCARD;
+/* Issues one, in the transaction, and appends it. The authority's key is open. */
+int va_make_delegate(struct ctx *, struct authority *, struct buf *out, struct err *) NODISCARD;
 /* crl.c: the file "SKI.crl", "SKI.delta.crl", "SKI.3.crl", "SKI.3.delta.crl". */
 void va_crl(struct post *, const struct va_options *, const char *file, const struct http_request *, struct http_response *);
 /* The authorities to serve: loaded, with a certificate. */
@@ -55,8 +63,16 @@ void va_send(const struct http_request *, struct http_response *, struct va_answ
 /* The same from a handler thread, which keeps it for the worker's next requests. */
 void va_answer(struct post *, const struct http_request *, struct http_response *, struct va_answer *);
 
-/* --- answers.c: what a worker keeps, used by all its threads --- */
+/* --- what a worker keeps, used by all its threads --- */
+struct va_shared {
+	struct answers *answers;
+	struct renewals *renewals; /* delegates.c */
+};
+void *va_share(void);
+struct renewals *renewals_new(struct arena *);
+
+/* --- answers.c --- */
 struct answers;
-void *answers_new(void);
+struct answers *answers_new(struct arena *);
 bool answers_find(struct answers *, const struct http_request *, const struct state_at *, int64_t now, struct va_answer *ret);
 void answers_keep(struct answers *, const struct http_request *, const struct state_at *, int64_t now, const struct va_answer *);

@@ -158,3 +158,20 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	[ "$(code "$ski.7.delta.crl")" = 404 ]
 	[ "$(made)" = $((before + 5)) ]
 }
+
+@test "C14: responder certificates are issued anew before they end, while it serves" {
+	mkdir data && cp -r "$LAMASSU_DATADIR/profiles" data/ && sed -i 's/duration: 720h/duration: 75s/' data/profiles/ocsp-responder.yaml
+	LAMASSU_DATADIR=$PWD/data va_start --workers 1 --ocsp-validity 1m
+	responder() { # with a nonce, so that no answer is one from before
+		openssl ocsp -issuer devices.pem -cert a.pem -url "$VA/ocsp" -CAfile ../root.pem -respout answer >said 2>&1
+		grep -q 'Response verify OK' said && grep -q 'a.pem: good' said || { cat said; return 1; }
+		python3 -c 'from cryptography.x509 import ocsp; r = ocsp.load_der_ocsp_response(open("answer", "rb").read()); print("%X" % r.certificates[0].serial_number)'
+	}
+	first=$(responder)
+	for ((i = 0; i < 300; i++)); do last=$(responder); [ "$last" = "$first" ] || break; sleep 0.1; done
+	[ "$last" != "$first" ]
+	"$LAMASSU" cert show "$last" -o json | jq -e '.profile == "ocsp-responder"'
+	for i in 1 2 3; do [ "$(responder)" = "$last" ] || break; done # one for all, while it holds
+	"$LAMASSU" cert list --all -o json | jq -e '[.list[] | select(.profile == "ocsp-responder")] | length < 20'
+	va_stop; ok "$LAMASSU" repo verify
+}
