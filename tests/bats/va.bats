@@ -165,7 +165,7 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	responder() { # with a nonce, so that no answer is one from before
 		openssl ocsp -issuer devices.pem -cert a.pem -url "$VA/ocsp" -CAfile ../root.pem -respout answer >said 2>&1
 		grep -q 'Response verify OK' said && grep -q 'a.pem: good' said || { cat said; return 1; }
-		python3 -c 'from cryptography.x509 import ocsp; r = ocsp.load_der_ocsp_response(open("answer", "rb").read()); print("%X" % r.certificates[0].serial_number)'
+		python3 -c 'from cryptography.x509 import ocsp; r = ocsp.load_der_ocsp_response(open("answer", "rb").read()); print("%032x" % r.certificates[0].serial_number)'
 	}
 	first=$(responder)
 	for ((i = 0; i < 300; i++)); do last=$(responder); [ "$last" = "$first" ] || break; sleep 0.1; done
