@@ -41,6 +41,23 @@ export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=A GIT
 	[ "$(suites_of 1.2 | sort | xargs)" = 'ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-ECDSA-CHACHA20-POLY1305' ]
 	[ "$(suites_of 1.3)" = TLS_AES_256_GCM_SHA384 ]
 	est_stop
+	# every name that is accepted is one that openssl knows, and is served
+	all="TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, TLS_AES_128_CCM_SHA256"
+	for a in AES_128_GCM_SHA256 AES_256_GCM_SHA384 CHACHA20_POLY1305_SHA256 AES_128_CCM AES_256_CCM; do all+=", TLS_ECDHE_ECDSA_WITH_$a"; done
+	for a in AES_128_GCM_SHA256 AES_256_GCM_SHA384 CHACHA20_POLY1305_SHA256; do all+=", TLS_ECDHE_RSA_WITH_$a"; done
+	conf "http: {tls: {cipher_suites: [$all]}}"
+	est_start
+	[ "$(suites_of 1.2 | wc -l)" = 5 ] # its key is of ECDSA
+	[ "$(suites_of 1.3 | wc -l)" = 4 ]
+	est_stop
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -subj /CN=rsa -addext 'subjectAltName=DNS:localhost' -days 9 2>/dev/null
+	rm -f ready
+	"$LAMASSU" --repo pki est-serve --listen 127.0.0.1:0 --tls-cert rsa.pem --tls-key rsa.key --ready-file ready --timeout 60s >sum 2>err 3>&- &
+	EST_PID=$!
+	for ((i = 0; i < 600; i++)); do [ -s ready ] && break; sleep 0.05; done
+	EST_PORT=$(sed -n '1s/.*://p' ready)
+	[ "$(suites_of 1.2 | sort | xargs)" = 'ECDHE-RSA-AES128-GCM-SHA256 ECDHE-RSA-AES256-GCM-SHA384 ECDHE-RSA-CHACHA20-POLY1305' ]
+	est_stop
 	conf 'http: {tls: {min_version: TLS13}}'
 	est_start
 	[ -z "$(suites_of 1.2)" ]
