@@ -1,13 +1,16 @@
 /* Keys that the threads of a worker share. Guarantees: a key is opened by one thread at a time and then used by all; what an open key
- * needs (its engine) stays until the process ends; a key whose record has gone is not handed out from then on. */
+ * needs (its engine) stays until the process ends; an engine that is away is asked once a second, however many wait for it. */
 #include "serve/keyring.h"
 
 #include <pthread.h>
 #include <string.h>
 
+#include "base/tm.h"
 #include "engine/engine.h"
 #include "pki/keys.h"
 #include "state/state.h"
+
+enum { RETRY_MS = 1000 };
 
 struct opened {
 	const char *id;
@@ -20,6 +23,11 @@ struct keyring {
 	struct ctx ctx;      /* its arena is never released: engines and keys are in it */
 	const char *dir;
 	struct opened *first;
+	struct {             /* the last key that could not be opened: */
+		const char *id;
+		int64_t until;   /* not tried again before then, whoever asks */
+		struct err why;
+	} failed;
 };
 
 struct keyring *keyring_new(const struct ctx *like, const char *dir)
@@ -51,6 +59,20 @@ static int open_anew(struct keyring *k, const char *id, EVP_PKEY **ret, struct e
 	return r ? -1 : 0;
 }
 
+static void add(struct keyring *k, struct opened *o)
+{
+	o->next = k->first;
+	k->first = o;
+}
+
+/* An engine that is away is asked once in a while, not by each request that waits here, and each attempt leaves some memory behind. */
+static void note_failure(struct keyring *k, const char *id, const struct err *e)
+{
+	k->failed.id = id;
+	k->failed.until = tm_mono_ms() + RETRY_MS;
+	k->failed.why = *e;
+}
+
 int keyring_open(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *e)
 {
 	struct opened *o;
@@ -59,14 +81,17 @@ int keyring_open(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *
 	pthread_mutex_lock(&k->lock);
 	for (o = k->first; o && strcmp(o->id, id) != 0; o = o->next)
 		;
-	if (!o) {
+	if (!o && k->failed.id && strcmp(k->failed.id, id) == 0 && tm_mono_ms() < k->failed.until) {
+		*e = k->failed.why;
+		r = -1;
+	} else if (!o) {
 		o = arena_new_array(k->ctx.arena, 1, struct opened);
 		o->id = arena_strdup(k->ctx.arena, id);
 		r = open_anew(k, id, &o->key, e);
-		if (r == 0) {
-			o->next = k->first;
-			k->first = o;
-		}
+		if (r == 0)
+			add(k, o);
+		else
+			note_failure(k, o->id, e);
 	}
 	if (r == 0) {
 		EVP_PKEY_up_ref(o->key);

@@ -2,6 +2,7 @@
 # ledger; others are served meanwhile; what is refused leaves no trace.
 load helpers
 load est_helpers
+load ../servers/softhsm
 
 setup_file() {
 	est_pki && est_dms factory || return 1
@@ -219,4 +220,28 @@ acknowledged() {
 	diff "$shared/workers" <(pgrep -P "$(cat "$shared/main/pid")" | sort)
 	jq -es 'all(.[]; has("status") and has("time"))' "$shared/main/log" >/dev/null
 	no grep -q 'BEGIN' "$shared/main/log"
+}
+
+@test "E12 robust: a token that is away is 503 with Retry-After at once, and serves again when it is back" {
+	rm pki && cp -a "$shared/pki" pki
+	softhsm_start "$PWD/soft" && export HSM_PIN=1234
+	# shellcheck disable=SC2016 # the reference is for lamassu to resolve
+	L --repo pki kms engine add hsm --type pkcs11 --set "module_path=$softhsm" --set token=lam --set pin='${HSM_PIN}'
+	L --repo pki ca create hard --parent root --engine hsm --subject CN=Hard --key-type ecdsa:256 --validity 1y --issuance-profile iot-device
+	L --repo pki dms create hard --enrollment-ca hard --auth client_certificate --validation-ca boot --profile iot-device
+	est_start --dms hard --tls-ca devices --workers 1
+	mv soft/tokens gone; mkdir soft/tokens
+	est_csr h-1
+	SECONDS=0
+	for i in $(seq 20); do
+		[ "$(est_post hard/simpleenroll h-1.b64 --cert boot-1.pem --key boot-1.key)" = 503 ]
+		grep -qi '^retry-after:' head
+	done
+	[ "$SECONDS" -lt 30 ]
+	rmdir soft/tokens; mv gone soft/tokens
+	for ((i = 0; i < 300; i++)); do
+		[ "$(est_post hard/simpleenroll h-1.b64 --cert boot-1.pem --key boot-1.key)" = 503 ] || break
+		sleep 0.1
+	done
+	[ "$(est_post hard/simpleenroll h-1.b64 --cert boot-1.pem --key boot-1.key)" = 200 ]
 }
