@@ -101,7 +101,7 @@ static int read_pin(struct arena *a, const char *text, const char **ret, struct 
 
 static int open_with(struct ctx *ctx, const struct est_target *t, const char *pinned_key, struct est **ret, struct err *e)
 {
-	const struct net_options options = { .ca_file = t->ca_file, .cert_file = t->cert_file, .key_file = t->key_file, .fresh = t->fresh,
+	const struct net_options options = { .ca_file = t->ca_file, .cert_file = t->cert_file, .key_file = t->key_file, .key = t->key, .fresh = t->fresh,
 					     .pinned_key = pinned_key, .no_verify = pinned_key != NULL, .psk_identity = t->psk_identity, .psk = t->psk };
 	struct est *est = arena_new_array(ctx->arena, 1, struct est);
 
@@ -214,7 +214,11 @@ static int carry_out(struct est *est, struct arena *a, const char *op, const cha
 	struct call c = { .est = est, .op = op, .accept = accept, .body = body };
 	const struct remote_call call = { .build = build, .judge = judge, .arg = &c };
 
-	return remote_call(est->net, a, &policy, &call, ret, e);
+	if (remote_call(est->net, a, &policy, &call, ret, e) == 0)
+		return 0;
+	if (est->target->key) /* the token knows better than TLS what was wrong */
+		key_remote_error(e);
+	return -1;
 }
 
 int est_get_cas(struct est *est, struct arena *a, struct est_cas *ret, struct err *e)

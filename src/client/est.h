@@ -17,6 +17,7 @@ struct est_target {
 	const char *ca_file;       /* PEM; NULL: the system's authorities */
 	const char *pin;           /* SHA-256 of the server's certificate in hex: instead of authorities; NULL: none */
 	const char *cert_file, *key_file; /* who we are, PEM; NULL: nobody */
+	EVP_PKEY *key;             /* instead of key_file, for one that signs where it is; NULL: none */
 	const char *authorization; /* the whole value of the header; NULL: none */
 	const char *psk_identity;  /* TLS with the secret that both sides share: no certificates, and none is trusted; NULL: none */
 	struct bytes psk;

@@ -11,6 +11,8 @@
 #include "crypto/csr.h"
 #include "crypto/key.h"
 
+#define OLD "REPLACED CERTIFICATE" /* no label of anybody else */
+
 static char *pending_path(struct arena *a, const struct pair_paths *p)
 {
 	return arena_printf(a, "%s.pending", p->key);
@@ -45,11 +47,13 @@ int pending_load(struct ctx *ctx, const struct pair_paths *p, struct pending *re
 		*e = why;
 		return -1;
 	}
-	if (key_load(text, NULL, &key, &why) != 0 || csr_parse(ctx->arena, text, &csr, &why) != 0) {
+	if ((!p->elsewhere && key_load(text, NULL, &key, &why) != 0) || csr_parse(ctx->arena, text, &csr, &why) != 0) {
 		ctx_warn(ctx, "%s: %s; a new key is made", path, why.msg);
 		return 0;
 	}
 	*ret = (struct pending){ .key = key, .csr = csr.der, .certs = only_certs(ctx->arena, text) };
+	if (!pem_next(ctx->arena, &text, OLD, NULL, &ret->old))
+		ret->old = (struct bytes){ 0 };
 	key = NULL;
 	return 0;
 }
@@ -57,13 +61,16 @@ int pending_load(struct ctx *ctx, const struct pair_paths *p, struct pending *re
 int pending_save(struct ctx *ctx, const struct pair_paths *p, const struct pending *x, struct err *e)
 {
 	SCOPED_BUF text = buf_init(BUF_TEXT);
-	struct bytes key, csr = pem_encode(ctx->arena, "CERTIFICATE REQUEST", x->csr);
+	struct bytes key = { 0 }, csr = pem_encode(ctx->arena, "CERTIFICATE REQUEST", x->csr), old = { 0 };
 
-	if (key_plain_pem(ctx->arena, x->key, &key, e) != 0)
+	if (!p->elsewhere && key_plain_pem(ctx->arena, x->key, &key, e) != 0)
 		return -1;
+	if (x->old.n)
+		old = pem_encode(ctx->arena, OLD, x->old);
 	buf_put(&text, key.p, key.n);
 	buf_put(&text, csr.p, csr.n);
 	buf_put(&text, x->certs.p, x->certs.n);
+	buf_put(&text, old.p, old.n);
 	return fs_write(pending_path(ctx->arena, p), buf_bytes(&text), 0600, true, e);
 }
 
@@ -79,6 +86,8 @@ int pending_install(struct ctx *ctx, const struct pair_paths *p, const struct pe
 	SCOPED_BUF both = buf_init(BUF_TEXT);
 	struct bytes key;
 
+	if (p->elsewhere)
+		return fs_write(p->cert, x->certs, mode_of(p->cert, 0644), true, e);
 	if (key_plain_pem(ctx->arena, x->key, &key, e) != 0)
 		return -1;
 	if (strcmp(p->cert, p->key) == 0) {

@@ -11,12 +11,14 @@
  * putting the files in place. The file goes when all is done. */
 struct pair_paths {
 	const char *cert, *key; /* equal: one file with both, which is replaced in one step */
+	bool elsewhere;         /* the key is in a token: `key` only names CERT.pending, and no file has a key */
 };
 
 struct pending {
-	EVP_PKEY *key;      /* owned by the caller; NULL: nothing is under way */
-	struct bytes csr;   /* DER */
+	EVP_PKEY *key;      /* owned by the caller; NULL: nothing is under way, or the key is elsewhere */
+	struct bytes csr;   /* DER; n = 0: nothing is under way */
 	struct bytes certs; /* PEM; n = 0: not issued yet */
+	struct bytes old;   /* DER: the certificate that is replaced, where its key is elsewhere; n = 0: none */
 };
 /* What is there and can be read. */
 int pending_load(struct ctx *, const struct pair_paths *, struct pending *ret, struct err *) NODISCARD;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "client/load.h"
 #include "client/pair.h"
+#include "client/token.h"
 #include "cmd/device.h"
 #include "crypto/cert.h"
 #include "crypto/csr.h"
@@ -26,7 +27,7 @@ struct client_args {
 	bool chain, trust_on_first_use, server_key, encrypted;
 	int64_t count, connections, days, percent; /* count, connections, prefix: enroll; days, percent, same_key: renew */
 	const char *prefix;
-	bool reconnect, same_key, force;
+	bool reconnect, same_key, force, remove_old_key;
 };
 
 /* One enrolment of this device. */
@@ -41,6 +42,9 @@ struct enrolment_run {
 	struct est *est;
 	struct pending pending;
 	struct est_recipient to; /* --encrypted */
+	struct token *who, *token; /* where our key is, and where the new one is or will be; NULL: in files */
+	EVP_PKEY *who_key;
+	struct cert old;           /* renew: the certificate that is replaced */
 };
 
 static void release(struct enrolment_run *r)
@@ -48,6 +52,10 @@ static void release(struct enrolment_run *r)
 	est_close(r->est);
 	EVP_PKEY_free(r->pending.key);
 	EVP_PKEY_free(r->to.key);
+	EVP_PKEY_free(r->who_key);
+	if (r->token != r->who)
+		token_close(r->token);
+	token_close(r->who);
 }
 
 /* --- who we are, and who the server is --- */
@@ -117,6 +125,12 @@ static int check_common(const struct client_args *a, struct err *e)
 		return err_set(e, ERR_USAGE, a->psk_file ? "--psk-file: say with --psk-identity who we are" : "--psk-identity goes with --psk-file");
 	if (a->server_key && (a->key_type || a->same_key))
 		return err_set(e, ERR_USAGE, "--server-key excludes --key-type and --same-key: the server chooses");
+	if (a->server_key && token_is_uri(a->key_out))
+		return err_set(e, ERR_USAGE, "--server-key excludes a token: the key comes out of the server");
+	if (a->encrypted && token_is_uri(a->key))
+		return err_set(e, ERR_USAGE, "--encrypted: a key in a token decrypts nothing here");
+	if (a->remove_old_key && (!token_is_uri(a->key) || a->same_key))
+		return err_set(e, ERR_USAGE, "--remove-old-key goes with a --key in a token, and without --same-key");
 	if (a->encrypted && !(a->server_key && a->cert))
 		return err_set(e, ERR_USAGE, "--encrypted goes with --server-key and --cert: the key comes encrypted to that certificate's");
 	return 0;
@@ -150,6 +164,21 @@ static int set_recipient(struct enrolment_run *r, struct err *e)
 	return 0;
 }
 
+/* The certificate says which key of the token is ours. */
+static int set_who(struct enrolment_run *r, struct err *e)
+{
+	struct arena *a = r->ctx->arena;
+	struct bytes text;
+	struct cert c;
+
+	if (fs_read_input(a, r->a->cert, FS_LIMIT_CERT, &text, e) != 0 || first_cert(a, text, r->a->cert, &c, e) != 0 ||
+	    (!r->who && token_open(r->ctx, r->a->key, &r->who, e) != 0) || token_key_for(r->who, c.spki, &r->who_key, e) != 0)
+		return -1;
+	r->target.key = r->who_key;
+	r->target.key_file = NULL;
+	return 0;
+}
+
 static int set_target(struct enrolment_run *r, struct err *e)
 {
 	const struct client_args *a = r->a;
@@ -164,7 +193,7 @@ static int set_target(struct enrolment_run *r, struct err *e)
 	    cli_confirm(r->ctx, e, "put a load of %s on %s, which is not this machine",
 				text_count(r->ctx->arena, (uint64_t)a->count, "device", NULL), a->est) != 0)
 		return -1;
-	if (a->encrypted && set_recipient(r, e) != 0)
+	if ((token_is_uri(a->key) && set_who(r, e) != 0) || (a->encrypted && set_recipient(r, e) != 0))
 		return -1;
 	if (a->psk_file)
 		return read_psk(r->ctx, a, t, e);
@@ -222,12 +251,36 @@ static int connect_to(struct enrolment_run *r, struct err *e)
 
 /* --- the request --- */
 
+/* enroll: the key that is there, or a new one where a type is given. */
+static int take_key(struct enrolment_run *r, const struct keytype *type, EVP_PKEY **ret, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (token_key(r->token, ret, &why) != 0) {
+		if (why.code == ERR_NOT_FOUND && r->a->key_type)
+			return token_make(r->token, type, ret, e);
+		*e = why;
+		return why.code == ERR_NOT_FOUND ? err_ctx(e, "--key-type makes the key") : -1;
+	}
+	if (!r->a->key_type || keytype_of(*ret) == type)
+		return 0;
+	return err_set(e, ERR_EXISTS, "%s: it is there already, and of another type than %s", r->a->key_out, type->name);
+}
+
 static int make_key(struct enrolment_run *r, EVP_PKEY **ret, struct err *e)
 {
 	const char *text = r->a->key_type ? r->a->key_type : "ecdsa:256";
 	const struct keytype *type;
 	struct bytes pem;
 
+	if (r->a->same_key && r->token)
+		return token_key_for(r->token, r->old.spki, ret, e);
+	if (r->token) {
+		type = keytype_parse(text, e);
+		if (!type)
+			return err_ctx(e, "--key-type");
+		return r->op == EST_REENROLL ? token_make(r->token, type, ret, e) : take_key(r, type, ret, e);
+	}
 	if (r->a->same_key)
 		return fs_read_input(r->ctx->arena, key_of(r->a), FS_LIMIT_CERT, &pem, e) != 0 ? -1 : key_load(pem, NULL, ret, e);
 	type = keytype_parse(text, e);
@@ -249,6 +302,22 @@ static bool is_ours(const struct enrolment_run *r, const struct bytes san)
 	       !r->a->server_key;
 }
 
+/* Of a run that was cut off: the key of its request, where that is in a token. */
+static int find_pending(struct enrolment_run *r, struct err *e)
+{
+	struct err why = { 0 };
+	struct csr csr;
+
+	if (!r->token || !r->pending.csr.n)
+		return 0;
+	if (csr_parse(r->ctx->arena, r->pending.csr, &csr, e) != 0)
+		return -1;
+	if (token_key_for(r->token, csr.spki, &r->pending.key, &why) == 0 || why.code == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return -1;
+}
+
 /* The request of a run that was cut off, or a new one, which is durable before anybody sees it. */
 static int prepare(struct enrolment_run *r, struct err *e)
 {
@@ -256,10 +325,12 @@ static int prepare(struct enrolment_run *r, struct err *e)
 
 	if (r->san.n && san_build(r->ctx->arena, &r->san, &san, e) != 0)
 		return -1;
+	if (find_pending(r, e) != 0)
+		return -1;
 	if (is_ours(r, san))
 		return 0;
 	EVP_PKEY_free(r->pending.key);
-	r->pending = (struct pending){ 0 };
+	r->pending = (struct pending){ .old = r->a->remove_old_key ? r->old.der : (struct bytes){ 0 } };
 	if (make_key(r, &r->pending.key, e) != 0 ||
 	    est_request(r->ctx->arena, r->subject, &r->san, r->pending.key, r->target.to, &r->pending.csr, e) != 0)
 		return -1;
@@ -306,8 +377,9 @@ static int ask(struct enrolment_run *r, const struct est_cas *cas, struct err *e
 /* The program gets the paths of the certificate and the key, and no shell. It is run again by the next run when it failed. */
 static int run_hook(struct enrolment_run *r, struct err *e)
 {
+	const char *key = !r->paths.elsewhere ? r->paths.key : r->op == EST_REENROLL ? r->a->key : r->a->key_out;
 	char *argv[] = { arena_strdup(r->ctx->arena, r->a->exec), arena_strdup(r->ctx->arena, r->paths.cert),
-			 arena_strdup(r->ctx->arena, r->paths.key), NULL };
+			 arena_strdup(r->ctx->arena, key), NULL };
 	int rc, status = 0;
 	pid_t pid;
 
@@ -320,19 +392,42 @@ static int run_hook(struct enrolment_run *r, struct err *e)
 	return 0;
 }
 
+/* The key of the certificate that was replaced; one that has gone already is what was wanted. */
+static int remove_old(struct enrolment_run *r, struct err *e)
+{
+	struct err why = { 0 };
+	struct cert old;
+
+	if (cert_parse(r->ctx->arena, r->pending.old, &old, e) != 0 || (!r->token && token_open(r->ctx, r->a->key, &r->token, e) != 0))
+		return -1;
+	if (token_remove(r->token, old.spki, &why) == 0 || why.code == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return err_ctx(e, "the new certificate is in place, but the old key");
+}
+
 static int finish(struct enrolment_run *r, struct err *e)
 {
 	struct cert c;
 	char *subject;
 
 	if (pending_install(r->ctx, &r->paths, &r->pending, e) != 0 || (r->a->exec && run_hook(r, e) != 0) ||
-	    pending_done(r->ctx, &r->paths, e) != 0)
+	    (r->a->remove_old_key && r->pending.old.n && remove_old(r, e) != 0) || pending_done(r->ctx, &r->paths, e) != 0)
 		return -1;
 	if (first_cert(r->ctx->arena, r->pending.certs, r->paths.cert, &c, e) != 0 || name_format(r->ctx->arena, c.subject, &subject, e) != 0)
 		return -1;
 	return out_done(r->ctx, e, "%s %s: certificate %s until %s in %s", r->op == EST_REENROLL ? "renewed" : "enrolled",
 			text_escape(r->ctx->arena, bytes_of(subject)), cert_serial_hex(r->ctx->arena, c.serial),
 			tm_format(r->ctx->arena, c.not_after), r->paths.cert);
+}
+
+/* Where the new key is going to be. */
+static int set_token(struct enrolment_run *r, struct err *e)
+{
+	if (!r->paths.elsewhere)
+		return 0;
+	r->token = r->op == EST_REENROLL ? r->who : NULL;
+	return r->token ? 0 : token_open(r->ctx, r->a->key_out, &r->token, e);
 }
 
 /* pending_load came first, and a certificate that is there already goes into place without the server. */
@@ -342,7 +437,7 @@ static int obtain(struct enrolment_run *r, struct err *e)
 
 	if (r->pending.certs.n)
 		return r->ctx->dry_run ? 0 : finish(r, e);
-	if (net_need(r->ctx, e) != 0 || set_target(r, e) != 0 || connect_to(r, e) != 0 || est_get_cas(r->est, r->ctx->arena, &cas, e) != 0)
+	if (net_need(r->ctx, e) != 0 || set_target(r, e) != 0 || set_token(r, e) != 0 || connect_to(r, e) != 0 || est_get_cas(r->est, r->ctx->arena, &cas, e) != 0)
 		return -1;
 	if (r->ctx->dry_run)
 		return 0;
@@ -397,7 +492,8 @@ static int enroll(struct enrolment_run *r, struct err *e)
 		return err_set(e, ERR_USAGE, "--connections, --prefix and --reconnect go with --count");
 	if (!a->out)
 		return err_set(e, ERR_USAGE, "say with --out where the certificate goes");
-	r->paths = (struct pair_paths){ .cert = a->out, .key = a->key_out ? a->key_out : a->out };
+	r->paths = (struct pair_paths){ .cert = a->out, .key = a->key_out && !token_is_uri(a->key_out) ? a->key_out : a->out,
+					.elsewhere = token_is_uri(a->key_out) };
 	r->san = a->san;
 	if (subject_of(r, e) != 0 || pending_load(r->ctx, &r->paths, &r->pending, e) != 0)
 		return -1;
@@ -449,7 +545,7 @@ static int renew(struct enrolment_run *r, struct err *e)
 
 	if (a->days < 0 || a->days > 36500 || a->percent < 0 || a->percent > 100 || (a->days && a->percent))
 		return err_set(e, ERR_USAGE, "--days is from 1 to 36500, --percent from 1 to 100, and one excludes the other");
-	r->paths = (struct pair_paths){ .cert = a->cert, .key = key_of(a) };
+	r->paths = (struct pair_paths){ .cert = a->cert, .key = token_is_uri(a->key) ? a->cert : key_of(a), .elsewhere = token_is_uri(a->key) };
 	if (pending_load(r->ctx, &r->paths, &r->pending, e) != 0)
 		return -1;
 	if (r->pending.certs.n)
@@ -457,6 +553,7 @@ static int renew(struct enrolment_run *r, struct err *e)
 	if (fs_read_input(r->ctx->arena, a->cert, FS_LIMIT_CERT, &text, e) != 0 || first_cert(r->ctx->arena, text, a->cert, &c, e) != 0 ||
 	    take_names(r, &c, e) != 0)
 		return -1;
+	r->old = c;
 	return is_due(r, &c) ? obtain(r, e) : 0;
 }
 
@@ -488,15 +585,20 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 	OSTR(client_args, exec, 0, "program", "Run it when the files are in place, with the paths of the certificate and the key as arguments."), \
 	ODUR(client_args, timeout, 0, "duration", "How long to go on trying, Retry-After included. Default: 2m.")
 
+#define TOKEN_DOC \
+	"A key in a PKCS#11 token is named by a URI of RFC 7512. module-path says which module, else those of p11-kit are asked; pin-source names a " \
+	"file with the PIN, else it comes from LAMASSU_PIN_<TOKEN'S LABEL>, LAMASSU_PIN or the terminal."
+
 static const struct opt enroll_opts[] = {
 	SERVER_ROWS,
 	OSTR(client_args, cert, 0, "file", "Certificate to show, and what leads to its root: a bootstrap certificate, PEM."),
-	OSTR(client_args, key, 0, "file", "Its key, PEM without passphrase. Default: in the file of --cert."),
+	OSTR(client_args, key, 0, "file|uri", "Its key, PEM without passphrase, or pkcs11:… in a token. Default: in the file of --cert."),
 	OSTR(client_args, psk_file, 0, "file", "A secret that the server has too, in hexadecimal digits, for TLS-PSK: it takes the place of --ca-file and --cert."),
 	OSTR(client_args, psk_identity, 0, "text", "Whose secret it is. Default: DEVICE."),
 	OSTR(client_args, subject, 0, "dn", "Subject to ask for. Default: CN=DEVICE."),
 	OSTR(client_args, out, 0, "file", "Where the certificate goes."),
-	OSTR(client_args, key_out, 0, "file", "Where the key goes (PKCS#8, mode 0600). Default: before the certificate, in one file."),
+	OSTR(client_args, key_out, 0, "file|uri", "Where the key goes (PKCS#8, mode 0600), or pkcs11:…, which key of a token it is. Default: before "
+	     "the certificate, in one file."),
 	OFLAG(client_args, server_key, 0, "The server makes the key (serverkeygen)."),
 	OFLAG(client_args, encrypted, 0, "It encrypts it to the key of --cert, RSA or EC, whose usage must allow that."),
 	OINT(client_args, count, 0, "n", "A load: so many devices with names and keys of their own, of which nothing is kept."),
@@ -514,8 +616,10 @@ const struct cmd device_enroll_cmd = {
 	.doc = "Runs on the device and needs no repository. The key is made here and leaves only as a request; nothing is written before the "
 	       "certificate was found to be for it and to lead to the authorities that the server distributes. An enrolment that was cut off "
 	       "is in KEY.pending; the same command goes on with it, and the server gives the same certificate.\n\n"
+	       TOKEN_DOC " With --key-out pkcs11:…;object=LABEL the key of that label is taken, or made there when --key-type is given and there is "
+	       "none; what is under way is in CERT.pending.\n\n"
 	       "With --count it is a load for a server that is to be measured, and prints rate and latencies. A server on another machine needs "
-	       "--yes. Keys in PKCS#11 tokens are not supported here yet.\n\n"
+	       "--yes.\n\n"
 	       "The status is 5 when the server refuses, and 6 when it cannot be reached or puts the device off for longer than --timeout.",
 	.example = "lamassu device enroll sensor-1 --est https://pki.example:8443 --label factory --ca-file root.pem --cert boot.pem --key boot.key "
 		   "--out device.pem --key-out device.key\n"
@@ -526,12 +630,13 @@ const struct cmd device_enroll_cmd = {
 static const struct opt renew_opts[] = {
 	SERVER_ROWS,
 	OSTR(client_args, cert, 0, "file", "The certificate to renew, PEM; it is replaced.", .flags = O_REQ),
-	OSTR(client_args, key, 0, "file", "Its key, which is replaced too. Default: in the file of --cert."),
+	OSTR(client_args, key, 0, "file|uri", "Its key, which is replaced too; or pkcs11:…, the token that it is in. Default: in the file of --cert."),
 	OSTR(client_args, subject, 0, "dn", "Subject to ask for. Default: the certificate's."),
 	OINT(client_args, days, 0, "n", "Renew when so many days are left."),
 	OINT(client_args, percent, 0, "n", "Renew when so much of the lifetime is left. Default: 33."),
 	OFLAG(client_args, force, 0, "Renew now."),
 	OFLAG(client_args, same_key, 0, "Keep the key."),
+	OFLAG(client_args, remove_old_key, 0, "When the new certificate is in place, remove the old key from the token."),
 	OEND
 };
 const struct cmd device_renew_cmd = {
@@ -540,6 +645,8 @@ const struct cmd device_renew_cmd = {
 	.doc = "For timers: runs on the device, needs no repository, and says and does nothing while the certificate is good for long enough. "
 	       "The names stay, the key is new. The new pair takes the place of the old one when it was found to be good: in one step where "
 	       "one file holds both; of two files the key is replaced first, and a run that was cut off between them is completed by the "
-	       "next, as is a program of --exec that failed.",
+	       "next, as is a program of --exec that failed.\n\n"
+	       TOKEN_DOC " The certificate says which key of the token is its own, so that a label may have several. A new key is made under the "
+	       "label of the URI; the old one stays, unless --remove-old-key is given.",
 	.example = "lamassu device renew --est https://pki.example:8443 --label factory --ca-file root.pem --cert device.pem --key device.key --days 30"
 };

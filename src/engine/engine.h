@@ -125,6 +125,15 @@ int engine_child(int argc, char **argv);
 extern const struct engine_ops *const engine_kinds[]; /* NULL-terminated: every kind that this program has */
 const struct engine_ops *engine_kind(const char *name); /* by kind or other name, ignoring case; NULL */
 
+/* A key in a PKCS#11 token that no repository describes, by its URI (RFC 7512): module-path, else the modules of p11-kit; pin-source, a
+ * file. No pin-value. */
+struct engine_uri {
+	struct engine_doc doc; /* its id is the token's label, or "token" */
+	const char *object;    /* label; NULL: none */
+	bool has_id;           /* it names one key for ever */
+};
+int engine_of_uri(struct arena *, const char *uri, struct engine_uri *ret, struct err *) NODISCARD;
+
 /* The open engines of a command. `docs` are the repository's; `private_dir` is state_private(). They are opened on
  * first use. */
 struct engines *engines_new(struct ctx *, const struct engine_doc *docs, size_t n, const char *default_id,

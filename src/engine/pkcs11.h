@@ -40,7 +40,7 @@ struct p11_token {
 };
 
 struct p11_wanted { /* what a PKCS#11 URI (RFC 7512) asks for; NULL: anything */
-	const char *token, *serial, *manufacturer, *model, *object, *module_path;
+	const char *token, *serial, *manufacturer, *model, *object, *module_path, *pin_source;
 	struct bytes id; /* p NULL: any */
 	bool is_private; /* false: it names something else than a private key */
 };

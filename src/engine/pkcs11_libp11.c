@@ -19,7 +19,7 @@
 #define URI_CALLS(X)                                                                                                  \
 	X(p11_kit_uri_new) X(p11_kit_uri_free) X(p11_kit_uri_parse) X(p11_kit_uri_message) X(p11_kit_uri_get_pin_value) \
 	X(p11_kit_uri_any_unrecognized) X(p11_kit_uri_get_token_info) X(p11_kit_uri_get_attribute)                    \
-	X(p11_kit_uri_get_module_path)
+	X(p11_kit_uri_get_pin_source) X(p11_kit_uri_get_module_path)
 
 /* Each library as a table of its functions, with their types out of its header. */
 #define MEMBER(f) __typeof__(f) *f;
@@ -233,6 +233,7 @@ int p11_uri(struct arena *a, const char *text, struct p11_wanted *ret, struct er
 		.manufacturer = field(a, t->manufacturerID, sizeof(t->manufacturerID)),
 		.model = field(a, t->model, sizeof(t->model)), .is_private = true,
 		.module_path = arena_strdup(a, uris.p11_kit_uri_get_module_path(u)),
+		.pin_source = arena_strdup(a, uris.p11_kit_uri_get_pin_source(u)),
 		.object = label ? arena_strndup(a, label->pValue, label->ulValueLen) : NULL,
 	};
 	if (id)

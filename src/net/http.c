@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "net/http_key.h"
 #include "net/http_psk.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, ANSWER_MAX = 1 << 20, HEADERS_MAX = 100, HEADERS_BYTES = 1 << 16,
@@ -132,19 +133,27 @@ static size_t on_header(char *text, size_t size, size_t n, void *arg)
 
 #define SET(option, value) (curl_easy_setopt(h, CURLOPT_##option, value) == CURLE_OK)
 
-static CURLcode on_tls(CURL *h, void *ssl_ctx, void *options)
+static CURLcode on_tls(CURL *h, void *ssl_ctx, void *arg)
 {
+	const struct net_options *o = arg;
+
 	(void)h;
-	return http_psk_set(ssl_ctx, options) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR;
+	if (o->psk_identity)
+		return http_psk_set(ssl_ctx, o) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR;
+	return http_key_set(ssl_ctx, o) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+}
+
+static bool set_on_tls(CURL *h, const struct net_options *o)
+{
+	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+	return library && text_has_prefix(library, "OpenSSL/") && SET(SSL_CTX_FUNCTION, on_tls) && SET(SSL_CTX_DATA, (void *)(uintptr_t)o);
 }
 
 /* The server has no certificate to verify: the secret says who it is (http_psk.c). */
 static bool set_psk(CURL *h, const struct net_options *o)
 {
-	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
-
-	return library && text_has_prefix(library, "OpenSSL/") && SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L) &&
-	       SET(SSL_SESSIONID_CACHE, 0L) && SET(SSL_CTX_FUNCTION, on_tls) && SET(SSL_CTX_DATA, (void *)(uintptr_t)o);
+	return SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L) && SET(SSL_SESSIONID_CACHE, 0L) && set_on_tls(h, o);
 }
 
 static bool set_trust(CURL *h, const struct net_client *c)
@@ -153,7 +162,7 @@ static bool set_trust(CURL *h, const struct net_client *c)
 	struct curl_blob key = { .data = (void *)(uintptr_t)o->key_pem, .len = o->key_pem ? strlen(o->key_pem) : 0, .flags = CURL_BLOB_NOCOPY };
 
 	return (!o->ca_file || (SET(CAINFO, o->ca_file) && SET(CAPATH, NULL))) &&
-	       (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file)) &&
+	       (o->key ? set_on_tls(h, o) : (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file))) &&
 	       (!o->key_pem || SET(SSLKEY_BLOB, &key)) &&
 	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
 	       (!o->no_verify || (SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L))) &&

@@ -14,6 +14,7 @@ struct net_options { /* zeroes are the defaults */
 	const char *ca_file;              /* PEM: trusted instead of the system's authorities */
 	const char *cert_file, *key_file; /* the client's certificate and key, PEM */
 	const char *key_pem;              /* the key itself, instead of key_file */
+	struct evp_pkey_st *key;          /* the same for one that signs where it is; must outlive the client */
 	const char *connect_to;           /* HOST:PORT to connect to, whatever the URL says; TLS still checks the URL's host */
 	bool no_verify;                   /* accept any server: only where a document says so in as many words */
 	const char *pinned_key;           /* "sha256//BASE64" of the one SubjectPublicKeyInfo that the server may have */
