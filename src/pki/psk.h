@@ -33,6 +33,7 @@ struct psk_list {
 };
 const char *psk_source(struct arena *, const struct dms *); /* for people too; NULL: this clone has them */
 int psk_list_read(struct ctx *, const struct dms *, struct bytes *ret, struct err *) NODISCARD;
+int psk_list_check(struct arena *, const struct dms *, struct bytes list, struct err *) NODISCARD;
 bool psk_list_find(struct arena *, struct bytes list, const char *device, char **ret);
 /* `secret` NULL removes: ERR_NOT_FOUND. ERR_CONFLICT where only others can. */
 int psk_list_set(struct ctx *, const struct dms *, const char *device, const char *secret, struct err *) NODISCARD;

@@ -87,7 +87,7 @@ static int check_entry(struct arena *a, const struct dms *dms, struct bytes list
 	return 0;
 }
 
-static int check(struct arena *a, const struct dms *dms, struct bytes list, struct err *e)
+int psk_list_check(struct arena *a, const struct dms *dms, struct bytes list, struct err *e)
 {
 	struct bytes left = list;
 	struct entry x = { 0 };
@@ -117,7 +117,7 @@ int psk_list_read(struct ctx *ctx, const struct dms *dms, struct bytes *ret, str
 		r = secret_resolve(ctx->arena, "its reference", how->secrets, &text, e);
 		list = r == 0 ? bytes_of(text) : (struct bytes){ 0 };
 	}
-	if (r != 0 || check(ctx->arena, dms, list, e) != 0)
+	if (r != 0 || psk_list_check(ctx->arena, dms, list, e) != 0)
 		return err_ctx(e, "dms %s: secrets of devices", dms->id);
 	*ret = list;
 	return 0;
