@@ -98,7 +98,7 @@ const struct cmd va_serve_cmd = {
 	       "/crl/SKI.crl (SKI.delta.crl, SKI.N.crl for partitions), certificates of authorities at /ca/SKI.cer. Revocations by other "
 	       "commands are seen at once: answers without a nonce are kept in memory, for half of their life at most, and given again "
 	       "while the repository is where it was, which is looked at every 10 milliseconds.\n\n"
-	       "When it starts, each authority whose key is here issues a responder certificate for a key that only this listener has. CRLs that "
-	       "are due are made and recorded.",
+	       "When it starts, each authority whose key is here issues a responder certificate for a key that only this listener has, "
+	       "and a new one before that ends. CRLs that are due are made and recorded.",
 	.example = "lamassu va-serve --listen 0.0.0.0:8080"
 };

@@ -1,5 +1,6 @@
 load helpers
 load est_helpers
+load ../servers/openbao
 
 setup() {
 	est_pki && cd pki || return 1
@@ -9,7 +10,7 @@ setup() {
 	VA_PID=
 }
 
-teardown() { va_stop; }
+teardown() { va_stop; [ -z "${BAO_PID:-}" ] || openbao_stop; }
 
 va_start() {
 	rm -f ready
@@ -174,4 +175,51 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	for i in 1 2 3; do [ "$(responder)" = "$last" ] || break; done # one for all, while it holds
 	"$LAMASSU" cert list --all -o json | jq -e '[.list[] | select(.profile == "ocsp-responder")] | length < 20'
 	va_stop; ok "$LAMASSU" repo verify
+}
+
+@test "C13 C14: full and delta CRLs of partitions at the addresses that certificates and CRLs name; openssl reads them together" {
+	printf 'va_domains: [va.example]\ncrl: {delta: true}\n' >>lamassu.yaml
+	git add lamassu.yaml; git -c user.name=T -c user.email=t@example.org commit -qm config
+	L ca set devices crl.partitions=2
+	for n in p q r; do est_csr $n; L ca sign devices --csr $n.csr --out $n.pem; done
+	va_start
+	at() { curl -s --connect-to "va.example:80:${VA#http://}" "$@"; }
+	url_of() { openssl "$@" -noout -text | grep -A 3 "$what" | sed -n 's/.*URI:\(http.*\)/\1/p' | head -n 1; }
+	for n in p q r; do
+		full=$(what='CRL Distribution' url_of x509 -in $n.pem)
+		[[ $full == http://va.example/crl/*.[01].crl ]]
+		at -D head -o $n.full "$full"; grep -q '^HTTP/1.1 200' head
+		tag=$(sed -n 's/^[Ee][Tt]ag: *//p' head | tr -d '\r')
+		[ "$(at -o same -w '%{http_code}' -H "If-None-Match: $tag" "$full")" = 304 ]
+		delta=$(what='Freshest' url_of crl -inform DER -in $n.full)
+		[ "$delta" = "${full%.crl}.delta.crl" ]; echo "$delta" >$n.delta-url
+		openssl crl -inform DER -in $n.full >$n.full.pem
+		openssl verify -partial_chain -crl_check -extended_crl -use_deltas -CRLfile $n.full.pem -trusted devices.pem $n.pem
+	done
+	L cert revoke "$(serial p.pem)" --reason key_compromise --yes
+	at -D head -o p.delta "$(cat p.delta-url)"; grep -q '^HTTP/1.1 200' head
+	openssl crl -inform DER -in p.delta -noout -text >text; grep -q 'Delta CRL Indicator: critical' text; grep -qi "$(serial p.pem)" text
+	tag=$(sed -n 's/^[Ee][Tt]ag: *//p' head | tr -d '\r')
+	[ "$(at -o same -w '%{http_code}' -H "If-None-Match: $tag" "$(cat p.delta-url)")" = 304 ]
+	{ cat p.full.pem; openssl crl -inform DER -in p.delta; } >both.pem
+	openssl verify -partial_chain -crl_check -extended_crl -use_deltas -CRLfile p.full.pem -trusted devices.pem p.pem
+	no openssl verify -partial_chain -crl_check -extended_crl -use_deltas -CRLfile both.pem -trusted devices.pem p.pem >said 2>&1
+	openssl verify -partial_chain -crl_check -extended_crl -use_deltas -CRLfile both.pem -trusted devices.pem p.pem 2>&1 | grep 'certificate revoked'
+}
+
+@test "C14: while the key is out of reach it says tryLater, and answers again when it is back" {
+	openbao_start "$BATS_TEST_TMPDIR/bao" && bao secrets enable transit >/dev/null
+	L kms engine add far --type HASHICORP_VAULT_TRANSIT --set address="$BAO_ADDR" --set ca_file="$BAO_CACERT" --set token="\${BAO_TOKEN}"
+	L ca create remote --parent root --subject CN=Remote --key-type ecdsa:256 --validity 1y --engine far --issuance-profile iot-device
+	est_csr far; L ca sign remote --csr far.csr --out far.pem; "$LAMASSU" ca export remote --out remote.pem >/dev/null
+	va_start --ca remote --no-delegate
+	remote() { openssl ocsp -issuer remote.pem -cert far.pem -url "$VA/ocsp" -CAfile ../root.pem -verify_other remote.pem 2>&1; } # with a nonce
+	remote | grep 'far.pem: good'
+	key=$(sed -n 's/^Unseal Key: //p' "$BATS_TEST_TMPDIR/bao/bao.log")
+	bao operator seal
+	remote | grep -i 'trylater'
+	kill -0 "$VA_PID"; [ "$(curl -s -o got -w '%{http_code}' "$VA/ca/$("$LAMASSU" ca show remote -o json | jq -r .subject_key_id).cer")" = 200 ]
+	bao operator unseal "$key" >/dev/null; openbao_wait "$BATS_TEST_TMPDIR/bao"
+	for ((i = 0; i < 100; i++)); do remote >said; grep -q 'far.pem: good' said && break; sleep 0.2; done
+	cat said; grep -q 'far.pem: good' said
 }
