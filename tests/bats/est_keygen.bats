@@ -12,7 +12,7 @@ setup_file() {
 		L --repo pki kms engine add vaulted --type software --set dir=vaulted --set unencrypted=true || return 1
 	L --repo pki profile create --template bootstrap decrypting &&
 		L --repo pki profile set decrypting honor_key_usage=true crypto_enforcement.enabled=false || return 1
-	client rsa rsa:2048 keyEncipherment && client ec ec:P-256 keyAgreement && client ec384 ec:P-384 keyAgreement,digitalSignature &&
+	client rsa rsa:2048 digitalSignature,keyEncipherment && client ec ec:P-256 digitalSignature,keyAgreement && client ec384 ec:P-384 keyAgreement,digitalSignature &&
 		client signer rsa:2048 digitalSignature || return 1
 	est_keep main --dms keygen --dms escrow
 }
