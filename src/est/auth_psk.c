@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include "pki/psk.h"
 #include "state/ledger.h"
 
-enum { CHECKS_MAX = 2, NONCE_SECS = 300, MAC = 16, GUESSERS = 256, GUESSES_MAX = 10, GUESS_MS = 60000 };
+enum { CHECKS_MAX = 2, NONCE_SECS = 300, MAC = 16, GUESSERS = 4096, WHO = 8, GUESSES_MAX = 10, GUESS_MS = 60000 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all that is static */
 static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
@@ -28,39 +29,56 @@ static int checking;
 /* --- who guesses --- */
 
 static struct guesser {
-	unsigned char who[8];
+	unsigned char who[WHO];
 	int n;
 	int64_t since;
 } guessers[GUESSERS];
 
-static struct guesser *guesser_of(const struct asking *q, const char *device)
+/* With the lock held. Where a device's place is cannot be told from outside: who knew could have it forgotten by guessing at others. */
+static struct guesser *place_of(const struct asking *q, const char *device, unsigned char who[WHO])
 {
+	static unsigned char seed[MAC];
+	static bool seeded;
 	unsigned char h[SHA256_LEN];
-	struct guesser *g;
 
-	sha256(bytes_of(arena_printf(q->http->arena, "%s %s", q->http->address, device)), h);
-	g = &guessers[h[8]];
-	if (memcmp(g->who, h, sizeof(g->who)) != 0 || tm_mono_ms() - g->since > GUESS_MS) {
-		*g = (struct guesser){ .since = tm_mono_ms() };
-		memcpy(g->who, h, sizeof(g->who));
-	}
-	return g;
+	if (!seeded)
+		seeded = RAND_bytes(seed, sizeof(seed)) == 1;
+	sha256(bytes_of(arena_printf(q->http->arena, "%s %s %s", hex_encode(q->http->arena, (struct bytes){ seed, sizeof(seed) }),
+				     q->http->address, device)), h);
+	memcpy(who, h, WHO);
+	return &guessers[(h[WHO] << 8 | h[WHO + 1]) % GUESSERS];
+}
+
+static bool is_of(const struct guesser *g, const unsigned char who[WHO])
+{
+	return memcmp(g->who, who, WHO) == 0 && tm_mono_ms() - g->since <= GUESS_MS;
 }
 
 static int check_guesses(const struct asking *q, const char *device, struct refusal *why)
 {
+	unsigned char who[WHO];
+	const struct guesser *g;
 	bool many;
 
 	pthread_mutex_lock(&lock);
-	many = guesser_of(q, device)->n >= GUESSES_MAX;
+	g = place_of(q, device, who);
+	many = is_of(g, who) && g->n >= GUESSES_MAX;
 	pthread_mutex_unlock(&lock);
 	return many ? refuse(why, 429, "overloaded", "too many wrong secrets; try again later") : 0;
 }
 
 static int wrong(const struct asking *q, const char *device, struct refusal *why)
 {
+	unsigned char who[WHO];
+	struct guesser *g;
+
 	pthread_mutex_lock(&lock);
-	guesser_of(q, device)->n++;
+	g = place_of(q, device, who);
+	if (!is_of(g, who)) {
+		*g = (struct guesser){ .since = tm_mono_ms() };
+		memcpy(g->who, who, WHO);
+	}
+	g->n++;
 	pthread_mutex_unlock(&lock);
 	return refuse(why, 401, "authentication_failure", "the device or its secret is not known");
 }

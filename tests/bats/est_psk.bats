@@ -99,6 +99,12 @@ enrol() { [ -e "$1.b64" ] || est_csr "$1"; est_post factory/simpleenroll "$1.b64
 	for i in $(seq 10); do [ "$(enrol dev-1 -u "dev-1:guess-number-$i")" = 401 ]; done
 	[ "$(enrol dev-1 -u "dev-1:$(cat one.secret)")" = 429 ]
 	grep -qi '^retry-after: 60' head
+	# guesses at names that could share its place in a table do not have it forgotten
+	for name in $(python3 -c 'import hashlib; at = lambda n: hashlib.sha256(f"127.0.0.1 {n}".encode()).digest()[8]
+print(*[n for n in (f"x-{i}" for i in range(2000)) if at(n) == at("dev-1")][:3])'); do
+		[ "$(enrol dev-1 -u "$name:guess-number-1")" = 401 ]
+	done
+	[ "$(enrol dev-1 -u "dev-1:$(cat one.secret)")" = 429 ]
 	[ "$(enrol dev-2 -u "dev-2:$(cat two.secret)")" = 200 ]
 }
 
