@@ -51,6 +51,8 @@ struct bytes cert_key_id(struct arena *, struct bytes spki);         /* SKI of w
 /* RFC 5280 path validation by OpenSSL at time `at`: leaf first; chain may be empty; roots are trusted. Says what failed. */
 int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, const struct bytes *roots, size_t nroots,
 		const struct bytes *crls, size_t ncrls, int64_t at, struct err *) NODISCARD;
+/* What TLS has decoded already, so that cert_verify need not do it again for this leaf. Takes a reference of its own. */
+void cert_remember(struct bytes der, X509 *);
 /* What CRLs say of a certificate, as RFC 5280 6.3 reads them: those that its issuer signed, that are current at `now`, and that it is in the
  * scope of. The dates of the certificate do not matter. */
 enum revoked { REVOCATION_UNKNOWN, REVOCATION_GOOD, REVOCATION_REVOKED };

@@ -14,46 +14,81 @@ static X509 *read_cert(struct bytes der)
 	return d2i_X509(NULL, &p, (long)der.n);
 }
 
-/* Authorities come again and again, and OpenSSL takes long to decode a public key: those that were read last are kept. */
+/* Authorities come again and again, and OpenSSL takes long to decode a public key: those that were read last are kept, apart from
+ * what clients have just shown to TLS. */
 enum { KEPT = 32 };
-static struct {
-	unsigned char digest[SHA256_LEN];
-	X509 *x;
-} kept[KEPT];
-static size_t kept_next;
+struct ring {
+	struct {
+		unsigned char digest[SHA256_LEN];
+		X509 *x;
+	} v[KEPT];
+	size_t next;
+};
+static struct ring authorities, shown;
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static X509 *find_kept(const unsigned char digest[SHA256_LEN])
+static X509 *find_kept(const struct ring *r, const unsigned char digest[SHA256_LEN])
 {
 	X509 *x = NULL;
 
 	pthread_mutex_lock(&kept_lock);
 	for (size_t i = 0; i < KEPT && !x; i++)
-		if (kept[i].x && memcmp(kept[i].digest, digest, SHA256_LEN) == 0 && X509_up_ref(kept[i].x) == 1)
-			x = kept[i].x;
+		if (r->v[i].x && memcmp(r->v[i].digest, digest, SHA256_LEN) == 0 && X509_up_ref(r->v[i].x) == 1)
+			x = r->v[i].x;
 	pthread_mutex_unlock(&kept_lock);
 	return x;
+}
+
+/* With a reference of its own. */
+static void keep(struct ring *r, const unsigned char digest[SHA256_LEN], X509 *x)
+{
+	X509 *old;
+
+	if (X509_up_ref(x) != 1)
+		return;
+	pthread_mutex_lock(&kept_lock);
+	old = r->v[r->next].x;
+	r->v[r->next].x = x;
+	memcpy(r->v[r->next].digest, digest, SHA256_LEN);
+	r->next = (r->next + 1) % KEPT;
+	pthread_mutex_unlock(&kept_lock);
+	X509_free(old);
+}
+
+void cert_remember(struct bytes der, X509 *x)
+{
+	unsigned char digest[SHA256_LEN];
+	X509 *same;
+
+	sha256(der, digest);
+	same = find_kept(&shown, digest);
+	if (!same)
+		keep(&shown, digest, x);
+	X509_free(same);
+}
+
+static X509 *read_leaf(struct bytes der)
+{
+	unsigned char digest[SHA256_LEN];
+	X509 *x;
+
+	sha256(der, digest);
+	x = find_kept(&shown, digest);
+	return x ? x : read_cert(der);
 }
 
 static X509 *read_authority(struct bytes der)
 {
 	unsigned char digest[SHA256_LEN];
-	X509 *x, *old = NULL;
+	X509 *x;
 
 	sha256(der, digest);
-	x = find_kept(digest);
+	x = find_kept(&authorities, digest);
 	if (x)
 		return x;
 	x = read_cert(der);
-	if (!x || X509_up_ref(x) != 1)
-		return x;
-	pthread_mutex_lock(&kept_lock);
-	old = kept[kept_next].x;
-	kept[kept_next].x = x;
-	memcpy(kept[kept_next].digest, digest, SHA256_LEN);
-	kept_next = (kept_next + 1) % KEPT;
-	pthread_mutex_unlock(&kept_lock);
-	X509_free(old);
+	if (x)
+		keep(&authorities, digest, x);
 	return x;
 }
 
@@ -164,7 +199,7 @@ int cert_verify(struct bytes leaf, const struct bytes *chain, size_t nchain, con
 		const struct bytes *crls, size_t ncrls, int64_t at, struct err *e)
 {
 	AUTO(X509_STORE) *store = X509_STORE_new();
-	AUTO(X509) *x = read_cert(leaf);
+	AUTO(X509) *x = read_leaf(leaf);
 	__attribute__((cleanup(free_certs))) STACK_OF(X509) *others = sk_X509_new_null();
 	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
 

@@ -201,7 +201,7 @@ static int open_state(struct committer *c, struct err *e)
 		return state_resume(c->state, &moved, e);
 	}
 	c->arena = arena_new();
-	return state_open(c->arena, c->setup.dir, STATE_WRITE, &env, &c->state, e);
+	return state_open(c->arena, c->setup.dir, STATE_WRITE, &env, &c->state, e) != 0 ? -1 : state_tend_cache(c->state, e);
 }
 
 static int commit_all(struct committer *c, struct refusal_log *summed, struct err *e)

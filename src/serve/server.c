@@ -446,6 +446,15 @@ static void reply(struct server *s, struct evhttp_request *req, struct exchange 
 	evbuffer_free(body);
 }
 
+/* Who asks for authorities or attributes comes back to enrol; who has enrolled does not. Sessions of a shared key are never resumed. */
+static void offer_ticket(const struct conn *c, const struct exchange *x)
+{
+	SSL *ssl = c->held ? NULL : bufferevent_openssl_get_ssl(c->bev);
+
+	if (ssl && c->requests == 1 && !x->in.tls->psk_identity && strcmp(x->in.method, "GET") == 0)
+		tls_offer_ticket(ssl);
+}
+
 void server_answer(struct exchange *x)
 {
 	struct server *s = x->server;
@@ -453,10 +462,10 @@ void server_answer(struct exchange *x)
 	struct conn *c = evhttp_request_get_connection(req) ? x->conn : NULL; /* which ends with its connection */
 
 	s->busy--;
-	if (c)
+	if (c) {
 		set_phase(c, WAITING, IDLE_SECS);
-	if (c) { /* what has come meanwhile is of the next one */
-		framing_begin(&c->framing, s->limits.body);
+		offer_ticket(c, x);
+		framing_begin(&c->framing, s->limits.body); /* what has come meanwhile is of the next one */
 		look(c);
 	}
 	reply(s, req, x, c); /* frees a request whose client has gone */

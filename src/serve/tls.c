@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "crypto/cert.h"
 #include "crypto/ossl.h"
 #include "model/http.h"
 
@@ -139,8 +140,8 @@ static int set_up_clients(SSL_CTX *c, const struct tls_settings *s, struct err *
 	if (!s->ask_client)
 		return 0;
 	SSL_CTX_set_verify(c, mode, NULL);
-	/* A ticket holds the client's certificate and is a twentieth of the work for a device that comes once: one will do. */
-	return SSL_CTX_set_num_tickets(c, 1) == 1 ? 0 : err_ossl(e, "TLS");
+	/* A ticket holds the client's certificate and is a seventh of the work for a device that comes once: tls_offer_ticket(). */
+	return SSL_CTX_set_num_tickets(c, 0) == 1 ? 0 : err_ossl(e, "TLS");
 }
 
 static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct strv *ciphers, struct err *e)
@@ -201,6 +202,12 @@ int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 	return 0;
 }
 
+void tls_offer_ticket(SSL *ssl)
+{
+	if (SSL_version(ssl) >= TLS1_3_VERSION && SSL_new_session_ticket(ssl) != 1)
+		ERR_clear_error(); /* then the next handshake is a full one */
+}
+
 /* --- who is there --- */
 
 static struct bytes der_of_cert(struct arena *a, X509 *x)
@@ -225,6 +232,7 @@ static void take_chain(struct arena *a, SSL *ssl, struct tls_peer *p)
 		return;
 	v = arena_new_array(a, PEER_CHAIN_MAX, struct bytes);
 	v[p->nchain++] = der_of_cert(a, leaf);
+	cert_remember(v[0], leaf);
 	for (int i = 0; sent && i < sk_X509_num(sent) && p->nchain < PEER_CHAIN_MAX; i++)
 		v[p->nchain++] = der_of_cert(a, sk_X509_value(sent, i));
 	p->chain = v;

@@ -19,4 +19,6 @@ struct tls_settings {
 int tls_context(const struct tls_settings *, SSL_CTX **ret, struct err *) NODISCARD;
 int tls_use_key(SSL_CTX *, EVP_PKEY *, struct err *) NODISCARD; /* ERR_CHECK: it is not that of the certificate */
 struct tls_peer *tls_peer_of(struct arena *, SSL *);
+/* With what is written next, so that the client may resume its session. */
+void tls_offer_ticket(SSL *);
 DEFINE_AUTO(SSL_CTX, SSL_CTX_free)

@@ -11,6 +11,13 @@ int state_index_as_is(struct state *st, struct index **ret, struct err *e)
 	return 0;
 }
 
+int state_tend_cache(struct state *st, struct err *e)
+{
+	struct index *ix;
+
+	return state_index_as_is(st, &ix, e);
+}
+
 int state_index(struct state *st, struct index **ret, struct err *e)
 {
 	if (state_index_as_is(st, ret, e))

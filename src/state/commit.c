@@ -144,32 +144,23 @@ static int build(struct txn *t, struct err *e)
 	return t->policy_moves ? hold_worktree(t, e) : 0;
 }
 
-static void update_cache(struct txn *t, const struct oid *before)
-{
-	struct state *st = t->st;
-	struct err why = { 0 };
-
-	if (!st->index || index_apply(st->index, before, &st->ledger.commit, t->entries, st->nentries, &why) == 0)
-		return;
-	state_warn(st, "the cache is not up to date and will be caught up: %s", why.msg);
-	index_close(st->index);
-	st->index = NULL;
-}
-
 static int run(struct txn *t, struct err *e)
 {
 	struct state *st = t->st;
-	struct oid before = st->ledger.commit;
 	struct err why = { 0 };
+	bool folds;
+	int r;
 
 	if (build(t, e))
 		return -1;
 	if (!t->policy_moves && !t->ledger_moves)
 		return 0;
-	if (txn_publish(t, e))
+	folds = t->ledger_moves && st->index && index_apply_begin(st->index, &st->ledger.commit, t->entries, st->nentries);
+	r = txn_publish(t, e);
+	if (folds)
+		index_apply_end(st->index, r == 0 ? &st->ledger.commit : NULL);
+	if (r)
 		return -1;
-	if (t->ledger_moves)
-		update_cache(t, &before);
 	if (++st->packs >= MERGE_PACKS && pack_merge(st->store, st->private_dir, MERGE_PACKS, &why))
 		state_warn(st, "packs could not be joined: %s", why.msg);
 	if (st->packs >= GC_PACKS)

@@ -6,11 +6,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/tm.h"
 #include "state/entries.h"
 
-enum { BUSY_MS = 60000, APPLY_BUSY_MS = 2000, BATCH = 256 };
+enum { BUSY_MS = 60000, BUSY_SOON = 100, APPLY_BUSY_MS = 2000, BATCH = 256 };
 
 static const char *const statements[ST_N] = {
 	[ST_STAMP] = "SELECT tip FROM stamp WHERE tip IS NOT NULL",
@@ -144,6 +146,20 @@ static void read_boot_id(struct index *ix)
 		close(fd);
 }
 
+/* SQLite's own handler soon sleeps for 25 ms and more, which is longer than most transactions of ours take. */
+static int on_busy(void *arg, int tries)
+{
+	static const struct timespec soon = { .tv_nsec = 250000 }, later = { .tv_nsec = 5000000 };
+	struct index *ix = arg;
+
+	if (tries == 0)
+		ix->busy_until = tm_mono_ms() + ix->patience_ms;
+	else if (tm_mono_ms() >= ix->busy_until)
+		return 0;
+	nanosleep(tries < BUSY_SOON ? &soon : &later, NULL);
+	return 1;
+}
+
 static int connect_to(struct index *ix, const char *file, struct err *e)
 {
 	static const char setup[] = "PRAGMA synchronous = OFF; PRAGMA journal_mode = PERSIST; PRAGMA journal_size_limit = 1048576;"
@@ -156,7 +172,8 @@ static int connect_to(struct index *ix, const char *file, struct err *e)
 	if (sqlite3_open_v2(file, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return index_fail(ix, e);
 	sqlite3_extended_result_codes(ix->db, 1);
-	sqlite3_busy_timeout(ix->db, BUSY_MS);
+	ix->patience_ms = BUSY_MS;
+	sqlite3_busy_handler(ix->db, on_busy, ix);
 	return index_exec(ix, setup, e);
 }
 
@@ -404,6 +421,18 @@ static int try_sync(struct sync *s, const struct oid *commit, struct err *e)
 	return -1;
 }
 
+/* The last answer is kept: a request asks many times while other commits go on. */
+static bool contains(struct index *ix, struct store *store, const struct oid *stamp, const struct oid *commit)
+{
+	if (oid_equal(stamp, commit) || (oid_equal(stamp, &ix->known[0]) && oid_equal(commit, &ix->known[1])))
+		return true;
+	if (!store_is_ancestor(store, commit, stamp))
+		return false;
+	ix->known[0] = *stamp;
+	ix->known[1] = *commit;
+	return true;
+}
+
 int index_sync(struct index *ix, struct store *store, const struct oid *commit, void (*progress)(void *, uint64_t), void *arg,
 	       struct err *e)
 {
@@ -411,7 +440,7 @@ int index_sync(struct index *ix, struct store *store, const struct oid *commit, 
 	struct err why = { 0 };
 	struct oid stamp;
 
-	if (index_stamp(ix, &stamp) && store_is_ancestor(store, commit, &stamp)) /* or later, and no lock for that */
+	if (index_stamp(ix, &stamp) && contains(ix, store, &stamp, commit)) /* or later, and no lock for that */
 		return 0;
 	index_forget(ix);
 	for (int attempt = 0; attempt < 3; attempt++) {
@@ -448,20 +477,30 @@ static int fold_entries(struct index *ix, const struct entry *v, size_t n, struc
 	return 0;
 }
 
-int index_apply(struct index *ix, const struct oid *from, const struct oid *to, const struct entry *v, size_t n, struct err *e)
+bool index_apply_begin(struct index *ix, const struct oid *from, const struct entry *v, size_t n)
 {
 	struct err ignored = { 0 };
 	struct oid stamp;
-	bool found;
+	bool found, good;
 
-	(void)e;
 	index_forget(ix);
-	sqlite3_busy_timeout(ix->db, APPLY_BUSY_MS);
-	if (begin_write(ix, &ignored) != 0 || read_stamp(ix, &found, &stamp, &ignored) != 0 || !found || !oid_equal(&stamp, from) ||
-	    fold_entries(ix, v, n, &ignored) != 0 || write_stamp(ix, to, &ignored) != 0 || index_exec(ix, "COMMIT", &ignored) != 0)
+	ix->patience_ms = APPLY_BUSY_MS;
+	good = begin_write(ix, &ignored) == 0 && read_stamp(ix, &found, &stamp, &ignored) == 0 && found && oid_equal(&stamp, from) &&
+	       fold_entries(ix, v, n, &ignored) == 0;
+	if (!good)
 		index_rollback(ix);
-	sqlite3_busy_timeout(ix->db, BUSY_MS);
-	return 0;
+	ix->patience_ms = BUSY_MS;
+	return good;
+}
+
+void index_apply_end(struct index *ix, const struct oid *to)
+{
+	struct err ignored = { 0 };
+
+	ix->patience_ms = APPLY_BUSY_MS;
+	if (!to || write_stamp(ix, to, &ignored) != 0 || index_exec(ix, "COMMIT", &ignored) != 0)
+		index_rollback(ix);
+	ix->patience_ms = BUSY_MS;
 }
 
 int index_preview(struct index *ix, const struct entry *v, size_t n, struct err *e)

@@ -15,16 +15,18 @@ void index_close(struct index *); /* NULL is allowed */
 /* Brings the cache to `commit`, or leaves it when it is further on; progress may be NULL. Needs no lock of ours: it is one
  * transaction of SQLite, which looks at the stamp again once it may write. */
 int index_sync(struct index *, struct store *, const struct oid *commit, void (*progress)(void *, uint64_t done), void *arg, struct err *) NODISCARD;
-/* Our own commit, already written: its entries are folded in without reading them back. */
+/* A commit of our own: its entries are folded in without reading them back. */
 struct entry {
 	const char *path;
 	struct bytes text;
 	struct oid oid;
 };
-/* Does nothing when the cache is not at `from`, or is in the way of somebody: the next index_sync will do it. */
-int index_apply(struct index *, const struct oid *from, const struct oid *to, const struct entry *, size_t n, struct err *) NODISCARD;
+/* Before the commit is visible: folds, and keeps others from folding the same, until index_apply_end says that the ledger is at `to`
+ * now, or (NULL) that it is not. false: the cache is not at `from`, or is in the way of somebody: the next index_sync will do it. */
+bool index_apply_begin(struct index *, const struct oid *from, const struct entry *, size_t n) NODISCARD;
+void index_apply_end(struct index *, const struct oid *to);
 /* Shows the entries of an open transaction to its own reading functions: entries are only ever appended, and what is not
- * committed is forgotten by the next index_sync, index_apply or index_close. */
+ * committed is forgotten by the next index_sync, index_apply_begin or index_close. */
 int index_preview(struct index *, const struct entry *, size_t n, struct err *) NODISCARD;
 void index_forget(struct index *); /* ends a preview */
 /* Throws everything away, so that the next index_sync rebuilds. */

@@ -67,6 +67,8 @@ struct index {
 	bool preview;                   /* a transaction with uncommitted entries is open */
 	size_t previewed;
 	int readers;                    /* depth of index_read_begin */
+	int64_t patience_ms, busy_until; /* with others who have the file */
+	struct oid known[2];            /* a stamp, and a commit that it contains */
 };
 
 /* Sets *e from the connection's last error. Always -1. */

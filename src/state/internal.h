@@ -33,6 +33,7 @@ struct state {
 	unsigned follows; /* how often state_follow was called */
 	struct index *index;     /* opened on first use: state_index() */
 	struct tip policy, ledger;
+	bool tree_late;          /* ledger.tree is not of ledger.commit yet: state_ledger_tree() */
 	char op_id[33];          /* of the next commit: hex, random */
 	struct arena *overlay;   /* holds what follows, until the commit; NULL while it is empty */
 	struct change *changes;  /* of the policy branch */
@@ -52,6 +53,8 @@ struct state {
 
 /* The cache, brought up to this transaction's ledger tip. */
 int state_index(struct state *, struct index **ret, struct err *) NODISCARD;
+/* The tree of the ledger tip, which state_follow leaves for those who need it. */
+int state_ledger_tree(struct state *, const struct oid **ret, struct err *) NODISCARD;
 /* The cache as it was found, for those who will not read what is in it. */
 int state_index_as_is(struct state *, struct index **ret, struct err *) NODISCARD;
 /* Adds an entry "<kind>/<name>" (kind: issued, revoked, crls, meta, devices, events) to the overlay. The commit puts

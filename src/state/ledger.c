@@ -205,6 +205,7 @@ int ledger_cert_by_request(struct state *st, const char *ca, const char *request
 /* The text of an entry, committed or not. */
 static int entry_text(struct state *st, const char *path, struct bytes *ret, struct err *e)
 {
+	const struct oid *tree;
 	enum obj_type type;
 	struct oid id;
 	bool found;
@@ -214,7 +215,7 @@ static int entry_text(struct state *st, const char *path, struct bytes *ret, str
 			*ret = st->entries[i].text;
 			return 0;
 		}
-	if (store_lookup(st->store, &st->ledger.tree, path, &found, &type, &id, e) != 0)
+	if (state_ledger_tree(st, &tree, e) != 0 || store_lookup(st->store, tree, path, &found, &type, &id, e) != 0)
 		return -1;
 	if (!found || type != OBJ_BLOB)
 		return err_set(e, ERR_CONFLICT, "%s is not in ledger commit %s; it may have been added since", path, ledger_tip(st));
@@ -346,13 +347,13 @@ static int revoked_tree(struct state *st, const struct oid *tree, const struct o
 static int changed_since(struct serials *s, const char *commit_hex, struct err *e)
 {
 	struct oid commit, tree, old_id, new_id;
-	const struct oid *old_tree, *new_tree;
+	const struct oid *now, *old_tree, *new_tree;
 	struct state *st = s->st;
 
 	if (oid_parse(commit_hex, &commit) != 0)
 		return err_set(e, ERR_INVALID, "\"%s\" is not a commit", commit_hex);
 	if (store_commit_tree(st->store, &commit, &tree, e) != 0 || revoked_tree(st, &tree, &old_tree, &old_id, e) != 0 ||
-	    revoked_tree(st, &st->ledger.tree, &new_tree, &new_id, e) != 0 ||
+	    state_ledger_tree(st, &now, e) != 0 || revoked_tree(st, now, &new_tree, &new_id, e) != 0 ||
 	    store_diff(st->store, old_tree, new_tree, on_changed, s, e) != 0)
 		return err_ctx(e, "what changed since %.12s", commit_hex);
 	for (size_t i = 0; i < st->nentries; i++)

@@ -11,6 +11,7 @@ enum { REOPEN_AFTER = 64 };
 int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret_policy_moved, struct err *e)
 {
 	struct tip policy = st->policy;
+	struct oid before = st->ledger.commit;
 	struct index *ix;
 
 	if (state_index_as_is(st, &ix, e)) /* which lives as long as the handle, so before the arena changes */
@@ -23,9 +24,20 @@ int state_follow(struct state *st, struct arena *results, int64_t now, bool *ret
 	st->env.now = now;
 	if (++st->follows % REOPEN_AFTER == 0 && store_reopen(st->store, e))
 		return -1;
-	if (state_tip(st, &st->ledger, e) || store_ref(st->store, policy.ref, &policy.exists, &policy.commit, e))
+	if (store_ref(st->store, st->ledger.ref, &st->ledger.exists, &st->ledger.commit, e) ||
+	    store_ref(st->store, policy.ref, &policy.exists, &policy.commit, e))
 		return -1;
+	st->tree_late = st->tree_late || !oid_equal(&before, &st->ledger.commit);
 	*ret_policy_moved = !policy.exists || !oid_equal(&policy.commit, &st->policy.commit);
+	return 0;
+}
+
+int state_ledger_tree(struct state *st, const struct oid **ret, struct err *e)
+{
+	if (st->tree_late && store_commit_tree(st->store, &st->ledger.commit, &st->ledger.tree, e))
+		return -1;
+	st->tree_late = false;
+	*ret = &st->ledger.tree;
 	return 0;
 }
 

@@ -80,6 +80,8 @@ int state_look(struct state *, struct state_at *ret, struct err *) NODISCARD;
 int state_ship(struct state *, struct buf *out, struct err *) NODISCARD;
 int state_receive(struct state *, struct bytes shipped, struct err *) NODISCARD;
 void state_drop(struct state *); /* forgets the transaction */
+/* Commits of this handle bring the cache up to date, which else the next reader does: for one that commits while others read. */
+int state_tend_cache(struct state *, struct err *) NODISCARD;
 void state_clock(struct state *, int64_t now); /* what the next commit says */
 
 /* --- policy: records and files of the policy branch's tip, seen through the overlay --- */

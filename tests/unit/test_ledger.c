@@ -676,10 +676,14 @@ static void test_own(struct oid *tip)
 	put(path, text);
 	next = commit_end();
 	mine.path = path;
-	ok(index_apply(ix, tip, &next, &mine, 1, &e) == 0 && index_stamp(ix, &stamp) && oid_equal(&stamp, &next), "our own commit is applied");
+	ok(index_apply_begin(ix, tip, &mine, 1) && index_stamp(other, &stamp) && oid_equal(&stamp, tip), "a commit of ours is folded before it is made");
+	index_apply_end(ix, NULL);
+	ok(index_stamp(ix, &stamp) && oid_equal(&stamp, tip) && get(ix, 40, NULL).status == -1, "and forgotten when it failed");
+	if (ok(index_apply_begin(ix, tip, &mine, 1), "the next one is folded"))
+		index_apply_end(ix, &next);
+	ok(index_stamp(ix, &stamp) && oid_equal(&stamp, &next), "and stays");
 	is_str(get(ix, 40, NULL).path, path, "with its path");
-	ok(index_apply(other, tip, tip, &mine, 1, &e) == 0 && index_stamp(other, &stamp) && oid_equal(&stamp, &next),
-	   "one that does not follow is not");
+	ok(!index_apply_begin(other, tip, &mine, 1) && index_stamp(other, &stamp) && oid_equal(&stamp, &next), "one that does not follow is not");
 	ok(index_check(other, store, &next, &e) == 0, "the cache still equals a fresh fold");
 	*tip = next;
 	index_close(other);
