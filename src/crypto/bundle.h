@@ -7,7 +7,7 @@
 
 /* Containers: PKCS#7 certs-only (RFC 2315, RFC 5652 5) and PKCS#12 (RFC 7292). */
 int p7_certs(struct arena *, const struct bytes *ders, size_t n, struct bytes *ret_der, struct err *) NODISCARD;
-/* The certificates of a PKCS#7, in its order; signatures in it are not looked at. */
+/* The certificates of a PKCS#7, in its order, which the caller has yet to parse; signatures in it are not looked at. */
 int p7_split(struct arena *, struct bytes der, struct bytes **ret_v, size_t *ret_n, struct err *) NODISCARD;
 struct p12 {
 	EVP_PKEY *key;       /* owned by the caller; NULL when absent */

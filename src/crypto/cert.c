@@ -221,8 +221,6 @@ static int add_der(struct arena *a, struct list *l, struct bytes der, struct err
 	size_t n;
 
 	if (der_expect(&d, DER_SEQUENCE, &v) && v.n && v.p[0] == DER_SEQUENCE) {
-		if (parse_der(a, der, &c, e) < 0)
-			return -1;
 		more = &der;
 		n = 1;
 	} else if (p7_split(a, der, &more, &n, e) < 0) {
@@ -231,6 +229,8 @@ static int add_der(struct arena *a, struct list *l, struct bytes der, struct err
 	if (l->n + n > SPLIT_MAX)
 		return err_set(e, ERR_INVALID, "more than %d certificates", SPLIT_MAX);
 	for (size_t i = 0; i < n; i++) {
+		if (parse_der(a, more[i], &c, e) < 0)
+			return -1;
 		l->v = arena_grow(a, l->v, l->n, sizeof(*l->v));
 		l->v[l->n++] = more[i];
 	}

@@ -135,21 +135,18 @@ static int server_profile(struct arena *a, struct profile *ret, struct err *e)
 	return 0;
 }
 
-static int put_chain(struct ctx *ctx, const struct authority *ca, struct bytes leaf, struct bytes *ret, struct err *e)
+static struct bytes with_chain(struct ctx *ctx, const struct authority *ca, struct bytes leaf)
 {
 	SCOPED_BUF text = buf_init(BUF_TEXT);
-	struct bytes *chain, pem = cert_pem(ctx->arena, leaf);
-	size_t n;
+	struct bytes pem = cert_pem(ctx->arena, leaf);
 
-	if (authority_chain(ctx->arena, ca, &chain, &n, e) != 0)
-		return -1;
 	buf_put(&text, pem.p, pem.n);
-	for (size_t i = 0; i < n; i++) {
-		pem = cert_pem(ctx->arena, chain[i]);
+	/* Without the root, which who trusts it has, and others cannot use (RFC 8446 4.4.2). */
+	for (const struct authority *at = ca; at && !authority_is_root(at) && at->cert.der.n; at = at->parent) {
+		pem = cert_pem(ctx->arena, at->cert.der);
 		buf_put(&text, pem.p, pem.n);
 	}
-	*ret = bytes_of(arena_strdup(ctx->arena, buf_str(&text)));
-	return 0;
+	return bytes_of(arena_strdup(ctx->arena, buf_str(&text)));
 }
 
 static int make_tls(struct ctx *ctx, const struct est_options *o, struct authority *ca, struct prepared *p, struct err *e)
@@ -169,9 +166,10 @@ static int make_tls(struct ctx *ctx, const struct est_options *o, struct authori
 	    authority_may_issue(ca, e) != 0 || authority_open_key(ctx, ca, e) != 0)
 		return -1;
 	req.pub = key;
-	if (issue_one(ctx, ca, &profile, &req, &wishes, &is, e) != 0 || put_chain(ctx, ca, is.der, &p->tls_cert, e) != 0 ||
+	if (issue_one(ctx, ca, &profile, &req, &wishes, &is, e) != 0 ||
 	    key_plain_pem(ctx->arena, key, &p->tls_key, e) != 0 || state_commit(ctx->state, "est: certificate of the listener", e) != 0)
 		return -1;
+	p->tls_cert = with_chain(ctx, ca, is.der);
 	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
 	p->about.v[p->about.n++] = arena_printf(ctx->arena, "TLS certificate of ca %s for %s, SHA-256 %s", ca->rec.id, wishes.san.v[0],
 						is.rec.fingerprint);

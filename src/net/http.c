@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "net/http_key.h"
 #include "net/http_psk.h"
+#include "net/kept_tls.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, ANSWER_MAX = 1 << 20, HEADERS_MAX = 100, HEADERS_BYTES = 1 << 16,
 	IDLE_MAX = 64 };
@@ -28,6 +29,7 @@ struct net_client {
 	struct net_options options;
 	struct ctx *ctx;
 	curl_slist *connect_to;
+	struct kept_tls *kept; /* NULL: libcurl reads the files */
 	pthread_mutex_t lock; /* of what follows, and of ctx->note */
 	CURL *idle[IDLE_MAX];
 	size_t nidle;
@@ -53,6 +55,7 @@ static int client_open(struct ctx *ctx, const struct net_options *options, struc
 		if (!c->connect_to)
 			return err_set(e, ERR_IO, "out of memory");
 	}
+	c->kept = kept_tls_open(options);
 	pthread_mutex_init(&c->lock, NULL);
 	*ret = c;
 	return 0;
@@ -63,6 +66,7 @@ static void client_close(struct net_client *c)
 	for (size_t i = 0; i < c->nidle; i++)
 		curl_easy_cleanup(c->idle[i]);
 	curl_slist_free_all(c->connect_to);
+	kept_tls_close(c->kept);
 	pthread_mutex_destroy(&c->lock);
 }
 
@@ -156,14 +160,20 @@ static bool set_psk(CURL *h, const struct net_options *o)
 	return SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L) && SET(SSL_SESSIONID_CACHE, 0L) && set_on_tls(h, o);
 }
 
-static bool set_trust(CURL *h, const struct net_client *c)
+static bool set_files(CURL *h, const struct net_options *o)
 {
-	const struct net_options *o = &c->options;
 	struct curl_blob key = { .data = (void *)(uintptr_t)o->key_pem, .len = o->key_pem ? strlen(o->key_pem) : 0, .flags = CURL_BLOB_NOCOPY };
 
 	return (!o->ca_file || (SET(CAINFO, o->ca_file) && SET(CAPATH, NULL))) &&
 	       (o->key ? set_on_tls(h, o) : (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file))) &&
-	       (!o->key_pem || SET(SSLKEY_BLOB, &key)) &&
+	       (!o->key_pem || SET(SSLKEY_BLOB, &key));
+}
+
+static bool set_trust(CURL *h, const struct net_client *c)
+{
+	const struct net_options *o = &c->options;
+
+	return (c->kept ? kept_tls_use(c->kept, h) : set_files(h, o)) &&
 	       (!o->no_proxy || SET(PROXY, "")) && (!c->connect_to || SET(CONNECT_TO, c->connect_to)) &&
 	       (!o->no_verify || (SET(SSL_VERIFYPEER, 0L) && SET(SSL_VERIFYHOST, 0L))) &&
 	       (!o->psk_identity || set_psk(h, o)) && (!o->pinned_key || SET(PINNEDPUBLICKEY, o->pinned_key)) &&
