@@ -182,6 +182,14 @@ bool committer_pending(const struct committer *c)
 	return c->setup.refusals && refusals_due(c->setup.refusals);
 }
 
+bool committer_gathers(const struct committer *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->claims[i].held && !c->claims[i].handed)
+			return true;
+	return false;
+}
+
 int64_t committer_done(const struct committer *c)
 {
 	return c->done;

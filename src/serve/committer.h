@@ -25,5 +25,6 @@ void committer_free(struct committer *);
 void committer_take(struct committer *, size_t link, enum link_kind, struct bytes text);
 void committer_gone(struct committer *, size_t link); /* its thread has ended: its claim ends, what it handed over is committed */
 bool committer_pending(const struct committer *);     /* something waits for committer_run */
+bool committer_gathers(const struct committer *);     /* somebody works on a claim and will hand over, most likely soon */
 void committer_run(struct committer *);               /* one commit for all that wait; answers them */
 int64_t committer_done(const struct committer *);     /* counted transactions that are durable */

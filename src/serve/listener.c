@@ -26,6 +26,8 @@
 enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
 enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
 
+enum { GATHER_MS = 5 };
+
 struct lane { /* to one thread of a worker, its event thread being the last */
 	struct listener *listener;
 	struct bufferevent *bev;
@@ -103,10 +105,24 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
 	struct listener *l = arg;
 
 	(void)fd, (void)what;
+	event_del(l->commit);
 	if (committer_pending(l->committer))
 		committer_run(l->committer);
 	if (l->o->target && reached(l))
 		drain(l);
+}
+
+/* A commit costs about the same for one and for twenty, so those who are about to hand over are waited for, for a moment. */
+static void commit_soon(struct listener *l)
+{
+	const struct timeval moment = { .tv_usec = GATHER_MS * 1000 };
+
+	if (!committer_pending(l->committer))
+		return;
+	if (!committer_gathers(l->committer))
+		event_active(l->commit, EV_TIMEOUT, 0);
+	else if (!event_pending(l->commit, EV_TIMEOUT, NULL))
+		event_add(l->commit, &moment);
 }
 
 static void take_refused(struct listener *l, struct bytes text)
@@ -135,8 +151,7 @@ static void take_frame(struct listener *l, size_t link, enum link_kind kind, str
 		return;
 	}
 	committer_take(l->committer, link, kind, text);
-	if (committer_pending(l->committer))
-		event_active(l->commit, EV_TIMEOUT, 0);
+	commit_soon(l);
 }
 
 static void on_frames(struct bufferevent *bev, void *arg)
@@ -172,7 +187,7 @@ static void on_gone(struct bufferevent *bev, short what, void *arg)
 	bufferevent_free(bev);
 	lane->bev = NULL;
 	committer_gone(lane->listener->committer, lane->index);
-	if (committer_pending(lane->listener->committer))
+	if (committer_pending(lane->listener->committer)) /* soon somebody else will have this lane */
 		event_active(lane->listener->commit, EV_TIMEOUT, 0);
 }
 

@@ -129,7 +129,9 @@ static void test_commit(void)
 	claim(c, 1, true, "device/b");
 	claim(c, 2, true, "device/a");
 	committer_take(c, 0, LINK_RECORD, shipped("a"));
+	ok(committer_gathers(c), "the second will hand over too");
 	committer_take(c, 1, LINK_RECORD, shipped("b"));
+	ok(!committer_gathers(c), "the third waits for the first, not the other way round");
 	ok(committer_pending(c), "what was handed over is pending");
 	is_str(said[0], "Y", "and not acknowledged");
 	committer_gone(c, 1);
