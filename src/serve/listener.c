@@ -23,10 +23,8 @@
 #include "serve/sockets.h"
 #include "serve/worker.h"
 
-enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
+enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, GATHER_MS = 5, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
 enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
-
-enum { GATHER_MS = 5 };
 
 struct lane { /* to one thread of a worker, its event thread being the last */
 	struct listener *listener;

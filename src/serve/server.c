@@ -20,6 +20,7 @@
 #include "serve/framing.h"
 #include "serve/peers.h"
 #include "serve/request.h"
+#include "serve/tls.h"
 
 const struct server_limits server_limits = { .handshakes = 256, .connections = 8192, .requests = 100, .exchanges = 512,
 					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10,
