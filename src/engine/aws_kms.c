@@ -82,7 +82,7 @@ static int kms_keytypes(struct engine *en, uint32_t *ret, struct err *e)
 	uint32_t bits = 0;
 
 	if (!k->reached && aws_call(k->aws, a, "ListKeys", json_pack("{s:i}", "Limit", 1), false, NULL, &why) != 0 &&
-	    !strstr(why.msg, "AccessDenied")) {
+	    !text_has_prefix(why.msg, "kms ListKeys: AccessDenied")) {
 		*e = why;
 		return -1;
 	}

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "engine/aws_keys.h"
+#include "engine/sealed.h"
 
 enum { META_CONNECT_MS = 1000 };
 
@@ -137,6 +138,7 @@ int aws_open(struct ctx *ctx, struct engine *en, const struct aws_service *s, co
 	const struct net_options meta = { .no_proxy = true, .connect_timeout_ms = META_CONNECT_MS };
 	const char *profile = c->profile ? c->profile : aws_env("AWS_PROFILE");
 
+	process_harden();
 	*w = (struct aws){ .service = s, .config = c, .profile = profile ? profile : "default",
 			   .profile_named = profile,
 			   .policy = { .attempts = (unsigned)c->max_attempts, .deadline_ms = c->timeout.secs * 1000 } };

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/azure.h"
+#include "engine/sealed.h"
 
 enum { ATTEMPTS = 4, DEADLINE_SECS = 30, BASE_MS = 800, CAP_MS = 64000, INFLIGHT = 32, METADATA_CONNECT_MS = 1000 };
 
@@ -162,6 +163,7 @@ static int azure_open(struct ctx *ctx, struct engine *en, const void *config, st
 {
 	struct azure *az = arena_new_array(en->arena, 1, struct azure);
 
+	process_harden();
 	az->config = config;
 	az->arena = en->arena;
 	az->own = arena_new();

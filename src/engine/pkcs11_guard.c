@@ -170,7 +170,9 @@ static void *hand_main(void *arg)
 		h->job = NULL;
 		h->next_idle = g->idle;
 		g->idle = h;
-		pthread_cond_signal(&h->finished);
+		pthread_mutex_unlock(&g->lock);
+		pthread_cond_signal(&h->finished); /* who waits finds the lock free */
+		pthread_mutex_lock(&g->lock);
 	}
 	pthread_mutex_unlock(&g->lock);
 	return NULL;
@@ -210,7 +212,6 @@ static struct hand *send(struct p11_guard *g, struct job *job)
 	h->arena = arena_new();
 	h->use = NULL;
 	h->job = job;
-	pthread_cond_signal(&h->given);
 	return h;
 }
 
@@ -247,6 +248,11 @@ int p11_guarded(struct p11_guard *g, struct arena *a, p11_work *work, void *arg,
 		return err_set(e, ERR_REMOTE, "the module does not answer: an earlier call has not come back");
 	pthread_mutex_lock(&g->lock);
 	h = send(g, &job);
+	if (h) {
+		pthread_mutex_unlock(&g->lock);
+		pthread_cond_signal(&h->given);
+		pthread_mutex_lock(&g->lock);
+	}
 	if (h && !await(g, h, &job))
 		call = atomic_load(&h->call);
 	pthread_mutex_unlock(&g->lock);

@@ -88,6 +88,12 @@ teardown() {
 	export AWS_ENDPOINT_URL_STS=$MOTO_URL
 	aws_kms by-role "$MOTO_URL" --set role_arn=arn:aws:iam::123456789012:role/signer --set external_id=x/y+1 --set role_session_name=ci
 	ok lamassu kms engine test by-role --read-only
+	# somebody who may not take that role
+	moto_call iam create_user UserName=nobody >/dev/null
+	moto_call iam create_access_key UserName=nobody >../nobody
+	AWS_ACCESS_KEY_ID=$(jq -r .AccessKey.AccessKeyId ../nobody) AWS_SECRET_ACCESS_KEY=$(jq -r .AccessKey.SecretAccessKey ../nobody) \
+		fails 5 'sts AssumeRole: AccessDenied: ' lamassu kms engine test by-role --read-only
+	one_line
 	printf '[a]\naws_access_key_id=%s\naws_secret_access_key=%s\n[b]\nrole_arn=arn:aws:iam::123456789012:role/signer\nsource_profile=a\n' \
 		"$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$AWS_SHARED_CREDENTIALS_FILE"
 	aws_kms by-profile "$MOTO_URL" --set profile=b

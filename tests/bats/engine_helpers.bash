@@ -46,6 +46,24 @@ secrets_kept() {
 	done
 }
 
+# leaves_no_core COMMAND…: while it hangs, in front of something that does not answer, it has given up its right to a core file. It is
+# ended then.
+leaves_no_core() {
+	local pid i
+	(
+		ulimit -S -c "$(ulimit -H -c)"
+		exec "$@"
+	) >/dev/null 2>&1 3>&- &
+	pid=$!
+	for ((i = 0; i < 300; i++)); do
+		grep -q '^Max core file size  *0  *0 ' "/proc/$pid/limits" && break
+		sleep 0.1
+	done
+	kill -0 "$pid" && kill "$pid"
+	wait "$pid" || true
+	[ "$i" -lt 300 ] || { echo "there would be a core of: $*"; return 1; }
+}
+
 # step TEXT…: what is being tried; shown when the test fails
 step() { printf 'conformance: %s\n' "$*"; }
 

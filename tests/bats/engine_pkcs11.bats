@@ -267,7 +267,10 @@ sign_something() { # KEY [ALGORITHM]
 	[ ! -e ../leaf.pem ]
 	fails 6 'the module does not answer: C_Login' shimmed stall-login lamassu ca sign ca --csr ../leaf.csr --out ../leaf.pem
 	one_line
-	[ "$(tips)" = "$before" ]
+	ok lamassu kms engine set hsm timeout=60s
+	SHIM=stall-login leaves_no_core "$LAMASSU" ca sign ca --csr ../leaf.csr --out ../leaf.pem
+	ok lamassu kms engine set hsm timeout=2s
+	[ "$(git rev-parse ledger)" = "$(awk '/ledger/ { print $2 }' <<<"$before")" ]
 	sound
 	many_csrs 20 ../batch
 	status=0
@@ -348,11 +351,15 @@ sign_something() { # KEY [ALGORITHM]
 	[ "$(objects privkey)" -eq 1 ]
 }
 
-@test "K12: a key that was deleted behind our back is named" {
+@test "K12: a key that was deleted or replaced behind our back is named" {
 	hsm_pki
 	ok lamassu kms key create k --engine hsm --key-type ecdsa:256 -o id
-	ok p11_tool lam --delete-object --type privkey --id "$output"
+	id=$output
+	ok p11_tool lam --delete-object --type privkey --id "$id"
 	fails 3 'the token has no private key' sign_something k
+	one_line
+	ok p11_tool lam --keypairgen --key-type EC:prime256v1 --label other --id "$id"
+	fails 6 'engine hsm: the signature that came back is not valid' sign_something k
 	one_line
 }
 

@@ -15,6 +15,7 @@ load ../servers/openbao
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}fast_unwind_on_malloc=0"
 
 teardown() {
+	[ -z "${HUNG_PID:-}" ] || server_stop "$HUNG_PID"
 	[ -z "${BAO_PID:-}" ] || openbao_stop
 	[ -z "${AZURE_PID:-}" ] || azure_stop
 	[ -z "${MINISTACK_PID:-}" ] || server_stop "$MINISTACK_PID"
@@ -101,4 +102,25 @@ use() {
 	right=$AZURE_SECRET
 	AZURE_SECRET='wr0ng~secret&of=an+app' fails 5 '' lamassu ca sign root --csr ../a.csr
 	secrets_kept "$right" 'wr0ng~secret&of=an+app' not-the-bag-pass bag-pass eyJhbGciOi
+}
+
+@test "K3 K12: who has an engine's secrets leaves no core file" {
+	python3 -c 'import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(16); print(s.getsockname()[1], flush=True); time.sleep(600)' >"$BATS_TEST_TMPDIR/port" 3>&- &
+	HUNG_PID=$!
+	until [ -s "$BATS_TEST_TMPDIR/port" ]; do sleep 0.1; done
+	port=$(<"$BATS_TEST_TMPDIR/port")
+	new_pki
+	aws_keys
+	aws_kms kms "http://127.0.0.1:$port"
+	aws_sm sm "http://127.0.0.1:$port"
+	export TOKEN=a-token CLIENT_SECRET=a-secret
+	for type in transit vault; do
+		ok lamassu kms engine add "$type" --type "$type" --set "address=http://127.0.0.1:$port" --set 'token=${TOKEN}'
+	done
+	ok lamassu kms engine add az --type azure_key_vault --set vault_name=v --set tenant_id=t --set client_id=c --set 'client_secret=${CLIENT_SECRET}' \
+		--set "connect_to=127.0.0.1:$port"
+	for engine in kms sm transit vault az; do
+		leaves_no_core "$LAMASSU" kms key create k --engine "$engine" --key-type ecdsa:256
+	done
 }

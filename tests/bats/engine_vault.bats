@@ -254,11 +254,14 @@ new_authority() { # new_authority ENGINE [ID]
 	fails 6 'https://127.0.0.1' lamassu kms key create k --engine stranger --key-type ed25519
 	[[ $stderr == *certificate* ]]
 	new_engine system ca_file=/etc/ssl/certs/ca-certificates.crt
+	new_engine lost address=https://no-such-host.invalid:8200
 	new_engine nowhere mount_path=nowhere
 	bao secrets enable -path=old -version=1 kv >/dev/null
 	new_engine old mount_path=old
 	before=$(tips)
 	fails 6 'https://127.0.0.1' lamassu kms key create k --engine system --key-type ed25519
+	fails 6 'resolve' lamassu kms key create k --engine lost --key-type ed25519
+	one_line
 	fails 6 'nothing is mounted' lamassu kms key create k --engine nowhere --key-type ed25519
 	fails 6 'KV store of version 2' lamassu kms key create k --engine old --key-type ed25519
 	[ "$(tips)" = "$before" ]
@@ -411,7 +414,7 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(16); time
 	echo text >../text
 	bao read -format=json "$at/$id" | jq -r .data.data.key | base64 -d >../k.pem
 	grep -q 'BEGIN ENCRYPTED PRIVATE KEY' ../k.pem
-		for form in '' -aes256 '-traditional -aes256'; do
+	for form in '' -aes256 '-traditional -aes256'; do
 		# shellcheck disable=SC2086 # nothing when empty
 		openssl pkey -in ../k.pem -passin pass:correct-horse $form ${form:+-passout pass:correct-horse} -out ../form.pem
 		bao kv put -mount=secret "test-$BATS_TEST_NUMBER/$id" key="$(base64 -w0 ../form.pem)" >/dev/null

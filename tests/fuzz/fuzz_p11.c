@@ -2,6 +2,7 @@
  * of it may crash, be read past its end, or come out as a name that is not text. Input: for each attribute its object and
  * type in a byte, its length in another (a quarter of it, of a certificate), and its octets; all of it is tried as a URI too. */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "crypto/key.h"
@@ -75,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (size_t i = 0; i < COUNT(classes); i++)
 		look(&u, i + 1);
 	if (p11_uri(a, text, &w, &e) == 0)
-		need(strncmp(text, "pkcs11:", 7) == 0);
+		need(strncasecmp(text, "pkcs11:", 7) == 0);
 	else
 		need(*e.msg);
 	pthread_mutex_destroy(&p.lock);
