@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2154,SC2030,SC2031,SC2016 # output, stderr: set by ok and fails of helpers.bash; references, not values
-# Documents of engines in all the forms that people have them in. Nothing here opens an engine.
+# Documents of engines in all the forms that people have them in. Nothing here opens an engine but the software one.
 load helpers
+load ca_helpers
 
 @test "K3: the documents of the guides, one group for each kind" {
 	new_pki
@@ -123,4 +124,25 @@ load helpers
 	ok lamassu kms engine list
 	ok lamassu -q kms engine show hsm
 	[[ $output == *'***'* && $output != *HSM_PIN* ]]
+}
+
+@test "K1: engines of every kind cost nothing where they are not used: no library of theirs is loaded, no other program started" {
+	new_pki
+	ok lamassu kms engine add hsm --type pkcs11 --set token=t --set module_path=/m.so --set 'pin=${HSM_PIN}'
+	ok lamassu kms engine add kms --type aws_kms --set region=eu-west-1
+	ok lamassu kms engine add sm --type aws_secrets_manager --set region=eu-west-1
+	ok lamassu kms engine add az --type azure_key_vault --set vault_name=v --set tenant_id=t --set client_id=c --set 'client_secret=${AZ}'
+	ok lamassu kms engine add kv --type vault --set address=https://v:8200 --set 'token=${VT}'
+	ok lamassu kms engine add transit --type transit --set address=https://v:8200 --set 'token=${VT}'
+	ok lamassu ca create root --engine software --subject CN=Root --key-type ecdsa:256 --validity 10y --issuance-profile tls-client
+	csr leaf
+	export LD_DEBUG=libs LD_DEBUG_OUTPUT=$BATS_TEST_TMPDIR/libs
+	for c in version 'ca list' 'cert list' 'kms engine list' 'kms key list' 'kms key show root' 'ca sign root --csr ../leaf.csr' 'ca crl root' \
+		'repo verify'; do
+		# shellcheck disable=SC2086 # words
+		ok "$LAMASSU" $c
+	done
+	unset LD_DEBUG LD_DEBUG_OUTPUT
+	grep -q libcrypto "$BATS_TEST_TMPDIR"/libs.*
+	no grep -qE 'lib(p11|curl|event|cjose|softhsm)|lamassu-net' "$BATS_TEST_TMPDIR"/libs.*
 }
