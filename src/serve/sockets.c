@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,10 +33,13 @@ static int name_of(struct arena *a, int fd, char **ret, struct err *e)
 
 static int add(struct arena *a, struct sockets *s, int fd, struct err *e)
 {
+	const int one = 1;
+
 	if (s->n == SOCKETS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d listening addresses", SOCKETS_MAX);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* for those it accepts: an answer does not wait for the ticket's ACK */
 	if (name_of(a, fd, &s->names.v[s->n], e) != 0)
 		return -1;
 	s->fds[s->n++] = fd;
