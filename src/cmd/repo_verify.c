@@ -15,11 +15,12 @@ struct verify_args {
 	bool full, pre_receive;
 };
 
-static int report(struct ctx *ctx, const struct finding *v, size_t n, const char *what, struct err *e)
+static int report(struct ctx *ctx, const struct finding *v, size_t n, const char *one, const char *many,
+		  struct err *e)
 {
 	if (out_list(ctx, &finding_type, v, n, NULL, e) != 0)
 		return -1;
-	return err_set(e, ERR_CHECK, "%zu %s", n, n == 1 ? what : arena_printf(ctx->arena, "%ss", what));
+	return err_set(e, ERR_CHECK, "%s", text_count(ctx->arena, n, one, many));
 }
 
 static int verify_push(struct ctx *ctx, struct err *e)
@@ -32,7 +33,7 @@ static int verify_push(struct ctx *ctx, struct err *e)
 	if (fs_read_input(ctx->arena, "-", PUSH_MAX, &lines, e) != 0 ||
 	    repo_verify_push(ctx, repo ? repo : dir && *dir ? dir : ".", lines, &v, &n, e) != 0)
 		return -1;
-	return n ? report(ctx, v, n, "reason to refuse the push", e) : 0;
+	return n ? report(ctx, v, n, "reason to refuse the push", "reasons to refuse the push", e) : 0;
 }
 
 /* Opens the repository. Where that alone shows that something is wrong, that is reported like all else. */
@@ -53,7 +54,7 @@ static int open_or_report(struct ctx *ctx, struct err *e)
 	}
 	f.problem = why.msg;
 	f.repair = arena_strdup(ctx->arena, "restore what is missing from another clone; git fsck names it");
-	return report(ctx, &f, 1, "problem", e);
+	return report(ctx, &f, 1, "problem", NULL, e);
 }
 
 static int run_verify(struct ctx *ctx, void *args, struct err *e)
@@ -68,7 +69,7 @@ static int run_verify(struct ctx *ctx, void *args, struct err *e)
 	if (open_or_report(ctx, e) != 0 || repo_verify(ctx, a->full, &v, &n, &seen, e) != 0)
 		return -1;
 	if (n)
-		return report(ctx, v, n, "problem", e);
+		return report(ctx, v, n, "problem", NULL, e);
 	if (!out_is_table(ctx))
 		return out_list(ctx, &finding_type, v, 0, NULL, e);
 	return out_done(ctx, e, "nothing is wrong: %s, %s, %s", text_count(ctx->arena, seen.authorities, "authority", "authorities"),

@@ -10,7 +10,7 @@
 #include "crypto/signed.h"
 
 enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, FRONT = 512, EXT_ROOM = 160, FIRST = 1 << 12, USUAL = 56,
-       MOST = 1 << 20 /* entries that are made room for unseen */ };
+       DAY = 86400, MOST = 1 << 20 /* entries that are made room for unseen */ };
 
 struct crl_builder {
 	struct arena *arena, *text_arena;
@@ -19,7 +19,7 @@ struct crl_builder {
 	unsigned char *text;         /* room in front, the entries, room behind */
 	size_t front, n, cap, count; /* n and cap: of the entries */
 	struct bytes issuer;         /* to whom the next entry belongs if it says nothing: RFC 5280 5.3.3 */
-	int64_t time;                /* of the entry before, and as it was written: many are revoked at once */
+	int64_t midnight;            /* before the entry before, and its time as it was written: many are revoked on one day */
 	struct bytes time_der;
 	unsigned char time_room[20], room[ENTRY_ROOM + ISSUER_MAX]; /* of one entry */
 };
@@ -92,14 +92,25 @@ static void entry_ext(struct derw *w, size_t mark, unsigned char arc, bool criti
 	derw_head(w, DER_SEQUENCE, mark);
 }
 
+/* The calendar is asked once for a day: only the last six digits differ, before the Z. */
 static void write_time(struct crl_builder *b, struct derw *w, int64_t time)
 {
-	if (!b->time_der.n || b->time != time) {
+	unsigned char *digits = b->time_room + sizeof(b->time_room) - 7;
+	int64_t since = time - b->midnight;
+
+	if (!b->time_der.n || since < 0 || since >= DAY) {
 		struct derw t = derw_init(b->time_room, sizeof(b->time_room));
 
 		derw_time(&t, time);
 		b->time_der = derw_bytes(&t);
-		b->time = time;
+		since = ((time % DAY) + DAY) % DAY;
+		b->midnight = time - since;
+	}
+	for (int64_t unit = DAY / 24; unit; unit /= 60) {
+		int64_t n = since / unit % (unit == DAY / 24 ? 24 : 60);
+
+		*digits++ = (unsigned char)('0' + n / 10);
+		*digits++ = (unsigned char)('0' + n % 10);
 	}
 	derw_raw(w, b->time_der.p, b->time_der.n);
 }

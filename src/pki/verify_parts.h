@@ -22,6 +22,7 @@ struct verifying {
 	struct ctx *ctx;
 	struct finding *v;
 	size_t n;
+	uint64_t untold; /* more than can be read by anybody are only counted */
 	struct verified seen;
 	struct issuer *issuers; /* sorted by id */
 	size_t nissuers;

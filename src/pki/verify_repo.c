@@ -24,11 +24,17 @@ const struct schema finding_type = {
 	.fields = finding_fields
 };
 
+enum { FINDINGS_MAX = 10000 };
+
 static void add(void *arg, const char *object, const char *problem, const char *repair)
 {
 	struct verifying *v = arg;
 	struct arena *ar = v->ctx->arena;
 
+	if (v->n == FINDINGS_MAX) {
+		v->untold++;
+		return;
+	}
 	v->v = arena_grow(ar, v->v, v->n, sizeof(*v->v));
 	v->v[v->n++] = (struct finding){ arena_strdup(ar, object), arena_strdup(ar, problem),
 		arena_strdup(ar, repair) };
@@ -50,6 +56,13 @@ static void note(void *arg, const char *text)
 	struct verifying *v = arg;
 
 	ctx_warn(v->ctx, "%s", text);
+}
+
+static void tell_untold(const struct verifying *v)
+{
+	if (v->untold)
+		ctx_warn(v->ctx, "%s are not shown: only the first %d are", text_count(v->ctx->arena, v->untold, "further problem", NULL),
+			 FINDINGS_MAX);
 }
 
 static void tick(void *arg, uint64_t done)
@@ -242,6 +255,7 @@ int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, 
 		return -1;
 	if (v.n == 0)
 		inspect_accept(ctx->state);
+	tell_untold(&v);
 	*ret = v.v;
 	*ret_n = v.n;
 	*ret_seen = v.seen;
@@ -256,6 +270,7 @@ int repo_verify_push(struct ctx *ctx, const char *dir, struct bytes lines, struc
 	v.inspector.arg = &v;
 	if (inspect_push(dir, lines, &v.inspector, e) != 0)
 		return -1;
+	tell_untold(&v);
 	*ret = v.v;
 	*ret_n = v.n;
 	return 0;

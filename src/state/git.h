@@ -1,5 +1,7 @@
 #pragma once
 #include <git2.h>
+#include <signal.h>
+#include <time.h>
 
 #include "base/auto.h"
 #include "state/store.h"
@@ -36,14 +38,29 @@ int git_trust(struct err *) NODISCARD;
 int err_git(struct err *, enum err_code, const char *what);
 
 /* --- git_remote.c, for git_push.c too --- */
+struct patience {
+	timer_t timer;
+	bool ticking;
+	int seconds;           /* without a sign of life, then the remote is given up */
+	struct timespec last;  /* sign of life */
+	struct sigaction before;
+};
 struct talk { /* one conversation with a remote */
+	struct patience patience;
 	struct arena *arena;
 	int asked;      /* how often credentials were wanted: none of ours works twice */
 	size_t key_files; /* so many were tried */
 	char *rejected; /* why the remote refused a branch, the first one */
 };
 int remote_open(struct store *, const char *remote, bool push, git_remote **ret, struct err *) NODISCARD;
+/* An error of libgit2 in between; ERR_REMOTE. */
+int remote_failed(struct talk *, const char *remote, struct err *);
 int remote_credential(git_credential **ret, const char *url, const char *user, unsigned allowed, void *talk);
+/* Around each conversation, in one thread; false: it did not run out. */
+void patience_begin(struct store *, struct patience *);
+bool patience_end(struct patience *);
+void patience_renew(struct patience *);
+void patience_listen(git_remote_callbacks *); /* whose payload is a struct talk */
 
 static inline struct oid oid_of_git(const git_oid *from)
 {

@@ -125,12 +125,15 @@ static int send(struct pushing *p, git_remote *r, struct err *e)
 	o.callbacks.credentials = remote_credential;
 	o.callbacks.push_update_reference = note_rejection;
 	o.callbacks.payload = &p->talk;
+	patience_listen(&o.callbacks);
 	o.proxy_opts.type = GIT_PROXY_AUTO;
+	patience_begin(p->store, &p->talk.patience);
 	code = git_remote_push(r, &specs, &o);
 	if (code == GIT_ENONFASTFORWARD)
 		moved(p);
 	if (code && !p->talk.rejected)
-		return err_git(e, ERR_REMOTE, p->remote);
+		return remote_failed(&p->talk, p->remote, e);
+	patience_end(&p->talk.patience);
 	return 0;
 }
 

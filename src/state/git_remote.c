@@ -30,6 +30,7 @@ int remote_credential(git_credential **ret, const char *url, const char *user, u
 
 	(void)url;
 	user = user ? user : "git";
+	patience_renew(&t->patience);
 	if (allowed & GIT_CREDENTIAL_USERNAME)
 		return git_credential_username_new(ret, user);
 	t->asked++;
@@ -75,8 +76,10 @@ int remote_open(struct store *s, const char *remote, bool push, git_remote **ret
 	return git_remote_create_with_opts(ret, url, &o) ? err_git(e, ERR_IO, remote) : 0;
 }
 
-static int err_remote(struct err *e, const char *remote)
+int remote_failed(struct talk *t, const char *remote, struct err *e)
 {
+	if (patience_end(&t->patience))
+		return err_set(e, ERR_REMOTE, "%s: no sign of life for %d seconds, so it was given up", remote, t->patience.seconds);
 	return err_git(e, ERR_REMOTE, remote);
 }
 
@@ -114,13 +117,16 @@ int store_fetch(struct store *s, const char *remote, const char *const *branches
 	git_fetch_options_init(&o, GIT_FETCH_OPTIONS_VERSION);
 	o.callbacks.credentials = remote_credential;
 	o.callbacks.payload = &t;
+	patience_listen(&o.callbacks);
 	o.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	o.proxy_opts.type = GIT_PROXY_AUTO;
 	for (size_t i = 0; i < n; i++)
 		specs.strings[i] = arena_printf(a, "+refs/heads/%s:refs/remotes/%s/%s", branches[i], remote,
 						branches[i]);
+	patience_begin(s, &t.patience);
 	if (git_remote_fetch(r, &specs, &o, "lamassu: sync"))
-		return err_remote(e, remote);
+		return remote_failed(&t, remote, e);
+	patience_end(&t.patience);
 	for (size_t i = 0; i < n; i++)
 		if (forget_missing(s, r, remote, branches[i], e))
 			return -1;

@@ -120,3 +120,32 @@ start_sshd() {
 		git remote remove origin
 	done
 }
+
+# A server that takes every connection and never says a word; its port is in ./port.
+silent_server() {
+	background python3 -c 'import os, socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(16)
+with open("port.new", "w") as f: f.write(str(s.getsockname()[1]))
+os.rename("port.new", "port")
+taken = []
+while True: taken.append(s.accept())'
+	for ((i = 0; i < 300; i++)); do
+		[ ! -s port ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+@test "S13 repo sync: a server that takes the connection and never answers is given up" {
+	two_tier && silent_server
+	git config http.lowSpeedTime 2
+	git remote add origin nowhere
+	for scheme in http git; do
+		git remote set-url origin "$scheme://git@127.0.0.1:$(cat port)/server.git"
+		fails 6 'origin: no sign of life for 2 seconds' lamassu repo sync
+	done
+	rm port
+	ok lamassu repo verify
+}
