@@ -40,7 +40,7 @@ static const struct row rows[] = {
 	{ "id: a\ntags: [x]\n", "tags.1", "z, y", "id: a\ntags: [x, \"z, y\"]\n" },
 	{ "id: a\ntags: []\n", "tags.0", "z", "id: a\ntags: [z]\n" },
 	{ "id: a\ntags: [\n  x,\n  y\n]\n", "tags.2", "z", "id: a\ntags: [\n  x,\n  y,\n  z\n]\n" },
-	{ "id: a\ntags: [x]\n", "tags.2", "z", "!tags.2: the list has 1 items" },
+	{ "id: a\ntags: [x]\n", "tags.2", "z", "!tags.2: the list has 1 item" },
 	{ "id: a\ntags: [x]\n", "tags.y", "z", "!tags.y: tags has no part \"y\"" },
 	{ "id: a\nsizes: [1, 2]\n", "sizes.1", "3", "id: a\nsizes: [1, 3]\n" },
 	{ "id: a\nsizes: [1, 2]\n", "sizes", "[]", "id: a\nsizes: []\n" },
