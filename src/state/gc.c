@@ -71,17 +71,38 @@ static int run_git(char *const *argv, bool *ret_missing, struct err *e)
 	return 0;
 }
 
+/* git on this repository, `room` for so many words more. By itself git would take 2 GiB for a million certificates, most of it
+ * packs that it maps and deltas that it keeps: with these limits a sixth, and half as long again. */
+static char **git_words(struct arena *a, struct state *st, size_t room, size_t *ret_n)
+{
+	static const char *const limits[] = { "core.packedGitWindowSize=1m", "core.packedGitLimit=16m", "pack.deltaCacheSize=16m",
+					      "pack.windowMemory=16m" };
+	char **argv = arena_new_array(a, 2 + 2 * COUNT(limits) + room + 1, char *);
+	size_t n = 0;
+
+	argv[n++] = arena_strdup(a, "git");
+	argv[n++] = arena_printf(a, "--git-dir=%s", store_git_dir(st->store));
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		argv[n++] = arena_strdup(a, "-c");
+		argv[n++] = arena_strdup(a, limits[i]);
+	}
+	*ret_n = n;
+	return argv;
+}
+
 int state_gc(struct state *st, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
-	char *argv[] = { arena_strdup(a, "git"), arena_printf(a, "--git-dir=%s", store_git_dir(st->store)), arena_strdup(a, "gc"),
-			 arena_strdup(a, "--quiet"), NULL };
+	size_t n;
+	char **argv = git_words(a, st, 2, &n);
 	bool locked = st->lock_fd >= 0, missing, moved;
 	struct err why = { 0 };
 	int r;
 
 	if (st->flags & STATE_DRY_RUN)
 		return 0;
+	argv[n++] = arena_strdup(a, "gc");
+	argv[n++] = arena_strdup(a, "--quiet");
 	if (locked && state_pause(st, e))
 		return -1;
 	r = run_git(argv, &missing, &why);
@@ -106,16 +127,17 @@ void gc_auto(struct state *st)
 {
 	SCOPED_ARENA *a = arena_new();
 	/* git's own automatic gc, which `init` has switched off, with our threshold; the user's hooks are not run. */
-	char *argv[] = { arena_strdup(a, "git"), arena_printf(a, "--git-dir=%s", store_git_dir(st->store)), arena_strdup(a, "-c"),
-			 arena_strdup(a, "core.hooksPath=/dev/null"), arena_strdup(a, "-c"), arena_strdup(a, "gc.auto=6700"),
-			 arena_strdup(a, "-c"), arena_printf(a, "gc.autoPackLimit=%d", GC_PACKS - 1), arena_strdup(a, "-c"),
-			 arena_strdup(a, "gc.autoDetach=true"), arena_strdup(a, "gc"), arena_strdup(a, "--auto"),
-			 arena_strdup(a, "--quiet"), NULL };
+	const char *more[] = { "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=6700", "-c",
+			       arena_printf(a, "gc.autoPackLimit=%d", GC_PACKS - 1), "-c", "gc.autoDetach=true", "gc", "--auto", "--quiet" };
+	size_t n;
+	char **argv = git_words(a, st, COUNT(more), &n);
 	bool due = false, missing;
 	struct err why = { 0 };
 
 	if (state_gc_due(st, &due, &why) == 0 && !due)
 		return;
+	for (size_t i = 0; i < COUNT(more); i++)
+		argv[n++] = arena_strdup(a, more[i]);
 	st->packs = 0; /* not again with the next commit */
 	if (!due || run_git(argv, &missing, &why) != 0)
 		state_warn(st, "many packs have gathered, and are not joined: %s", why.msg);
