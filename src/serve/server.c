@@ -10,6 +10,7 @@
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -295,6 +296,14 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 	return c->charged ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
+/* A client that sends its request apart from the end of its handshake waits for the ACK of that, which nothing of ours takes along. */
+static void acknowledge(const struct conn *c)
+{
+	int one = 1;
+
+	setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
 static void on_tls_info(const SSL *ssl, int where, int ret)
 {
 	struct conn *c;
@@ -305,8 +314,10 @@ static void on_tls_info(const SSL *ssl, int where, int ret)
 	c = SSL_get_ex_data(ssl, conn_index);
 	if (c && c->charged && SSL_session_reused((SSL *)(uintptr_t)ssl))
 		peer_give_back(c->server->peers, c->peer);
-	if (c && c->phase == HANDSHAKE)
+	if (c && c->phase == HANDSHAKE) {
+		acknowledge(c);
 		set_phase(c, WAITING, c->server->limits.request_secs);
+	}
 }
 
 static void make_room(struct server *s)
