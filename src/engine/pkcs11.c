@@ -200,7 +200,7 @@ static int open_token(void *arg, struct arena *a, struct err *e)
 	struct p11 *p = o->p;
 
 	(void)a;
-	if (p11_module_open(p->arena, c->module_path, c->module_extra_options.env, dir, &p->module, e) != 0)
+	if (p11_module_open(c->module_path, c->module_extra_options.env, dir, &p->module, e) != 0)
 		return -1;
 	p->f = p->module->f;
 	if (p11_token_find(p, p->arena, e) == 0 && ask_mechanisms(p, e) == 0)

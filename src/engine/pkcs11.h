@@ -53,8 +53,9 @@ int p11_tokens(struct arena *, void *lib, struct p11_token **ret, size_t *ret_n,
 int p11_uri(struct arena *, const char *text, struct p11_wanted *ret, struct err *) NODISCARD;
 
 /* --- modules: one instance of each in a process --- */
-struct p11_module {
+struct p11_module { /* engines come and go, so it has an arena of its own */
 	struct p11_module *next;
+	struct arena *arena;
 	const char *path; /* real */
 	const char *env;  /* what was set for it; JSON */
 	void *lib;
@@ -62,7 +63,7 @@ struct p11_module {
 	unsigned users;
 };
 /* `dir` remembers which modules have been loaded without harm; NULL: nothing may be written. */
-int p11_module_open(struct arena *, const char *path, const char *env, const char *dir, struct p11_module **ret,
+int p11_module_open(const char *path, const char *env, const char *dir, struct p11_module **ret,
 		    struct err *) NODISCARD;
 void p11_module_close(struct p11_module *);
 int p11_child(int argc, char **argv); /* of the process in which an unknown module is loaded first */

@@ -199,26 +199,36 @@ static int set_variable(void *arg, const char *name, const char *value)
 	return 0;
 }
 
-int p11_module_open(struct arena *a, const char *path, const char *env, const char *dir, struct p11_module **ret, struct err *e)
+static int open_new(const char *path, const char *env, const char *dir, struct p11_module **ret, struct err *e)
+{
+	struct arena *a = arena_new();
+	struct p11_module *m = arena_new_array(a, 1, struct p11_module);
+
+	*m = (struct p11_module){ .arena = a, .path = arena_strdup(a, path), .env = arena_strdup(a, env), .users = 1 };
+	if (any_each(a, m->env, set_variable, e) != 0 || load(a, dir, m, e) != 0) {
+		arena_free(a);
+		return -1;
+	}
+	m->next = modules;
+	*ret = modules = m;
+	return 0;
+}
+
+int p11_module_open(const char *path, const char *env, const char *dir, struct p11_module **ret, struct err *e)
 {
 	char real[PATH_MAX];
-	const char *name = arena_strdup(a, realpath(path, real) ? real : path);
-	struct p11_module *m = modules, made = { .path = name, .env = env ? env : "{}", .users = 1 };
+	const char *name = realpath(path, real) ? real : path;
+	struct p11_module *m = modules;
 
+	env = env ? env : "{}";
 	while (m && strcmp(m->path, name) != 0)
 		m = m->next;
-	if (m && strcmp(m->env, made.env) != 0)
+	if (!m)
+		return open_new(name, env, dir, ret, e);
+	if (strcmp(m->env, env) != 0)
 		return err_set(e, ERR_CONFLICT, "module_extra_options.env: another engine has loaded the same module with other "
 						"variables, and it can be loaded only once");
-	if (!m) {
-		if (any_each(a, made.env, set_variable, e) != 0 || load(a, dir, &made, e) != 0)
-			return -1;
-		m = arena_memdup(a, &made, sizeof(made));
-		m->next = modules;
-		modules = m;
-	} else {
-		m->users++;
-	}
+	m->users++;
 	*ret = m;
 	return 0;
 }
@@ -233,4 +243,5 @@ void p11_module_close(struct p11_module *m)
 		at = &(*at)->next;
 	*at = m->next;
 	p11_unload(m->lib);
+	arena_free(m->arena);
 }
