@@ -4,11 +4,14 @@
  * and a cache that outlived a crash of the machine is not trusted. */
 #include "state/index_sql.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/tm.h"
 #include "state/entries.h"
 
@@ -227,6 +230,20 @@ static int empty(struct index *ix, struct err *e)
 	return r != 0 ? -1 : index_create(ix, e);
 }
 
+/* A file that is not good is emptied by one process at a time, and by none that comes after another has done so: that one may have
+ * filled it again. */
+static int empty_once(struct index *ix, struct err *e)
+{
+	SCOPED_ARENA *a = arena_new();
+	AUTO_FD fd = open(arena_printf(a, "%s.lock", ix->path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct err ignored;
+	bool good = false;
+
+	while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+		;
+	return look(ix, &good, &ignored) == 0 && good ? 0 : empty(ix, e);
+}
+
 int index_open(struct arena *a, const char *path, struct index **ret, struct err *e)
 {
 	struct index *ix = arena_alloc(a, 1, sizeof(*ix));
@@ -242,7 +259,7 @@ int index_open(struct arena *a, const char *path, struct index **ret, struct err
 	read_boot_id(ix);
 	if (*path && (connect_to(ix, path, &ignored) != 0 || look(ix, &good, &ignored) != 0))
 		good = false;
-	if (!good && (!*path || empty(ix, &ignored) != 0) && detach(ix, e) != 0) {
+	if (!good && (!*path || empty_once(ix, &ignored) != 0) && detach(ix, e) != 0) {
 		index_close(ix);
 		return -1;
 	}
