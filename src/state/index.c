@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -231,11 +232,11 @@ static int empty(struct index *ix, struct err *e)
 }
 
 /* A file that is not good is emptied by one process at a time, and by none that comes after another has done so: that one may have
- * filled it again. */
+ * filled it again. The folder is what they lock, so that nothing is left behind. */
 static int empty_once(struct index *ix, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
-	AUTO_FD fd = open(arena_printf(a, "%s.lock", ix->path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	AUTO_FD fd = open(dirname(arena_strdup(a, ix->path)), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err ignored;
 	bool good = false;
 
