@@ -428,3 +428,24 @@ bool text_has_prefix(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
+
+static size_t skip_white(struct bytes text, size_t i)
+{
+	while (i < text.n && text.p[i] && strchr(" \t\r\n", text.p[i]))
+		i++;
+	return i;
+}
+
+int text_token(struct arena *a, struct bytes text, char **ret, struct err *e)
+{
+	size_t begin = skip_white(text, 0), end = begin;
+
+	if (begin == text.n)
+		return err_set(e, ERR_INVALID, "it is empty");
+	while (end < text.n && text.p[end] > ' ' && text.p[end] < 0x7f)
+		end++;
+	if (skip_white(text, end) != text.n)
+		return err_set(e, ERR_INVALID, "it holds more than one token, or what is none");
+	*ret = arena_strndup(a, (const char *)text.p + begin, end - begin);
+	return 0;
+}

@@ -14,18 +14,13 @@ enum { PSK_LEN_MIN = 16, PSK_LEN_MAX = 64 };
 static int read_token(struct ctx *ctx, const char *file, const char **ret, struct err *e)
 {
 	struct bytes text;
-	size_t n = 0;
+	char *token;
 
 	if (fs_read_input(ctx->arena, file, FS_LIMIT_CERT, &text, e) != 0)
 		return -1;
-	while (n < text.n && text.p[n] > ' ' && text.p[n] < 0x7f)
-		n++;
-	for (size_t i = n; i < text.n; i++)
-		if (!strchr(" \t\r\n", text.p[i]) || !text.p[i])
-			return err_set(e, ERR_INVALID, "--token-file: it holds more than one token");
-	if (n == 0)
-		return err_set(e, ERR_INVALID, "--token-file: it is empty");
-	*ret = arena_printf(ctx->arena, "Bearer %.*s", (int)n, (const char *)text.p);
+	if (text_token(ctx->arena, text, &token, e) != 0)
+		return err_ctx(e, "--token-file");
+	*ret = arena_printf(ctx->arena, "Bearer %s", token);
 	return 0;
 }
 

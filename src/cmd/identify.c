@@ -3,7 +3,6 @@
 #include "cmd/identify.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fs.h"
 #include "base/text.h"
@@ -25,33 +24,24 @@ bool identify_given(const struct globals *g)
 	return g->token_file || g->token_fd >= 0 || from_env();
 }
 
-static int read_token(struct ctx *ctx, const struct globals *g, const char **ret, struct err *e)
+static int read_token(struct ctx *ctx, const struct globals *g, char **ret, struct err *e)
 {
-	const char *file = g->token_file, *name = file ? "--token-file" : g->token_fd >= 0 ? "--token-fd" : "LAMASSU_TOKEN", *text = from_env();
-	struct bytes found;
-	size_t n;
+	const char *name = g->token_file ? "--token-file" : g->token_fd >= 0 ? "--token-fd" : "LAMASSU_TOKEN";
+	const char *file = g->token_file;
+	struct bytes text = bytes_of(from_env());
 
 	if (g->token_fd >= 0)
 		file = arena_printf(ctx->arena, "/dev/fd/%lld", (long long)g->token_fd);
-	if (file) {
-		if (fs_read_input(ctx->arena, file, TOKEN_MAX, &found, e) != 0)
-			return err_ctx(e, "%s", name);
-		text = (const char *)found.p;
-	}
-	text += strspn(text, " \t\r\n");
-	n = strcspn(text, " \t\r\n");
-	if (n == 0)
-		return err_set(e, ERR_INVALID, "%s: it is empty", name);
-	if (text[n + strspn(text + n, " \t\r\n")])
-		return err_set(e, ERR_INVALID, "%s: it holds more than one token", name);
-	*ret = arena_strndup(ctx->arena, text, n);
+	if ((file && fs_read_input(ctx->arena, file, TOKEN_MAX, &text, e) != 0) ||
+	    text_token(ctx->arena, text, ret, e) != 0)
+		return err_ctx(e, "%s", name);
 	return 0;
 }
 
 int identify_by(struct ctx *ctx, const struct globals *g, const struct config *c, const char *top, const char *cache, struct err *e)
 {
 	struct jwt_auth rules = c->identity_extractors.jwt;
-	const char *token;
+	char *token;
 
 	if (!identify_given(g))
 		return 0;

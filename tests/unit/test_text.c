@@ -167,6 +167,29 @@ static void test_names(struct arena *a)
 	ok(text_has_prefix("profile", "pro") && text_has_prefix("x", "") && !text_has_prefix("pr", "pro"), "prefixes");
 }
 
+static void test_token(struct arena *a)
+{
+	static const char nul[] = "abc\0def";
+	static const struct {
+		const char *text, *want; /* NULL: refused */
+	} cases[] = {
+		{ "abc.def", "abc.def" }, { "abc\n", "abc" }, { " \t\r\nabc \t\r\n", "abc" }, { "!~", "!~" },
+		{ "", NULL }, { " \n", NULL }, { "a b", NULL }, { "a\nb", NULL }, { "a\x7f", NULL }, { "\001", NULL },
+		{ "a\xc3\xa9", NULL },
+	};
+	struct err e = { 0 };
+	char *token;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		token = NULL;
+		ok((text_token(a, bytes_of(cases[i].text), &token, &e) == 0) == !!cases[i].want, "a token, or none: %s",
+		   text_escape(a, bytes_of(cases[i].text)));
+		is_str(token, cases[i].want, "the token itself");
+	}
+	ok(text_token(a, (struct bytes){ 0 }, &token, &e) != 0 && e.code == ERR_INVALID, "nothing is no token");
+	ok(text_token(a, (struct bytes){ (const unsigned char *)nul, sizeof(nul) - 1 }, &token, &e) != 0, "no NUL in a token");
+}
+
 int main(void)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -176,5 +199,6 @@ int main(void)
 	test_all_bytes(a);
 	test_utf8(a);
 	test_names(a);
+	test_token(a);
 	return done();
 }
