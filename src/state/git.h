@@ -1,6 +1,7 @@
 #pragma once
 #include <git2.h>
 #include <signal.h>
+#include <sys/select.h>
 #include <time.h>
 
 #include "base/auto.h"
@@ -43,6 +44,8 @@ struct patience {
 	bool ticking;
 	int seconds;           /* without a sign of life, then the remote is given up */
 	struct timespec last;  /* sign of life */
+	int64_t cpu_ms;        /* of this thread then, or at the last interruption */
+	fd_set others;         /* files that were open before */
 	struct sigaction before;
 };
 struct talk { /* one conversation with a remote */
