@@ -11,51 +11,57 @@ enum { CAPABILITIES_MAX = 64, OID_ROOM = 64 };
 #define OID_OAEP "1.2.840.113549.1.1.7"
 #define OID_MGF1 "1.2.840.113549.1.1.8"
 
-static const struct {
+/* What an object identifier stands for. A row without one ends a table. */
+static const struct known {
 	const char *oid;
 	const EVP_CIPHER *(*cipher)(void);
-} ciphers[] = { { "2.16.840.1.101.3.4.1.42", EVP_aes_256_cbc }, { "2.16.840.1.101.3.4.1.22", EVP_aes_192_cbc }, { "2.16.840.1.101.3.4.1.2", EVP_aes_128_cbc } },
-wraps[] = { { "2.16.840.1.101.3.4.1.45", EVP_aes_256_wrap }, { "2.16.840.1.101.3.4.1.25", EVP_aes_192_wrap }, { "2.16.840.1.101.3.4.1.5", EVP_aes_128_wrap } };
-
-static const struct {
-	const char *oid;
 	const EVP_MD *(*md)(void);
-} digests[] = { { "1.3.14.3.2.26", EVP_sha1 }, { "2.16.840.1.101.3.4.2.4", EVP_sha224 }, { "2.16.840.1.101.3.4.2.1", EVP_sha256 },
-		{ "2.16.840.1.101.3.4.2.2", EVP_sha384 }, { "2.16.840.1.101.3.4.2.3", EVP_sha512 } },
-agreements[] = { /* dhSinglePass-stdDH-…kdf-scheme (RFC 5753 7.1.4) */
-	{ "1.3.133.16.840.63.0.2", EVP_sha1 }, { "1.3.132.1.11.0", EVP_sha224 }, { "1.3.132.1.11.1", EVP_sha256 },
-	{ "1.3.132.1.11.2", EVP_sha384 }, { "1.3.132.1.11.3", EVP_sha512 } };
+} ciphers[] = {
+	{ "2.16.840.1.101.3.4.1.42", .cipher = EVP_aes_256_cbc },
+	{ "2.16.840.1.101.3.4.1.22", .cipher = EVP_aes_192_cbc },
+	{ "2.16.840.1.101.3.4.1.2", .cipher = EVP_aes_128_cbc },
+	{ 0 }
+}, wraps[] = {
+	{ "2.16.840.1.101.3.4.1.45", .cipher = EVP_aes_256_wrap },
+	{ "2.16.840.1.101.3.4.1.25", .cipher = EVP_aes_192_wrap },
+	{ "2.16.840.1.101.3.4.1.5", .cipher = EVP_aes_128_wrap },
+	{ 0 }
+}, digests[] = {
+	{ "1.3.14.3.2.26", .md = EVP_sha1 },
+	{ "2.16.840.1.101.3.4.2.4", .md = EVP_sha224 },
+	{ "2.16.840.1.101.3.4.2.1", .md = EVP_sha256 },
+	{ "2.16.840.1.101.3.4.2.2", .md = EVP_sha384 },
+	{ "2.16.840.1.101.3.4.2.3", .md = EVP_sha512 },
+	{ 0 }
+}, agreements[] = { /* dhSinglePass-stdDH-…kdf-scheme (RFC 5753 7.1.4) */
+	{ "1.3.133.16.840.63.0.2", .md = EVP_sha1 },
+	{ "1.3.132.1.11.0", .md = EVP_sha224 },
+	{ "1.3.132.1.11.1", .md = EVP_sha256 },
+	{ "1.3.132.1.11.2", .md = EVP_sha384 },
+	{ "1.3.132.1.11.3", .md = EVP_sha512 },
+	{ 0 }
+};
 
-static const EVP_CIPHER *cipher_of(const char *oid)
+/* The last row where there is none. */
+static const struct known *find(const struct known *row, const char *oid)
 {
-	for (size_t i = 0; i < COUNT(ciphers); i++)
-		if (strcmp(ciphers[i].oid, oid) == 0)
-			return ciphers[i].cipher();
-	return NULL;
+	while (row->oid && strcmp(row->oid, oid) != 0)
+		row++;
+	return row;
 }
 
-static const EVP_CIPHER *wrap_of(const char *oid)
+static const EVP_CIPHER *cipher_in(const struct known *table, const char *oid)
 {
-	for (size_t i = 0; i < COUNT(wraps); i++)
-		if (strcmp(wraps[i].oid, oid) == 0)
-			return wraps[i].cipher();
-	return NULL;
+	const struct known *row = find(table, oid);
+
+	return row->cipher ? row->cipher() : NULL;
 }
 
-static const EVP_MD *digest_of(const char *oid)
+static const EVP_MD *md_in(const struct known *table, const char *oid)
 {
-	for (size_t i = 0; i < COUNT(digests); i++)
-		if (strcmp(digests[i].oid, oid) == 0)
-			return digests[i].md();
-	return NULL;
-}
+	const struct known *row = find(table, oid);
 
-static const EVP_MD *agreement_of(const char *oid)
-{
-	for (size_t i = 0; i < COUNT(agreements); i++)
-		if (strcmp(agreements[i].oid, oid) == 0)
-			return agreements[i].md();
-	return NULL;
+	return row->md ? row->md() : NULL;
 }
 
 /* SEQUENCE { OID, parameters OPTIONAL }: an AlgorithmIdentifier, and a capability. */
@@ -91,10 +97,10 @@ static bool read_oaep(struct bytes params, struct cms_how *how)
 			return false;
 		d = der_of(part);
 		if (tag == DER_CTX_CONS && read_algorithm(&d, oid, &more))
-			how->md = digest_of(oid);
+			how->md = md_in(digests, oid);
 		else if (tag == DER_CTX_CONS + 1 && read_algorithm(&d, oid, &more) && strcmp(oid, OID_MGF1) == 0 &&
 			 (d = der_of(more), read_algorithm(&d, oid, &more)))
-			how->mgf1_md = digest_of(oid);
+			how->mgf1_md = md_in(digests, oid);
 		else
 			return false;
 		if (!der_done(&d))
@@ -123,20 +129,20 @@ static bool take_rsa(const char *oid, struct bytes params, struct cms_how *how, 
 
 static bool take_ec(const char *oid, struct bytes params, struct cms_how *how, bool *done)
 {
-	const EVP_MD *md = agreement_of(oid);
+	const EVP_MD *md = md_in(agreements, oid);
 	char inner[OID_ROOM];
 	struct der d = der_of(params);
 	struct bytes more;
 
 	if (!how->wrap)
-		how->wrap = wrap_of(oid);
+		how->wrap = cipher_in(wraps, oid);
 	if (!md)
 		return strncmp(oid, "1.3.132.1.", 10) == 0; /* another scheme of agreement */
 	if (!*done) {
 		how->kdf_md = md;
 		*done = true;
-		if (params.n && read_algorithm(&d, inner, &more) && wrap_of(inner))
-			how->wrap = wrap_of(inner);
+		if (params.n && read_algorithm(&d, inner, &more) && cipher_in(wraps, inner))
+			how->wrap = cipher_in(wraps, inner);
 	}
 	return true;
 }
@@ -166,7 +172,7 @@ int cms_choose(struct bytes capabilities, const EVP_PKEY *key, struct cms_how *r
 		if (n == CAPABILITIES_MAX || !read_algorithm(&in, oid, &params))
 			return err_set(e, ERR_INVALID, "SMIMECapabilities: not what RFC 8551 2.5.2 says, or more than %d", CAPABILITIES_MAX);
 		if (!how.cipher)
-			how.cipher = cipher_of(oid);
+			how.cipher = cipher_in(ciphers, oid);
 		named |= rsa ? take_rsa(oid, params, &how, &done) : take_ec(oid, params, &how, &done);
 	}
 	if (!how.cipher)
