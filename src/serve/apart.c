@@ -2,7 +2,6 @@
  * what it says passes through a socket pair of this process and nowhere else. */
 #include "serve/apart.h"
 
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,8 +16,8 @@ static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, str
 
 	if (fn(ctx, arg, &text, &e) != 0) {
 		kind = LINK_ERROR;
-		text.n = 0;
-		buf_printf(&text, "%d %s", (int)e.code, e.msg);
+		buf_clear(&text);
+		link_put_error(&text, &e);
 	}
 	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);
 }
@@ -26,15 +25,10 @@ static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, str
 static int receive(int fd, struct buf *ret, struct err *e)
 {
 	enum link_kind kind;
-	char *end;
-	long code;
 
 	if (link_receive(fd, &kind, ret, e) != 0)
 		return -1;
-	if (kind != LINK_ERROR)
-		return 0;
-	code = strtol(buf_str(ret), &end, 10);
-	return err_set(e, code > 0 && code <= ERR_CANCELLED ? (enum err_code)code : ERR_IO, "%s", *end ? end + 1 : "");
+	return kind == LINK_ERROR ? link_take_error(ret, e) : 0;
 }
 
 int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret, struct err *e)

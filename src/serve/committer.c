@@ -62,7 +62,7 @@ static void answer_error(struct committer *c, size_t link, const struct err *e)
 {
 	SCOPED_BUF text = buf_init(BUF_TEXT);
 
-	buf_printf(&text, "%d %s", (int)e->code, e->msg);
+	link_put_error(&text, e);
 	c->setup.answer(c->setup.arg, link, LINK_ERROR, buf_bytes(&text));
 }
 

@@ -3,6 +3,7 @@
 #include "serve/link.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -86,4 +87,19 @@ int link_receive(int fd, enum link_kind *ret_kind, struct buf *ret_text, struct 
 		n -= take;
 	}
 	return 0;
+}
+
+void link_put_error(struct buf *to, const struct err *e)
+{
+	buf_printf(to, "%d %s", (int)e->code, e->msg);
+}
+
+int link_take_error(const struct buf *from, struct err *e)
+{
+	char *end;
+	long code = strtol(buf_str(from), &end, 10);
+
+	if (code <= 0 || code > ERR_CANCELLED)
+		code = ERR_IO;
+	return err_set(e, (enum err_code)code, "%s", *end ? end + 1 : "refused");
 }

@@ -31,3 +31,7 @@ bool link_parse(const unsigned char head[LINK_HEAD], enum link_kind *ret_kind, s
 /* The thread's side, blocking. */
 int link_send(int fd, enum link_kind, struct bytes text, struct err *) NODISCARD;
 int link_receive(int fd, enum link_kind *ret_kind, struct buf *ret_text, struct err *) NODISCARD;
+
+/* The text of LINK_ERROR, and what it says: always -1. */
+void link_put_error(struct buf *, const struct err *);
+int link_take_error(const struct buf *, struct err *) NODISCARD;

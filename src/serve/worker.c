@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -47,8 +46,6 @@ struct worker {
 static int link_ask(struct post *p, enum link_kind kind, struct bytes text, enum link_kind *ret, struct err *e)
 {
 	SCOPED_BUF answer = buf_init(BUF_TEXT);
-	char *end;
-	long code;
 
 	if (p->link < 0)
 		return err_set(e, ERR_UNSUPPORTED, "this listener commits nothing");
@@ -56,10 +53,7 @@ static int link_ask(struct post *p, enum link_kind kind, struct bytes text, enum
 		p->link = -1; /* the parent has gone */
 		return -1;
 	}
-	if (*ret != LINK_ERROR)
-		return 0;
-	code = strtol(buf_str(&answer), &end, 10);
-	return err_set(e, code > 0 && code <= ERR_CANCELLED ? (enum err_code)code : ERR_IO, "%s", *end ? end + 1 : "refused");
+	return *ret == LINK_ERROR ? link_take_error(&answer, e) : 0;
 }
 
 /* What the request has in hand is of the policy that it began with: when that has moved, nothing may come of it any more. */
