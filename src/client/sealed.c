@@ -5,8 +5,6 @@
 #include "crypto/csr.h"
 #include "crypto/key.h"
 
-#define OID_ASYMMETRIC_DECRYPT_KEY_ID "1.2.840.113549.1.9.16.2.54"
-
 int est_recipient_attributes(struct arena *a, const struct est_recipient *to, struct bytes ret[EST_RECIPIENT_ATTRIBUTES], struct err *e)
 {
 	struct bytes capabilities;

@@ -10,6 +10,7 @@
 
 #define OID_CT_KEY_PACKAGE "2.16.840.1.101.2.1.2.78.5" /* AsymmetricKeyPackage */
 #define OID_SMIME_CAPABILITIES "1.2.840.113549.1.9.15"
+#define OID_ASYMMETRIC_DECRYPT_KEY_ID "1.2.840.113549.1.9.16.2.54"
 
 /* SignedData (without ContentInfo around it) of a content of this type, with the certificates in it, the signer's own first. */
 int cms_sign(struct arena *, const char *type, struct bytes content, EVP_PKEY *, const struct bytes *certs, size_t n, struct bytes *ret,

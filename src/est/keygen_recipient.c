@@ -7,7 +7,6 @@
 #include "state/ledger.h"
 
 #define OID_DECRYPT_KEY_ID "1.2.840.113549.1.9.16.2.37"
-#define OID_ASYMMETRIC_DECRYPT_KEY_ID "1.2.840.113549.1.9.16.2.54"
 
 static bool stands(const struct est_call *c, const struct cert *cert)
 {
