@@ -15,15 +15,6 @@ struct templates_args {
 	const char *name;
 };
 
-static int load_template(struct ctx *ctx, const char *name, struct profile *ret, struct err *e)
-{
-	struct bytes text;
-
-	if (template_text(ctx->arena, name, &text, e) != 0)
-		return -1;
-	return rec_load(ctx->arena, &profile_type, arena_printf(ctx->arena, "template %s", name), text, ret, e);
-}
-
 static int run_templates(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct templates_args *a = args;
@@ -32,13 +23,15 @@ static int run_templates(struct ctx *ctx, void *args, struct err *e)
 
 	if (a->name) {
 		struct profile one;
-		return load_template(ctx, a->name, &one, e) != 0 ? -1 : out_record(ctx, &profile_type, &one, e);
+		if (template_profile(ctx->arena, a->name, &one, e) != 0)
+			return -1;
+		return out_record(ctx, &profile_type, &one, e);
 	}
 	if (templates_list(ctx->arena, &names, e) != 0)
 		return -1;
 	v = arena_new_array(ctx->arena, names.n + 1, struct profile);
 	for (size_t i = 0; i < names.n; i++)
-		if (load_template(ctx, names.v[i], &v[i], e) != 0)
+		if (template_profile(ctx->arena, names.v[i], &v[i], e) != 0)
 			return -1;
 	return out_list(ctx, &profile_type, v, names.n, NULL, e);
 }
@@ -75,7 +68,8 @@ static int run_create(struct ctx *ctx, void *args, struct err *e)
 
 	if ((a->file == NULL) == (a->template_ == NULL))
 		return err_set(e, ERR_USAGE, "give -f with a document, or --template: one of them");
-	if (a->file ? generic_load(ctx, a->file, &profile_type, &p, e) != 0 : load_template(ctx, a->template_, &p, e) != 0)
+	if (a->file ? generic_load(ctx, a->file, &profile_type, &p, e) != 0
+		    : template_profile(ctx->arena, a->template_, &p, e) != 0)
 		return -1;
 	if (a->id)
 		p.id = arena_strdup(ctx->arena, a->id);

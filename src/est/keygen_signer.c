@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "crypto/key.h"
-#include "crypto/name.h"
 #include "est/keygen.h"
 
 enum { SIGNER_DAYS = 7 };
@@ -38,15 +37,15 @@ static int issue(struct est_call *c, EVP_PKEY *key, struct issued *ret, struct e
 {
 	struct ctx *ctx = &c->post->ctx;
 	struct wishes wishes = NO_WISHES;
-	struct request req = { .pub = key };
 	struct profile profile;
 
 	wishes.subject = arena_printf(ctx->arena, "CN=%s key generation", c->served->ca.rec.id);
 	wishes.validity = arena_printf(ctx->arena, "%dd", SIGNER_DAYS);
 	wishes.allow_outlive = true;
-	return rec_load(ctx->arena, &profile_type, "key-generation.yaml", bytes_of(profile_text), &profile, e) != 0 ||
-	       key_spki(ctx->arena, key, &req.spki, e) != 0 || name_parse(ctx->arena, wishes.subject, &req.subject, e) != 0 ||
-	       issue_one(ctx, &c->served->ca, &profile, &req, &wishes, ret, e) != 0 || post_commit(c->post, e) != 0 ? -1 : 0;
+	if (rec_load(ctx->arena, &profile_type, "key-generation.yaml", bytes_of(profile_text), &profile, e) != 0 ||
+	    issue_own(ctx, &c->served->ca, &profile, key, &wishes, ret, e) != 0)
+		return -1;
+	return post_commit(c->post, e);
 }
 
 /* The certificate and what leads to the root. */

@@ -8,7 +8,6 @@
 
 #include "base/text.h"
 #include "crypto/key.h"
-#include "crypto/name.h"
 #include "engine/engine.h"
 #include "est/auth.h"
 #include "est/jwks.h"
@@ -125,16 +124,6 @@ static struct strv names_of(struct arena *a, const struct est_options *o)
 	return v;
 }
 
-static int server_profile(struct arena *a, struct profile *ret, struct err *e)
-{
-	struct bytes text;
-
-	if (template_text(a, "tls-server", &text, e) != 0 || rec_load(a, &profile_type, "tls-server.yaml", text, ret, e) != 0)
-		return -1;
-	ret->crypto_enforcement.enabled = false; /* the key is ours */
-	return 0;
-}
-
 static struct bytes with_chain(struct ctx *ctx, const struct authority *ca, struct bytes leaf)
 {
 	SCOPED_BUF text = buf_init(BUF_TEXT);
@@ -153,7 +142,6 @@ static int make_tls(struct ctx *ctx, const struct est_options *o, struct authori
 {
 	AUTO(EVP_PKEY) *key = NULL;
 	struct wishes wishes = NO_WISHES;
-	struct request req = { 0 };
 	struct profile profile;
 	struct issued is;
 
@@ -161,13 +149,13 @@ static int make_tls(struct ctx *ctx, const struct est_options *o, struct authori
 	wishes.subject = arena_printf(ctx->arena, "CN=%s", strchr(wishes.san.v[0], ':') + 1);
 	wishes.validity = arena_printf(ctx->arena, "%ds", TLS_CERT_SECS);
 	wishes.allow_outlive = true; /* of an authority that ends within the week */
-	if (server_profile(ctx->arena, &profile, e) != 0 || key_generate(keytype_find("ECDSA", 256), &key, e) != 0 ||
-	    key_spki(ctx->arena, key, &req.spki, e) != 0 || name_parse(ctx->arena, wishes.subject, &req.subject, e) != 0 ||
-	    authority_may_issue(ca, e) != 0 || authority_open_key(ctx, ca, e) != 0)
+	if (template_profile(ctx->arena, "tls-server", &profile, e) != 0)
 		return -1;
-	req.pub = key;
-	if (issue_one(ctx, ca, &profile, &req, &wishes, &is, e) != 0 ||
-	    key_plain_pem(ctx->arena, key, &p->tls_key, e) != 0 || state_commit(ctx->state, "est: certificate of the listener", e) != 0)
+	profile.crypto_enforcement.enabled = false; /* the key is ours */
+	if (key_generate(keytype_find("ECDSA", 256), &key, e) != 0 || authority_may_issue(ca, e) != 0 ||
+	    authority_open_key(ctx, ca, e) != 0 || issue_own(ctx, ca, &profile, key, &wishes, &is, e) != 0 ||
+	    key_plain_pem(ctx->arena, key, &p->tls_key, e) != 0 ||
+	    state_commit(ctx->state, "est: certificate of the listener", e) != 0)
 		return -1;
 	p->tls_cert = with_chain(ctx, ca, is.der);
 	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));

@@ -137,10 +137,16 @@ int issue_sign(struct ctx *ctx, struct authority *ca, const struct profile *prof
 	return 0;
 }
 
-int issue_one(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct request *req,
+int issue_own(struct ctx *ctx, struct authority *ca, const struct profile *prof, const EVP_PKEY *key,
 	      const struct wishes *wishes, struct issued *ret, struct err *e)
 {
-	return issue_sign(ctx, ca, prof, req, wishes, ret, e) != 0 ? -1 : issue_record(ctx, &ret->rec, ret->der, e);
+	struct request req = { .pub = key };
+
+	if (key_spki(ctx->arena, key, &req.spki, e) != 0 ||
+	    name_parse(ctx->arena, wishes->subject, &req.subject, e) != 0 ||
+	    issue_sign(ctx, ca, prof, &req, wishes, ret, e) != 0)
+		return -1;
+	return issue_record(ctx, &ret->rec, ret->der, e);
 }
 
 int request_from_csr(struct arena *ar, struct bytes text, struct csr *csr, struct request *ret, EVP_PKEY **ret_pub, struct err *e)

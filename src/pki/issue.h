@@ -17,7 +17,7 @@ int profile_load(struct ctx *, const char *id, struct profile *ret, struct err *
 void profile_builtin_root(struct arena *, struct profile *ret);
 void profile_builtin_sub(struct arena *, struct profile *ret);
 
-/* One request signed by an authority whose key is open; recorded, not committed. */
+/* One request signed by an authority whose key is open; not committed. */
 struct issued {
 	struct bytes der;
 	struct certrec rec;
@@ -26,7 +26,8 @@ struct issued {
 };
 int issue_sign(struct ctx *, struct authority *, const struct profile *, const struct request *, const struct wishes *,
 	       struct issued *ret, struct err *) NODISCARD; /* only signed: the caller may add to rec before issue_record */
-int issue_one(struct ctx *, struct authority *, const struct profile *, const struct request *, const struct wishes *,
+/* The same for a key that was made here, under the subject of the wishes; recorded. */
+int issue_own(struct ctx *, struct authority *, const struct profile *, const EVP_PKEY *, const struct wishes *,
 	      struct issued *ret, struct err *) NODISCARD;
 /* A request from a CSR: parsed, key judged, signature verified. The caller owns *ret_pub. */
 int request_from_csr(struct arena *, struct bytes text, struct csr *, struct request *ret, EVP_PKEY **ret_pub, struct err *) NODISCARD;

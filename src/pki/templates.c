@@ -49,3 +49,12 @@ int template_text(struct arena *ar, const char *name, struct bytes *ret, struct 
 	return err_set(e, ERR_NOT_FOUND, "no template \"%s\"%s%s%s", text_escape(ar, bytes_of(name)), near ? " (did you mean \"" : "",
 		       near ? near : "", near ? "\"?)" : "; see `lamassu profile templates`");
 }
+
+int template_profile(struct arena *ar, const char *name, struct profile *ret, struct err *e)
+{
+	struct bytes text;
+
+	if (template_text(ar, name, &text, e) != 0)
+		return -1;
+	return rec_load(ar, &profile_type, arena_printf(ar, "template %s", name), text, ret, e);
+}

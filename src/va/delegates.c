@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "crypto/key.h"
-#include "crypto/name.h"
 #include "pki/issue.h"
 #include "pki/templates.h"
 #include "va/service.h"
@@ -29,28 +28,19 @@ struct renewals *renewals_new(struct arena *a)
 	return all;
 }
 
-static int profile(struct arena *a, struct profile *ret, struct err *e)
-{
-	struct bytes text;
-
-	return template_text(a, "ocsp-responder", &text, e) != 0 || rec_load(a, &profile_type, "ocsp-responder.yaml", text, ret, e) != 0 ? -1 : 0;
-}
-
 int va_make_delegate(struct ctx *ctx, struct authority *ca, struct buf *out, struct err *e)
 {
 	AUTO(EVP_PKEY) *key = NULL;
 	struct wishes wishes = NO_WISHES;
-	struct request req = { 0 };
 	struct profile prof;
 	struct issued is;
 	struct bytes pem;
 
 	wishes.subject = arena_printf(ctx->arena, "CN=OCSP responder of %s", ca->rec.id);
-	if (profile(ctx->arena, &prof, e) != 0 || key_generate(keytype_find("ECDSA", 256), &key, e) != 0 ||
-	    key_spki(ctx->arena, key, &req.spki, e) != 0 || name_parse(ctx->arena, wishes.subject, &req.subject, e) != 0)
-		return -1;
-	req.pub = key;
-	if (issue_one(ctx, ca, &prof, &req, &wishes, &is, e) != 0 || key_plain_pem(ctx->arena, key, &pem, e) != 0)
+	if (template_profile(ctx->arena, "ocsp-responder", &prof, e) != 0 ||
+	    key_generate(keytype_find("ECDSA", 256), &key, e) != 0 ||
+	    issue_own(ctx, ca, &prof, key, &wishes, &is, e) != 0 ||
+	    key_plain_pem(ctx->arena, key, &pem, e) != 0)
 		return -1;
 	buf_put_run(out, bytes_of(ca->rec.id));
 	buf_put_run(out, is.der);
