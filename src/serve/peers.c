@@ -2,12 +2,14 @@
  * cannot choose with whom they share a place, and where all places are taken, those that come are not counted, nor hindered. */
 #include "serve/peers.h"
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/network.h"
 
 enum { SETS = 2048, WAYS = 8, BURST_SECS = 2 };
 
@@ -112,4 +114,18 @@ void peer_give_back(const struct peers *all, struct peer *p)
 {
 	if (all->rate)
 		p->credit += 1000;
+}
+
+bool peer_exempt(const struct strv *networks, const struct sockaddr *sa)
+{
+	char text[NI_MAXHOST];
+	socklen_t n = sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	const char *mapped = "::ffff:";
+
+	if (networks->n == 0 || getnameinfo(sa, n, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+		return false;
+	for (size_t i = 0; i < networks->n; i++)
+		if (network_has(networks->v[i], strncmp(text, mapped, strlen(mapped)) == 0 ? text + strlen(mapped) : text))
+			return true;
+	return false;
 }

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/bytes.h"
+
 /* Whom the connections of a worker belong to: an IPv4 address, or the 64 bits of an IPv6 network that one subscriber has. */
 struct peers;
 struct peer {
@@ -19,3 +21,4 @@ void peers_free(struct peers *);
 struct peer *peers_find(struct peers *, const struct sockaddr *);
 bool peer_may_begin(const struct peers *, struct peer *, int64_t now_ms); /* a handshake; it counts */
 void peer_give_back(const struct peers *, struct peer *);                 /* it was not a full one */
+bool peer_exempt(const struct strv *networks, const struct sockaddr *); /* one of them has the address */

@@ -7,18 +7,20 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/listener.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
-#include "base/network.h"
 #include "base/text.h"
 #include "base/tm.h"
 #include "serve/framing.h"
+#include "serve/parting.h"
 #include "serve/peers.h"
 #include "serve/request.h"
 #include "serve/tls.h"
@@ -27,7 +29,7 @@ const struct server_limits server_limits = { .handshakes = 256, .connections = 8
 					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10,
 					     .per_address = 2048, .handshake_rate = 1000 };
 
-enum { IDLE_SECS = 60, LINGER_SECS = 2, BACKLOG = 1024 };
+enum { IDLE_SECS = 60, TELL_SECS = 2, BACKLOG = 1024 };
 
 enum phase { HANDSHAKE, WAITING, BUSY };
 
@@ -43,8 +45,9 @@ struct conn { /* lives as long as its bufferevent */
 	unsigned requests;
 	struct framing framing; /* of the request that evhttp reads, or will read next */
 	size_t unseen;          /* bytes at the end of the input that it has not taken */
+	bool last;              /* it has its last answer; what comes is thrown away */
 	bool ending;            /* evhttp will notice */
-	bool told;              /* it has been refused, and what comes is thrown away */
+	bool told;              /* it has been refused; what comes is thrown away */
 	bufferevent_event_cb on_event; /* evhttp's, from then on */
 	void *on_event_arg;
 	bool held;    /* without TLS: `bev` is kept by a reference of ours, ... */
@@ -65,6 +68,7 @@ struct server {
 	void (*on_request)(void *, struct exchange *);
 	void *arg;
 	struct peers *peers;
+	struct partings *partings;
 	struct list lists[2]; /* HANDSHAKE, WAITING */
 	size_t connections, busy;
 	bool draining;
@@ -151,23 +155,34 @@ static void end(struct conn *c)
 		conn_free(c);
 }
 
-/* --- what evhttp must not see --- */
-
-static void on_told(struct bufferevent *bev, void *arg)
+/* The last answer has been written; evhttp closes its socket next. */
+static void part(struct conn *c)
 {
-	SSL *ssl = bufferevent_openssl_get_ssl(bev);
+	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
 
-	(void)arg;
-	if (ssl)
-		SSL_shutdown(ssl);
-	shutdown(bufferevent_getfd(bev), SHUT_WR); /* a close would take the answer back while the other side still sends */
+	if (ssl && SSL_shutdown(ssl) < 0)
+		ERR_clear_error();
+	partings_add(c->server->partings, bufferevent_getfd(c->bev), c->peer);
 }
+
+/* --- what evhttp must not see --- */
 
 static void on_gone(struct bufferevent *bev, short what, void *arg)
 {
 	struct conn *c = arg;
 
 	c->on_event(bev, what, c->on_event_arg);
+}
+
+static void on_told(struct bufferevent *bev, void *arg)
+{
+	struct conn *c = arg;
+	bool unclaimed = c->held && !c->claimed;
+
+	part(c);
+	on_gone(bev, BEV_EVENT_READING | BEV_EVENT_EOF, c);
+	if (unclaimed)
+		conn_free(c);
 }
 
 static const char *phrase(int status)
@@ -195,7 +210,7 @@ static void tell(struct conn *c)
 	evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
 			    "Connection: close\r\n\r\n%s\n", f->status, phrase(f->status), strlen(f->why) + 1, f->why);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-	set_phase(c, WAITING, LINGER_SECS);
+	set_phase(c, WAITING, TELL_SECS);
 }
 
 static void look(struct conn *c)
@@ -204,18 +219,18 @@ static void look(struct conn *c)
 	struct evbuffer_iovec v;
 	struct evbuffer_ptr at;
 
-	if (c->unseen && c->requests && framing_fresh(&c->framing))
+	if (c->unseen && !c->last && c->requests && framing_fresh(&c->framing))
 		set_phase(c, WAITING, c->server->limits.request_secs);
-	while (c->unseen && !framing_whole(&c->framing) && !c->framing.status) {
+	while (c->unseen && !c->last && !framing_whole(&c->framing) && !c->framing.status) {
 		evbuffer_ptr_set(in, &at, evbuffer_get_length(in) - c->unseen, EVBUFFER_PTR_SET);
 		evbuffer_peek(in, -1, &at, &v, 1);
 		c->unseen -= framing_take(&c->framing, v.iov_base, v.iov_len);
 	}
-	if (!c->framing.status)
+	if (!c->framing.status && !c->last)
 		return;
 	c->unseen = 0;
 	evbuffer_drain(in, evbuffer_get_length(in));
-	if (!c->told)
+	if (!c->told && !c->last)
 		event_active(c->deadline, EV_TIMEOUT, 0); /* not here, where a library is in the middle of reading */
 }
 
@@ -237,20 +252,6 @@ static void watch(struct conn *c)
 		out_of_memory();
 }
 
-static bool is_exempt(const struct server *s, const struct sockaddr *sa)
-{
-	char text[NI_MAXHOST];
-	socklen_t n = sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-	const char *mapped = "::ffff:";
-
-	if (s->limits.exempt.n == 0 || getnameinfo(sa, n, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
-		return false;
-	for (size_t i = 0; i < s->limits.exempt.n; i++)
-		if (network_has(s->limits.exempt.v[i], strncmp(text, mapped, strlen(mapped)) == 0 ? text + strlen(mapped) : text))
-			return true;
-	return false;
-}
-
 /* As soon as the address is known, before anything is read. */
 static void arrive(struct conn *c)
 {
@@ -261,7 +262,7 @@ static void arrive(struct conn *c)
 
 	c->arrived = true;
 	set_phase(c, c->phase, c->phase == HANDSHAKE ? s->limits.handshake_secs : s->limits.request_secs);
-	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&from, &n) != 0 || is_exempt(s, (struct sockaddr *)&from))
+	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&from, &n) != 0 || peer_exempt(&s->limits.exempt, (struct sockaddr *)&from))
 		return;
 	c->peer = peers_find(s->peers, (struct sockaddr *)&from);
 	if (!c->peer || ++c->peer->open <= s->limits.per_address || !s->limits.per_address)
@@ -429,12 +430,27 @@ static void on_http(struct evhttp_request *req, void *arg)
 		s->on_request(s->arg, x);
 }
 
-static bool closes(const struct server *s, const struct conn *c)
+/* What comes behind this request is not answered. */
+static bool is_last(const struct server *s, const struct conn *c, struct evhttp_request *req)
 {
-	return s->draining || (c && c->requests >= s->limits.requests);
+	const char *said = evhttp_find_header(evhttp_request_get_input_headers(req), "Connection");
+
+	if (s->draining || c->requests >= s->limits.requests || (said && strcasecmp(said, "close") == 0))
+		return true;
+	/* evhttp ends those too; one that names a host is for a proxy to it. */
+	return (req->flags & EVHTTP_PROXY_REQUEST) || (req->minor == 0 && !(said && strncasecmp(said, "keep-alive", 10) == 0));
 }
 
-static void reply(struct server *s, struct evhttp_request *req, struct exchange *x, const struct conn *c)
+static void on_sent(struct evhttp_request *req, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)req;
+	if (c->last)
+		part(c);
+}
+
+static void reply(const struct server *s, struct evhttp_request *req, struct exchange *x, struct conn *c)
 {
 	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
 	struct evbuffer *body = evbuffer_new();
@@ -446,12 +462,14 @@ static void reply(struct server *s, struct evhttp_request *req, struct exchange 
 		evhttp_add_header(out, "Content-Type", x->out.type);
 	for (size_t i = 0; i < x->out.nheaders; i++)
 		evhttp_add_header(out, x->out.headers[i].name, x->out.headers[i].value);
-	if (closes(s, c))
+	if (s->draining || (c && c->last))
 		evhttp_add_header(out, "Connection", "close");
 	if (x->out.status != 204) { /* never chunked: most EST clients cannot read that (est.md, D2) */
 		snprintf(length, sizeof(length), "%zu", x->out.body.n);
 		evhttp_add_header(out, "Content-Length", length);
 	}
+	if (c)
+		evhttp_request_set_on_complete_cb(req, on_sent, c);
 	if (strcmp(x->in.method, "HEAD") != 0)
 		evbuffer_add(body, x->out.body.p, x->out.body.n);
 	evhttp_send_reply(req, x->out.status, NULL, body);
@@ -477,6 +495,7 @@ void server_answer(struct exchange *x)
 	if (c) {
 		set_phase(c, WAITING, IDLE_SECS);
 		offer_ticket(c, x);
+		c->last = is_last(s, c, req);
 		framing_begin(&c->framing, s->limits.body); /* what has come meanwhile is of the next one */
 		look(c);
 	}
@@ -504,6 +523,7 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 		out_of_memory();
 	*s = (struct server){ .base = base, .tls = tls, .limits = *limits, .on_request = on_request, .arg = arg };
 	s->peers = peers_new(limits->handshake_rate);
+	s->partings = partings_new(base);
 	s->http = evhttp_new(base);
 	if (!s->http)
 		out_of_memory();
@@ -550,12 +570,13 @@ size_t server_busy(const struct server *s)
 
 size_t server_open(const struct server *s)
 {
-	return s->connections;
+	return s->connections + partings_open(s->partings);
 }
 
 void server_free(struct server *s)
 {
 	evhttp_free(s->http);
+	partings_free(s->partings);
 	peers_free(s->peers);
 	OPENSSL_free(s);
 }

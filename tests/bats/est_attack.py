@@ -6,11 +6,12 @@ many PORT N: N connections with TLS stay open; others are served meanwhile.
 greedy PORT N RATE: one address opens more than N connections, then makes more than RATE handshakes a second; 0: any number is right.
 crowd PORT N PARENT: N connections with TLS from many addresses stay open; others are served meanwhile; prints what each costs.
 storm PORT N: N clients begin at once, each with a handshake and a request; every one of them gets an answer or is closed.
-flood PORT N: N requests at once on one connection; prints how many answers came.
+flood PORT N LOG: N requests on one connection, a hundred at once and the others once LOG has these; prints how many answers came.
+deaf PORT tls|plain: requests that are the last ones of their connections, each with megabytes behind it before anything is read; statuses.
 load PORT FIRST N THREADS: enrols N devices; again after a lost connection; prints statuses; each certificate goes to got/NAME.
 foreign: an authority that is not ours, trusted.pem, and certificates of it.
 """
-import base64, datetime, http.client, os, re, resource, socket, ssl, subprocess, sys, threading, time
+import base64, datetime, http.client, os, re, resource, select, socket, ssl, subprocess, sys, threading, time
 from collections import Counter
 
 from cryptography import x509
@@ -198,25 +199,87 @@ def storm(port, n):
     assert set(seen) <= {"HTTP/1.1 200", "HTTP/1.1 503", "closed"} and seen["HTTP/1.1 200"] > 0, seen
 
 
-def flood(port, n):
-    s = tls().wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
-    threading.Thread(target=lambda: send_quietly(s, GET * n), daemon=True).start()
-    s.settimeout(5)
-    got = b""
+def send_some(s, data):
     try:
+        return data[s.send(data[:16384]) :]
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
+        return data
+
+
+def receive_some(s):
+    """None: nothing yet."""
+    try:
+        return s.recv(1000)
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
+        return None
+
+
+def talk(s, first, answered, more):
+    """Sends what is first, reads nothing until that is answered, then reads slowly and sends more meanwhile, until the other side ends the
+    connection."""
+    first, more, got = memoryview(first), memoryview(more), b""
+    until = time.monotonic() + 30 * SLOW
+    s.setblocking(False)
+    while first or not answered():
+        assert time.monotonic() < until, f"{len(first)} bytes are not sent"
+        select.select([], [s], [], 0.01)
+        first = send_some(s, first)
+    while (part := receive_some(s)) != b"":
+        got += part or b""
+        readable, _, _ = select.select([s], [s] if more else [], [], 30 * SLOW)
+        assert readable or more, f"silence after {len(got)} bytes"
+        part = more[:1000]
+        more = more[len(part) - len(send_some(s, part)) :]
+    return statuses_of(got)
+
+
+def statuses_of(got):
+    """Of answers that are whole, and the last one of which says "close"."""
+    statuses, closes = [], []
+    while got:
+        head, _, rest = got.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)\r\ncontent-length: (\d+)", head)[1])
+        assert len(rest) >= length, "an answer is cut"
+        statuses.append(int(head.split()[1]))
+        closes.append(b"\r\nconnection: close" in head.lower())
+        got = rest[length:]
+    assert closes == [False] * (len(closes) - 1) + [True], closes
+    return statuses
+
+
+def narrow(port):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # most of what comes is still on its way when the other side has enough
+    s.connect(("127.0.0.1", port))
+    return tls().wrap_socket(s, server_hostname="localhost", suppress_ragged_eofs=False)
+
+
+def lines(log):
+    with open(log) as f:
+        return f.read().count("\n")
+
+
+def flood(port, n, log):
+    before = lines(log)
+    statuses = talk(narrow(port), GET * 100, lambda: lines(log) >= before + 100, GET * (n - 100))
+    assert set(statuses) == {200}, Counter(statuses)
+    print(len(statuses))
+
+
+def deaf(port, how):
+    close, post = GET[:-2] + b"Connection: close\r\n\r\n", GET[:-2].replace(b"GET", b"POST")
+    for first in (close, close + b"nonsense\r\n\r\n", GET.replace(b"/1.1", b"/1.0"), b"nonsense\r\n\r\n", GET + b"nonsense\r\n\r\n",
+                  post + b"Content-Length: 99999999\r\n\r\n", post + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n"):
+        s = socket.create_connection(("127.0.0.1", port), 30 * SLOW)
+        if how == "tls":
+            s = tls().wrap_socket(s, server_hostname="localhost", suppress_ragged_eofs=False)
+        s.sendall(first)
+        for _ in range(256):
+            s.sendall(b"x" * 16384)
+        got = b""
         while part := s.recv(65536):
             got += part
-    except OSError:
-        pass
-    # the end of a connection to which more is being sent may cut what was on its way back
-    print(got.count(b"HTTP/1.1 200"), len(re.findall(rb"HTTP/1\.1 \d\d\d", got)))
-
-
-def send_quietly(s, data):
-    try:
-        s.sendall(data)
-    except OSError:
-        pass
+        print(*statuses_of(got))
 
 
 def csr(name, key):
@@ -312,5 +375,5 @@ def foreign():
     put("crossed", leaf, cross[0])
 
 
-what, args = sys.argv[1], [int(a) for a in sys.argv[2:]]
-{"idle": idle, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "load": load, "foreign": foreign}[what](*args)
+what, args = sys.argv[1], [int(a) if a.isdigit() else a for a in sys.argv[2:]]
+{"idle": idle, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "deaf": deaf, "load": load, "foreign": foreign}[what](*args)

@@ -112,6 +112,11 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	grep -q '9' sum
 }
 
+@test "C14: without TLS too the last answer of a connection arrives, whatever is sent behind the request" {
+	va_start --workers 1
+	[ "$(python3 "$BATS_TEST_DIRNAME/est_attack.py" deaf "${VA##*:}" plain | tr '\n' ,)" = '404,404,404,400,404 400,413,413,' ]
+}
+
 @test "C14: hashes, nonces, several certificates, signed requests, requestor names and strange encodings" {
 	L cert revoke "$(serial b.pem)" --reason superseded --yes
 	va_start
@@ -220,6 +225,6 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	remote | grep -i 'trylater'
 	kill -0 "$VA_PID"; [ "$(curl -s -o got -w '%{http_code}' "$VA/ca/$("$LAMASSU" ca show remote -o json | jq -r .subject_key_id).cer")" = 200 ]
 	bao operator unseal "$key" >/dev/null; openbao_wait "$BATS_TEST_TMPDIR/bao"
-	for ((i = 0; i < 100; i++)); do remote >said; grep -q 'far.pem: good' said && break; sleep 0.2; done
+	for ((i = 0; i < 100; i++)); do remote >said || :; grep -q 'far.pem: good' said && break; sleep 0.2; done
 	cat said; grep -q 'far.pem: good' said
 }
