@@ -49,6 +49,16 @@ cut_after() {
 	until [ -s ../cut.port ]; do sleep 0.05; done
 	cut_at=https://127.0.0.1:$(<../cut.port)
 }
+# whole_batch DIR N BEFORE: the certificates of N requests d-I, each valid and its own request's; no number twice, none beside them in the ledger
+whole_batch() {
+	local i files=() named=()
+	for ((i = 0; i < $2; i++)); do files+=("$1/d-$i.pem") named+=(-certfile "$1/d-$i.pem"); done
+	openssl verify -trusted ../root.pem "${files[@]}" | grep -c 'OK$' | grep -qx "$2" || return 1
+	openssl crl2pkcs7 -nocrl "${named[@]}" | openssl pkcs7 -print_certs -text -noout >../named || return 1
+	diff <(sed -n 's/^ *Subject: CN=//p' ../named) <(for ((i = 0; i < $2; i++)); do echo "d-$i"; done) || return 1
+	[ "$(grep -A 1 'Serial Number:' ../named | grep -E '^ +[0-9a-f:]+$' | sort -u | wc -l)" -eq "$2" ] || return 1
+	[ "$(find "$1" -name '*.pem' | wc -l)" -eq "$2" ] && [ "$(issued)" -eq "$(($3 + $2))" ]
+}
 key_field() { lamassu kms key show "$1" -o json | jq -r "$2"; }
 # foreign TOKEN LABEL ID: a key that OpenSC makes; its public half is ../LABEL.pub
 foreign() {
@@ -178,6 +188,45 @@ foreign() {
 	[ "$(ca_field root .engine_id)" = hsm ]
 	ok lamassu ca sign root --csr ../a.csr --out ../c.pem
 	[[ $stderr == *'its replica cannot stand in'* && $stderr != *'signs'*'bao'* ]]
+	sound
+}
+
+@test "K13: a replica signs when a token is taken away, a module hangs or a service is killed in the middle of a batch" {
+	local w before
+	export SHIM_MODULE SHIM_STALL=$BATS_TEST_TMPDIR/stalled SHIM_LOG=$BATS_TEST_TMPDIR/calls
+	shim_build "$BATS_TEST_TMPDIR/shim.so"
+	openbao_start "$BATS_TEST_TMPDIR/bao"
+	bao secrets enable transit >/dev/null
+	two_tokens
+	SHIM_MODULE=$softhsm
+	ok lamassu kms engine add bao --type HASHICORP_VAULT_TRANSIT --set address="$BAO_ADDR" --set ca_file="$BAO_CACERT" --set 'token=${BAO_TOKEN}'
+	ok lamassu kms engine set hsm "module_path=$BATS_TEST_TMPDIR/shim.so" max_sessions=1 timeout=2s
+	openssl ecparam -name prime256v1 -genkey -noout -out ../root.key
+	ok lamassu kms key import ../root.key --name root-key --engine hsm
+	ok lamassu kms key import ../root.key --engine bao --replica
+	ok lamassu ca create root --key root-key --subject CN=Root --validity 10y --issuance-profile tls-client
+	export_ca root
+	many_csrs 16 ../batch
+	touch "$SHIM_STALL"
+	for w in removed=8 stall-at=8; do
+		before=$(issued)
+		: >"$SHIM_LOG"
+		SHIM=$w ok lamassu ca sign root --csr ../batch --out "../$w"
+		[ "$(grep -c 'engine bao signs from here on' <<<"$stderr")" -eq 1 ]
+		[ "$(grep -c '^C_SignInit$' "$SHIM_LOG")" -ge 8 ]
+		whole_batch "../$w" 16 "$before"
+	done
+	ok lamassu kms key move root-key --to bao --keep
+	bao write sys/quotas/rate-limit/slow path=transit rate=2 interval=1s >/dev/null # so that there is a middle
+	before=$(issued)
+	: >../said
+	lamassu -v ca sign root --csr ../batch --out ../killed >../said 2>&1 &
+	job=$!
+	for ((i = 0; i < 1500; i++)); do [ "$(grep -c 'transit sign: 200' ../said)" -lt 3 ] || break; sleep 0.02; done
+	kill -9 "$BAO_PID"
+	wait "$job" || { cat ../said; return 1; }
+	grep 'engine hsm signs from here on' ../said
+	whole_batch ../killed 16 "$before"
 	sound
 }
 
