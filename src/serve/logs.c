@@ -1,6 +1,8 @@
 /* Which lines a listener writes into its local logs. */
 #include "serve/logs.h"
 
+#include "serve/report.h"
+
 static bool class_on(const struct security_events *s, enum log_class class)
 {
 	switch (class) {
@@ -18,7 +20,7 @@ static bool class_on(const struct security_events *s, enum log_class class)
 
 bool logs_wanted(const struct logs_settings *s, enum log_class class, int status)
 {
-	int level = status >= 500 ? LOGS_ERROR : status >= 400 ? LOGS_WARN : LOGS_INFO;
+	int level = report_is_fault(status) ? LOGS_ERROR : status >= 400 ? LOGS_WARN : LOGS_INFO;
 
 	return level >= s->level && class_on(&s->security_events, class);
 }

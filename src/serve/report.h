@@ -26,6 +26,12 @@ struct report_batch {
 void report_gather(struct report_batch *, int link, const struct access_log *, const struct exchange *); /* sends when it is full */
 void report_flush(struct report_batch *, int link);
 
+/* A fault on our side. */
+static inline bool report_is_fault(int status)
+{
+	return status >= 500 && status != 501; /* which is a method that nobody knows */
+}
+
 /* In the parent. */
 struct refused;
 bool report_read(struct bytes refusal, struct refused *ret); /* the text of a LINK_REFUSED frame, which *ret points into */

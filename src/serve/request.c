@@ -6,8 +6,10 @@
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "serve/tls.h"
@@ -64,26 +66,48 @@ static void take_body(struct exchange *x, struct evhttp_request *req)
 	x->in.body = (struct bytes){ p, n };
 }
 
-struct exchange *request_take(struct evhttp_request *req, size_t fields, SSL *ssl)
+static struct exchange *begin(SSL *ssl)
 {
 	struct arena *a = arena_new();
 	struct exchange *x = arena_new_array(a, 1, struct exchange);
-	const char *uri = evhttp_request_get_uri(req), *query = strchr(uri, '?');
-	char *address = NULL;
 	struct timespec t;
-	ev_uint16_t port;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	*x = (struct exchange){ .arena = a, .req = req, .began_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 };
+	*x = (struct exchange){ .arena = a, .began_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 };
 	x->in.arena = a;
+	if (ssl)
+		x->in.tls = tls_peer_of(a, ssl);
+	return x;
+}
+
+struct exchange *request_take(struct evhttp_request *req, size_t fields, SSL *ssl)
+{
+	const char *uri = evhttp_request_get_uri(req), *query = strchr(uri, '?');
+	struct exchange *x = begin(ssl);
+	struct arena *a = x->arena;
+	char *address = NULL;
+	ev_uint16_t port;
+
+	x->req = req;
 	x->in.method = method_name(evhttp_request_get_command(req));
 	x->in.path = arena_strndup(a, uri, query ? (size_t)(query - uri) : strlen(uri));
 	x->in.query = query ? arena_strdup(a, query + 1) : NULL;
 	evhttp_connection_get_peer(evhttp_request_get_connection(req), &address, &port);
 	x->in.address = arena_strdup(a, address ? address : "");
-	if (ssl)
-		x->in.tls = tls_peer_of(a, ssl);
 	take_headers(x, req, fields);
 	take_body(x, req);
+	return x;
+}
+
+struct exchange *request_none(int fd, SSL *ssl)
+{
+	struct exchange *x = begin(ssl);
+	struct sockaddr_storage from;
+	socklen_t n = sizeof(from);
+	char address[NI_MAXHOST];
+
+	if (getpeername(fd, (struct sockaddr *)&from, &n) == 0 &&
+	    getnameinfo((struct sockaddr *)&from, n, address, sizeof(address), NULL, 0, NI_NUMERICHOST) == 0)
+		x->in.address = arena_strdup(x->arena, address);
 	return x;
 }

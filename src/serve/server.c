@@ -65,7 +65,7 @@ struct server {
 	struct evhttp_bound_socket *socket;
 	SSL_CTX *tls;
 	struct server_limits limits;
-	void (*on_request)(void *, struct exchange *);
+	void (*on_request)(void *, struct exchange *), (*on_refused)(void *, const struct exchange *);
 	void *arg;
 	struct peers *peers;
 	struct partings *partings;
@@ -185,32 +185,45 @@ static void on_told(struct bufferevent *bev, void *arg)
 		conn_free(c);
 }
 
-static const char *phrase(int status)
+static const struct refusal {
+	int status;
+	const char *phrase, *reason;
+} refusals[] = { { 413, "Content Too Large", "too_large" }, { 417, "Expectation Failed", "unsupported" }, { 501, "Not Implemented", "method" },
+		 { 400, "Bad Request", "malformed_request" } };
+
+static const struct refusal *refusal_of(int status)
 {
-	switch (status) {
-	case 413:
-		return "Content Too Large";
-	case 417:
-		return "Expectation Failed";
-	case 501:
-		return "Not Implemented";
-	default:
-		return "Bad Request";
-	}
+	size_t i = 0;
+
+	while (refusals[i].status != status && i < COUNT(refusals) - 1)
+		i++;
+	return &refusals[i];
+}
+
+static void report(const struct conn *c, int status, const char *reason)
+{
+	struct exchange *x = request_none(bufferevent_getfd(c->bev), bufferevent_openssl_get_ssl(c->bev));
+
+	x->out.status = status;
+	x->out.reason = reason;
+	c->server->on_refused(c->server->arg, x);
+	arena_free(x->arena);
 }
 
 /* From here on evhttp learns of this connection's end only. An answer that it is sending comes first. */
 static void tell(struct conn *c)
 {
 	const struct framing *f = &c->framing;
+	const struct refusal *r = refusal_of(f->status);
 
 	c->told = true;
 	bufferevent_getcb(c->bev, NULL, NULL, &c->on_event, &c->on_event_arg);
 	bufferevent_setcb(c->bev, NULL, on_told, on_gone, c);
 	evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
-			    "Connection: close\r\n\r\n%s\n", f->status, phrase(f->status), strlen(f->why) + 1, f->why);
+			    "Connection: close\r\n\r\n%s\n", f->status, r->phrase, strlen(f->why) + 1, f->why);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	set_phase(c, WAITING, TELL_SECS);
+	report(c, f->status, r->reason);
 }
 
 static void look(struct conn *c)
@@ -406,6 +419,7 @@ static bool admit(struct server *s, struct exchange *x)
 		return true;
 	http_text(x->arena, &x->out, 503, "overloaded", "too many requests at once");
 	http_add_header(&x->out, "Retry-After", "1");
+	s->on_refused(s->arg, x);
 	server_answer(x);
 	return false;
 }
@@ -515,13 +529,15 @@ static int listen_on(struct server *s, int fd, struct err *e)
 }
 
 struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const struct server_limits *limits,
-			  void (*on_request)(void *, struct exchange *), void *arg, struct err *e)
+			  void (*on_request)(void *, struct exchange *), void (*on_refused)(void *, const struct exchange *), void *arg,
+			  struct err *e)
 {
 	struct server *s = OPENSSL_zalloc(sizeof(*s));
 
 	if (!s)
 		out_of_memory();
-	*s = (struct server){ .base = base, .tls = tls, .limits = *limits, .on_request = on_request, .arg = arg };
+	*s = (struct server){ .base = base, .tls = tls, .limits = *limits, .on_request = on_request,
+			      .on_refused = on_refused, .arg = arg };
 	s->peers = peers_new(limits->handshake_rate);
 	s->partings = partings_new(base);
 	s->http = evhttp_new(base);

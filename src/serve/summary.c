@@ -113,7 +113,7 @@ static void add_line(struct tally *t, char *line)
 		t->renewed += op && strcmp(op, "simplereenroll") == 0 ? n : 0;
 		t->buckets[bucket_of(micros)] += n;
 	}
-	if (status >= 500)
+	if (report_is_fault((int)status))
 		t->failed += n;
 	else if (status >= 400)
 		t->refused += n;

@@ -300,18 +300,25 @@ static void on_report(evutil_socket_t fd, short what, void *arg)
 	report_flush(&w->answered, w->setup->event_link);
 }
 
+static void report_soon(void *arg, const struct exchange *x)
+{
+	const struct timeval soon = { .tv_usec = REPORT_MS * 1000 };
+	struct worker *w = arg;
+	bool first = w->answered.n == 0;
+
+	report_gather(&w->answered, w->setup->event_link, &w->setup->access_log, x);
+	if (first)
+		event_base_once(w->base, -1, EV_TIMEOUT, on_report, w, &soon);
+}
+
 static bool answer_quickly(struct worker *w, struct exchange *x)
 {
 	const struct worker_setup *s = w->setup;
-	const struct timeval soon = { .tv_usec = REPORT_MS * 1000 };
 	const struct state_at *at = s->service->quick ? lookout_now(w->lookout) : NULL;
-	bool first = w->answered.n == 0;
 
 	if (!at || !s->service->quick(w->shared, at, s->ctx->now_given ? s->ctx->now : tm_now(), &x->in, &x->out))
 		return false;
-	report_gather(&w->answered, s->event_link, &s->access_log, x);
-	if (first)
-		event_base_once(w->base, -1, EV_TIMEOUT, on_report, w, &soon);
+	report_soon(w, x);
 	server_answer(x);
 	return true;
 }
@@ -450,7 +457,7 @@ static int start(struct worker *w, struct arena *a, struct err *e)
 		limits.requests = s->service->requests;
 	w->servers = arena_new_array(a, s->nsockets, struct server *);
 	for (size_t i = 0; i < s->nsockets; i++) {
-		w->servers[i] = server_new(w->base, s->sockets[i], s->tls, &limits, on_request, w, e);
+		w->servers[i] = server_new(w->base, s->sockets[i], s->tls, &limits, on_request, report_soon, w, e);
 		if (!w->servers[i])
 			return -1;
 	}

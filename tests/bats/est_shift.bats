@@ -97,6 +97,21 @@ enrol() { # enrol NAME
 	! grep -qi s3cret-word log err sum
 }
 
+@test "E2 E12: what is no request has a line in the access log too, with who, when and which answer, and not a byte of what was sent" {
+	est_start --access-log log --workers 1 -o json
+	local bad
+	for bad in 'BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n' 'se"cret\n\033[2J\001\r\n\r\n' 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n' \
+		'GET /se-cret HTTP/1.1\r\nHost: x\r\nExpect: se-cret\r\n\r\n' 'GET / HTTP/1.1\r\nse-cret\r\n\r\n'; do
+		# shellcheck disable=SC2059 # escapes are meant
+		printf "$bad" | est_raw >said; head -n 1 said | grep '^HTTP/1.1 [45]'
+	done
+	est_stop
+	jq -es 'length == 5 and all(.[]; .time and .address == "127.0.0.1" and .tls and .cipher and (has("path") or has("method") | not)) and
+		[.[] | "\(.status) \(.reason)"] == ["501 method", "400 malformed_request", "413 too_large", "417 unsupported", "400 malformed_request"]' log
+	! grep -q cret log err sum
+	jq -e '.requests == 5 and .refused == 5 and .failed == 0 and (.refused_by[] | select(.reason == "malformed_request").n) == 2' sum
+}
+
 @test "E2 S1 K1: the listener's TLS key is in an engine: in a file of the software engine, in a token" {
 	L --repo pki ca create web --parent root --subject 'CN=Web,O=Acme' --key-type ecdsa:256 --validity 5y --issuance-profile tls-server
 	L --repo pki ca export web --out web.pem
