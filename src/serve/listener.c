@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -21,6 +19,7 @@
 #include "serve/outfit.h"
 #include "serve/prepare.h"
 #include "serve/sockets.h"
+#include "serve/tickets.h"
 #include "serve/worker.h"
 
 enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, GATHER_MS = 5, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
@@ -399,6 +398,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	int64_t now = tm_mono_ms();
 
 	(void)fd, (void)what;
+	tickets_turn(l->outfit.context, now);
 	if (l->o->timeout.text && now - l->began_ms >= l->o->timeout.secs * 1000)
 		drain(l);
 	if (l->o->stop_file && fs_exists(l->o->stop_file))
@@ -423,20 +423,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* --- setting up --- */
-
-int listen_become(const char *name, struct err *e)
-{
-	const struct passwd *pw = getpwnam(name);
-
-	if (!pw)
-		return err_set(e, ERR_USAGE, "--user %s: there is no such user", name);
-	if (setgid(pw->pw_gid) != 0 || initgroups(name, pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-		return err_sys(e, name);
-	/* Else libraries look for settings in a home that is not theirs to read. */
-	if (setenv("HOME", pw->pw_dir, 1) != 0 || setenv("USER", name, 1) != 0 || setenv("LOGNAME", name, 1) != 0 || unsetenv("XDG_CONFIG_HOME") != 0)
-		return err_sys(e, name);
-	return 0;
-}
 
 static void raise_limits(void)
 {

@@ -13,6 +13,7 @@
 #include "crypto/cert.h"
 #include "crypto/ossl.h"
 #include "model/http.h"
+#include "serve/tickets.h"
 
 static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK";
 enum { EXPORTER_LEN = 32, UNIQUE_MAX = 64, SESSION_SECS = 3600 };
@@ -197,6 +198,8 @@ int tls_context(const struct tls_settings *s, SSL_CTX **ret, struct err *e)
 	    SSL_CTX_set_session_ticket_cb(c, on_ticket_made, on_ticket_used, NULL) != 1)
 		return err_ossl(e, "TLS");
 	SSL_CTX_set_timeout(c, SESSION_SECS);
+	if (tickets_use(c, e) != 0)
+		return -1;
 	*ret = c;
 	c = NULL;
 	return 0;

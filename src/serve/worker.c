@@ -20,10 +20,11 @@
 #include "serve/link.h"
 #include "serve/lookout.h"
 #include "serve/report.h"
+#include "serve/tickets.h"
 #include "serve/tls.h"
 #include "state/state.h"
 
-enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20, REPORT_MS = 100, FREE_THREADS = 2 };
+enum { DRAIN_MS = 10000, DRAIN_STEP_MS = 20, REPORT_MS = 100, MINUTE = 60, FREE_THREADS = 2 };
 
 struct worker {
 	const struct worker_setup *setup;
@@ -311,6 +312,14 @@ static void report_soon(void *arg, const struct exchange *x)
 		event_base_once(w->base, -1, EV_TIMEOUT, on_report, w, &soon);
 }
 
+static void on_minute(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd, (void)what;
+	tickets_turn(w->setup->tls, tm_mono_ms());
+}
+
 static bool answer_quickly(struct worker *w, struct exchange *x)
 {
 	const struct worker_setup *s = w->setup;
@@ -440,6 +449,7 @@ static int term_fd(void)
 static int start(struct worker *w, struct arena *a, struct err *e)
 {
 	const struct worker_setup *s = w->setup;
+	const struct timeval minute = { .tv_sec = MINUTE };
 	struct server_limits limits = *s->limits;
 	struct event *ev;
 
@@ -452,6 +462,9 @@ static int start(struct worker *w, struct arena *a, struct err *e)
 		return err_sys(e, "events");
 	ev = event_new(w->base, term_fd(), EV_READ, on_term, w);
 	if (!ev || event_add(ev, NULL) != 0)
+		return err_sys(e, "events");
+	ev = event_new(w->base, -1, EV_PERSIST, on_minute, w);
+	if (!ev || event_add(ev, &minute) != 0)
 		return err_sys(e, "events");
 	if (s->service->requests)
 		limits.requests = s->service->requests;
