@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "rec/fields.h"
 
-enum { GAP = 2, NARROW = 6 }; /* columns between columns; what a shrunk one keeps at least */
+enum { GAP = 2, NARROW = 6, DATE = 11 }; /* columns between columns; what a shrunk one keeps at least; "2027-01-31…" */
 
 size_t term_width(int fd)
 {
@@ -53,7 +54,6 @@ static void default_columns(struct arena *a, const struct schema *s, struct list
 
 int table_columns(struct arena *a, const struct schema *s, const char *columns, struct listing *ret, struct err *e)
 {
-	const void *blank = arena_alloc(a, 1, s->size);
 	struct listing l = { .type = s };
 
 	for (const char *p = columns; p && *p; p += strspn(p, ", ")) {
@@ -65,13 +65,9 @@ int table_columns(struct arena *a, const struct schema *s, const char *columns, 
 	}
 	if (l.ncols == 0)
 		default_columns(a, s, &l);
-	for (size_t i = 0; i < l.ncols; i++) {
-		const struct field *f;
-		char *text;
-
-		if (rec_get(a, s, blank, l.cols[i], &text, &f, e) != 0)
+	for (size_t i = 0; i < l.ncols; i++)
+		if (query_field(a, s, l.cols[i], e) != 0)
 			return err_ctx(e, "--columns");
-	}
 	*ret = l;
 	return 0;
 }
@@ -116,7 +112,19 @@ static void put_row(struct out *o, struct arena *a, const char *const *cells, co
 		o->buf.p[--o->buf.n] = '\0';
 }
 
-/* Takes from the widest columns until the row fits; the record's id is the last to lose. */
+/* What a column keeps: the record's id all of it, a time its date, a state its name, while anything else can give. */
+static size_t least(const struct listing *l, size_t col, int pass)
+{
+	const struct field *f = field_find(l->type, l->cols[col]);
+
+	if (pass < 2 && f && f->flags & F_KEY)
+		return l->width[col];
+	if (pass < 1 && f && f->kind == F_TIME)
+		return DATE;
+	return pass < 1 && f && f->kind == F_ENUM ? l->width[col] : NARROW;
+}
+
+/* Takes from the widest columns until the row fits. */
 static void shrink(struct listing *l, size_t room)
 {
 	size_t total = GAP * (l->ncols - 1);
@@ -126,18 +134,13 @@ static void shrink(struct listing *l, size_t room)
 			l->width[i] = room;
 		total += l->width[i];
 	}
-	for (int keys_too = 0; keys_too <= 1; keys_too++)
+	for (int pass = 0; pass <= 2; pass++)
 		while (total > room) {
 			size_t *widest = NULL;
 
-			for (size_t i = 0; i < l->ncols; i++) {
-				bool key = false;
-
-				for (const struct field *f = l->type->fields; f->name; f++)
-					key |= f->flags & F_KEY && strcmp(f->name, l->cols[i]) == 0;
-				if ((keys_too || !key) && l->width[i] > NARROW && (!widest || l->width[i] > *widest))
+			for (size_t i = 0; i < l->ncols; i++)
+				if (l->width[i] > least(l, i, pass) && (!widest || l->width[i] > *widest))
 					widest = &l->width[i];
-			}
 			if (widest == NULL)
 				break;
 			(*widest)--;
@@ -284,8 +287,13 @@ int table_record(struct out *o, const struct schema *s, const void *rec, struct 
 
 		width = w > width ? w : width;
 	}
-	for (size_t i = 0; i < l.names.n; i++)
+	if (o->width && width > o->width / 2) /* on a terminal a few long names do not push all values away */
+		width = o->width / 2;
+	for (size_t i = 0; i < l.names.n; i++) {
+		size_t w = utf8_width(l.names.v[i]);
+
 		buf_printf(&o->buf, "%s%s:%s%*s%s\n", o->bold ? "\033[1m" : "", l.names.v[i], o->bold ? "\033[0m" : "",
-			   (int)(width - utf8_width(l.names.v[i])) + 1, "", l.values.v[i]);
+			   (int)(width > w ? width - w : 0) + 1, "", l.values.v[i]);
+	}
 	return 0;
 }

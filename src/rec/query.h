@@ -33,6 +33,9 @@ int query_from_bookmark(struct arena *, const char *bookmark, struct query *ret,
 /* A point in time from a filter value: RFC 3339, a date, or a duration relative to now. */
 int query_time(const char *value, int64_t now, int64_t *ret, struct err *) NODISCARD;
 
+/* Whether a path is a field of such records; ERR_USAGE lists the known ones. */
+int query_field(struct arena *, const struct schema *, const char *path, struct err *) NODISCARD;
+
 /* Filters, sorts and cuts an array of n records in place (small sets: profiles, authorities, keys). *ret_next is NULL on
  * the last page. An unknown field lists the known ones. */
 int query_run(struct arena *, const struct query *, const struct schema *, void *recs, size_t *n, int64_t now, char **ret_next,

@@ -87,6 +87,13 @@ static int resolve(struct arena *a, const struct schema *s, const char *path, co
 	return err_set(e, ERR_USAGE, "%s; known are %s", why.msg, buf_str(&known));
 }
 
+int query_field(struct arena *a, const struct schema *s, const char *path, struct err *e)
+{
+	const struct field *f;
+
+	return resolve(a, s, path, &f, e);
+}
+
 static int compile(struct arena *a, const struct filter *f, const struct schema *s, int64_t now, struct test *t, struct err *e)
 {
 	t->f = f;

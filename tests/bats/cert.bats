@@ -34,7 +34,7 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	ok lamassu cert show ../a.der -o id
 	ok lamassu cert show - -o id <../a.pem
 	[ "$output" = "$serial" ]
-	fails 3 'not in the ledger' lamassu cert show "${serial:0:7}"
+	fails 3 'not in the ledger; serial numbers are shortened to 8 digits or more' lamassu cert show "${serial:0:7}"
 	fails 3 'not in the ledger' lamassu cert show "00${serial}"
 	fails 3 'neither a serial number' lamassu cert show nothing.pem
 	fails 3 "as one of root" lamassu cert show --ca root "$serial"
@@ -68,6 +68,14 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	[ "$(jq '.list | length' <<<"$output")" -eq 3 ]
 	ok lamassu cert list --bookmark "$(jq -r .next <<<"$output")" -o json
 	[ "$(jq -c '[(.list | length), .next]' <<<"$output")" = '[1,null]' ]
+	# a bookmark goes on with its own list, not with another one
+	ok lamassu cert list --filter ca=ca --sort-by subject --page-size 1 -o json
+	next=$(jq -r .next <<<"$output")
+	ok lamassu cert list --bookmark "$next" --filter ca=ca --sort-by subject -o json
+	[ "$(jq -c '[.list[].subject]' <<<"$output")" = '["CN=b"]' ]
+	for other in --filter=ca=root --filter=status=REVOKED --sort-by=serial_number --sort-mode=desc; do
+		fails 2 '--bookmark carries the filters and the order' lamassu cert list --bookmark "$next" "$other"
+	done
 	ok lamassu cert list --all -o json
 	[ "$(jq '.list | length' <<<"$output")" -eq 4 ]
 	ok lamassu cert list --all
@@ -75,6 +83,12 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	ok lamassu cert list --all --filter 'subject[ct]=nobody' -o json
 	[ "$(jq -c . <<<"$output")" = '{"list":[],"next":null}' ]
 	fails 2 'unknown field' lamassu cert list --filter colour=red
+	fails 2 '--columns: unknown field "colour"; known are serial_number status ' lamassu cert list --columns ca,colour
+	# a terminal: rows fit, times keep their date and states their name
+	table=$(env -u COLUMNS script -qec 'stty cols 80; lamassu cert list --all --color never' /dev/null </dev/null | tr -d '\r')
+	[ "$(wc -L <<<"$table")" -eq 80 ]
+	echo "$table"
+	[ "$(grep -c "^[0-9a-f]\{32\}  ACTIVE .* 20..-..-..…$" <<<"$table")" -eq 4 ]
 }
 
 @test "C11: verify trusts our roots only, at any time, and knows revocations of certificate and authority" {
