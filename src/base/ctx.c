@@ -12,16 +12,31 @@ const char *ctx_actor(const struct ctx *ctx)
 	return ctx->actor ? ctx->actor : getenv("LAMASSU_OPERATOR");
 }
 
-void ctx_warn(struct ctx *ctx, const char *fmt, ...)
+static void tell(struct ctx *ctx, void (*how)(void *arg, const char *msg), const char *fmt, va_list ap)
 {
 	char raw[1024], safe[1024];
+
+	if (!how)
+		return;
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	text_escape_into(safe, sizeof(safe), bytes_of(raw));
+	how(ctx->warn_arg, safe);
+}
+
+void ctx_warn(struct ctx *ctx, const char *fmt, ...)
+{
 	va_list ap;
 
-	if (!ctx->warn)
-		return;
 	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
+	tell(ctx, ctx->warn, fmt, ap);
 	va_end(ap);
-	text_escape_into(safe, sizeof(safe), bytes_of(raw));
-	ctx->warn(ctx->warn_arg, safe);
+}
+
+void ctx_fault(struct ctx *ctx, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	tell(ctx, ctx->fault, fmt, ap);
+	va_end(ap);
 }

@@ -33,6 +33,7 @@ struct ctx {
 	bool yes, no_input;      /* --yes, --no-input (or no terminal) */
 	/* A warning or a note for the user; library code calls ctx_warn and never prints. */
 	void (*warn)(void *arg, const char *msg);
+	void (*fault)(void *arg, const char *msg); /* for ctx_fault; arg is warn_arg */
 	void (*note)(void *arg, const char *msg); /* for --verbose; arg is warn_arg */
 	void *warn_arg;
 	/* Fetches a secret (see struct secret_ask). On success *ret is text in the arena. ERR_DENIED names what to give when
@@ -46,3 +47,4 @@ struct ctx {
 
 const char *ctx_actor(const struct ctx *); /* actor, else LAMASSU_OPERATOR; NULL: neither */
 void ctx_warn(struct ctx *, const char *fmt, ...) PRINTF(2, 3);
+void ctx_fault(struct ctx *, const char *fmt, ...) PRINTF(2, 3); /* an item of a batch that failed, by name: --quiet shows it too */

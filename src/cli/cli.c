@@ -33,6 +33,12 @@ static void warn(void *arg, const char *msg)
 		say(o, "warning", msg);
 }
 
+/* What failed of a batch is no warning: it is named in any case. */
+static void fault(void *arg, const char *msg)
+{
+	say(arg, "", msg);
+}
+
 /* --verbose: what happens, beside what is printed. */
 static void note(void *arg, const char *msg)
 {
@@ -167,7 +173,7 @@ static int complete(struct ctx *ctx, struct out *o, const struct cli *cli, int a
 	struct err ignored = { 0 };
 
 	o->globals.quiet = true;
-	ctx->warn = NULL;
+	ctx->warn = ctx->fault = NULL;
 	cli_complete(cli, ctx, (size_t)argc, argv, &o->buf);
 	return out_finish(ctx, &ignored) != 0;
 }
@@ -176,7 +182,8 @@ int cli_main(const struct cli *cli, int argc, char **argv)
 {
 	SCOPED_ARENA *arena = arena_new();
 	struct out out = { .arena = arena, .cli = cli, .buf = buf_init(BUF_BIG), .diff = buf_init(BUF_BIG) };
-	struct ctx ctx = { .arena = arena, .argv = argv, .out = &out, .warn = warn, .note = note, .warn_arg = &out };
+	struct ctx ctx = { .arena = arena, .argv = argv, .out = &out, .warn = warn, .fault = fault, .note = note,
+			   .warn_arg = &out };
 	struct err e = { 0 };
 	struct parser p;
 	int rc = 0;

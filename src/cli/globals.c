@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *const output_names[] = { "table", "json", "yaml", "id", NULL };
 const char *const color_names[] = { "auto", "always", "never", NULL };
@@ -76,11 +77,38 @@ int globals_env(struct globals *g, struct err *e)
 	return 0;
 }
 
+static bool carried(const struct query *q, const struct filter *f)
+{
+	for (size_t i = 0; i < q->nfilters; i++)
+		if (strcmp(q->filters[i].field, f->field) == 0 && q->filters[i].op == f->op &&
+		    q->filters[i].ignore_case == f->ignore_case && strcmp(q->filters[i].value, f->value) == 0)
+			return true;
+	return false;
+}
+
+/* A page of another list than the one that is asked for would be a wrong answer. */
+static int go_on(struct arena *a, const struct list_args *l, struct query *q, struct err *e)
+{
+	struct query page;
+	bool same;
+
+	if (query_from_bookmark(a, l->bookmark, &page, e) != 0)
+		return err_ctx(e, "--bookmark");
+	same = (l->sort_mode < 0 || q->desc == page.desc) &&
+	       (!l->sort_by || (page.sort_by && strcmp(l->sort_by, page.sort_by) == 0));
+	for (size_t i = 0; i < q->nfilters; i++)
+		same = same && carried(&page, &q->filters[i]);
+	if (!same)
+		return err_set(e, ERR_USAGE, "--bookmark carries the filters and the order: give the same beside it, or none");
+	*q = page;
+	return 0;
+}
+
 int list_query(struct arena *a, const struct list_args *l, struct query *ret, struct err *e)
 {
 	struct query q = { .sort_by = l->sort_by, .desc = l->sort_mode == 1, .page_size = 25 };
 
-	if (l->page_size == 0 || l->page_size < -1)
+	if (l->page_size < 1 && l->page_size != INT64_MIN)
 		return err_set(e, ERR_USAGE, "--page-size must be at least 1; --all lists everything");
 	if (l->all && l->page_size > 0)
 		return err_set(e, ERR_USAGE, "--all and --page-size exclude each other");
@@ -88,8 +116,8 @@ int list_query(struct arena *a, const struct list_args *l, struct query *ret, st
 	for (; q.nfilters < l->filter.n; q.nfilters++)
 		if (filter_parse(a, l->filter.v[q.nfilters], &q.filters[q.nfilters], e) != 0)
 			return err_ctx(e, "--filter");
-	if (l->bookmark && query_from_bookmark(a, l->bookmark, &q, e) != 0)
-		return err_ctx(e, "--bookmark");
+	if (l->bookmark && go_on(a, l, &q, e) != 0)
+		return -1;
 	if (l->page_size > 0)
 		q.page_size = l->page_size;
 	if (l->all)

@@ -9,7 +9,7 @@ struct list_args { /* the options of every command with NEED_LIST */
 	struct strv filter;
 	const char *sort_by;
 	int sort_mode;
-	int64_t page_size; /* -1: not given */
+	int64_t page_size; /* INT64_MIN: not given */
 	const char *bookmark;
 	bool all;
 	const char *columns;

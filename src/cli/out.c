@@ -135,7 +135,8 @@ static int put_id(struct out *o, const struct schema *s, const void *rec, struct
 
 	if (rec_get(a, s, rec, key_field(s), &text, &f, e) != 0)
 		return -1;
-	buf_printf(&o->buf, "%s\n", text_escape(a, bytes_of(text ? text : "")));
+	if (text && *text) /* what failed of a batch has none */
+		buf_printf(&o->buf, "%s\n", text_escape(a, bytes_of(text)));
 	return 0;
 }
 

@@ -50,12 +50,12 @@ static int unknown(struct err *e, const char *what, const char *got, const char 
 	if (near)
 		return err_set(e, ERR_USAGE, "unknown %s \"%s%s\" (did you mean \"%s%s\"?)", what, dashes, got, dashes,
 			       near);
-	return err_set(e, ERR_USAGE, "unknown %s \"%s%s\"", what, dashes, got);
+	return err_set(e, ERR_USAGE, "unknown %s \"%s%s\"; see --help", what, dashes, got);
 }
 
 void parser_init(struct parser *p, struct arena *a, const struct cmd *root)
 {
-	*p = (struct parser){ .arena = a, .path = { root }, .depth = 1, .list = { .page_size = -1 } };
+	*p = (struct parser){ .arena = a, .path = { root }, .depth = 1, .list = { .page_size = INT64_MIN } };
 	globals_init(&p->globals);
 	p->list.sort_mode = -1;
 	p->tables[TABLE_GLOBAL] = (struct opt_table){ .opts = global_opts, .base = &p->globals };

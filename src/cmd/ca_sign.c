@@ -181,7 +181,7 @@ static int take_chunk(void *arg, const struct batch_item *items, size_t n, struc
 			v->error = arena_strdup(ar, it->err.msg);
 			if (it->err.code == ERR_PARTIAL) /* sound itself, dropped with an atomic batch */
 				continue;
-			ctx_warn(s->ctx, "%s: %s", it->name, it->err.msg);
+			ctx_fault(s->ctx, "%s: %s", it->name, it->err.msg);
 			continue;
 		}
 		if (it->warning)

@@ -218,7 +218,7 @@ static int renew_all(struct renewing *r, struct err *e)
 			}
 			r->failed++;
 			v->error = arena_strdup(r->ctx->arena, why.msg);
-			ctx_warn(r->ctx, "%s", why.msg);
+			ctx_fault(r->ctx, "%s", why.msg);
 			continue;
 		}
 		v->serial_number = r->made[i].rec.serial_number;

@@ -30,7 +30,7 @@ static int fail(struct revoking *r, const char *ref, const struct err *why, stru
 		*e = *why;
 		return -1;
 	}
-	ctx_warn(r->ctx, "%s: %s", ref, why->msg);
+	ctx_fault(r->ctx, "%s: %s", ref, why->msg);
 	return 0;
 }
 

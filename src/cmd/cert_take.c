@@ -76,7 +76,7 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 		return -1;
 	}
 	for (size_t i = 0; i < m.complaints.n; i++)
-		ctx_warn(ctx, "%s", m.complaints.v[i]);
+		ctx_fault(ctx, "%s", m.complaints.v[i]);
 	if (m.n && (state_commit(ctx->state, m.n == 1 ? arena_printf(ctx->arena, "certificate: import %s", m.v[0].serial_number)
 						      : arena_printf(ctx->arena, "certificate: import %s", text_count(ctx->arena, m.n, "certificate", NULL)), e) != 0 ||
 		    cert_print(ctx, m.v, m.n, e) != 0))

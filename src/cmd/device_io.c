@@ -35,7 +35,7 @@ static int bad_line(struct importing *im, const struct device_line *l, const cha
 	im->failed++;
 	if (im->args->atomic)
 		return err_set(e, ERR_INVALID, "%s:%zu: %s; nothing was imported", im->name, l->line, why);
-	ctx_warn(im->ctx, "%s:%zu: %s", im->name, l->line, why);
+	ctx_fault(im->ctx, "%s:%zu: %s", im->name, l->line, why);
 	return 0;
 }
 

@@ -196,7 +196,7 @@ static int chunk_record(struct chunk *c, struct err *e)
 
 	if (b->n == 1 && items[0].err.code != ERR_NONE) {
 		*e = items[0].err;
-		return -1;
+		return err_ctx(e, "%s", items[0].name);
 	}
 	if (add_items(c, e) != 0)
 		return -1;

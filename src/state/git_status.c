@@ -15,8 +15,7 @@ int store_uncommitted(struct store *s, struct arena *a, struct strv *ret, struct
 		return 0;
 	git_status_options_init(&o, GIT_STATUS_OPTIONS_VERSION);
 	o.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
-	o.flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES | GIT_STATUS_OPT_INCLUDE_UNTRACKED |
-		  GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS;
+	o.flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES | GIT_STATUS_OPT_INCLUDE_UNTRACKED;
 	if (git_status_list_new(&list, s->repo, &o))
 		return err_git(e, ERR_IO, "work tree");
 	for (size_t i = 0; i < git_status_list_entrycount(list); i++) {

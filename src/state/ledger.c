@@ -183,7 +183,8 @@ int ledger_cert(struct state *st, const char *ca, const char *ref, struct certre
 	if (n > 1)
 		return ambiguous(shown, v, n, by.serial_from == NULL, e);
 	if (n == 0)
-		return err_set(e, ERR_NOT_FOUND, "certificate \"%s\" is not in the ledger%s%s", shown, ca ? " as one of " : "", ca ? ca : "");
+		return err_set(e, ERR_NOT_FOUND, "certificate \"%s\" is not in the ledger%s%s%s", shown, ca ? " as one of " : "", ca ? ca : "",
+			       digits < 8 ? "; serial numbers are shortened to 8 digits or more" : "");
 	*ret = v[0];
 	return 0;
 }

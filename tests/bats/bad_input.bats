@@ -57,7 +57,7 @@ untouched() {
 		stderr=$(lamassu ca sign devices --profile tls-server --csr "$bad/$name.csr" --out ../out.pem 2>&1 >../printed) || status=$?
 		echo "$name: $status $stderr"
 		[ "$status" -eq 2 ] || [ "$status" -eq 5 ]
-		[[ $stderr == *"$reason"* ]]
+		[[ $stderr == "lamassu: $name.csr: "*"$reason"* ]]
 		one_line
 		[ ! -e ../out.pem ]
 		[ ! -s ../printed ]

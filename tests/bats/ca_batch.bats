@@ -101,6 +101,11 @@ per_request() { lamassu cert list --all --filter ca=ca -o json | jq -r '.list[].
 	[ "$(jq -c '[.list[] | has("serial_number")]' <<<"$output")" = '[true,false,true,false,true]' ]
 	[ "$(ls ../out)" = $'r0001.pem\nr0003.pem\nr0005.pem' ]
 	[ "$(issued)" -eq 5 ]
+	# --quiet names them too; -o id has a line for each certificate
+	fails 1 '2 of 5 requests failed' lamassu -q ca sign ca --csr ../req --out ../quiet
+	[[ -z $output && $stderr == 'lamassu: r0002.csr: '*$'\nlamassu: r0004.csr: '* ]]
+	fails 1 '2 of 5 requests failed' lamassu ca sign ca --csr ../req --out ../ids -o id
+	[ "$output" = "$(for f in ../ids/*.pem; do serial_of "$f"; done)" ]
 	# one bad block in a stream of PEM
 	before=$(issued)
 	{ cat ../req/r0001.csr; printf -- '-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n'; cat ../req/r0003.csr; } >../stream
@@ -114,7 +119,8 @@ per_request() { lamassu cert list --all --filter ca=ca -o json | jq -r '.list[].
 	[ "$(git rev-parse ledger)" = "$before" ]
 	rm ../req/r0001.csr ../req/r0003.csr ../req/r0005.csr
 	fails 1 '2 of 2 requests failed' lamassu ca sign ca --csr ../req --out ../out2
-	fails 5 '' lamassu ca sign ca --csr ../req/r0004.csr || fails 2 '' lamassu ca sign ca --csr ../req/r0004.csr
+	fails 5 'r0004.csr: ' lamassu ca sign ca --csr ../req/r0004.csr || fails 2 'r0004.csr: ' lamassu ca sign ca --csr ../req/r0004.csr
+	fails 2 'standard input: no certificate request found' lamassu ca sign ca --csr - </dev/null
 }
 
 @test "C7: --atomic keeps all or none" {

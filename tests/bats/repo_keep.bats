@@ -58,13 +58,14 @@ load repo_helpers
 	[ "$(jq -r .cache <<<"$output")" = current ]
 	[[ $(jq -r '.advice[]' <<<"$output") == *'2 private keys exist only here'* ]]
 	echo '# x' >>lamassu.yaml
+	mkdir -p out/of/ours && touch out/of/ours/{1,2}.pem
 	touch new.txt .git/lamassu/tmp.x.1.1 .git/refs/heads/main.lock
 	rm .git/lamassu/index.db
 	ok lamassu repo status -o json
-	[ "$(jq -c '.uncommitted' <<<"$output")" = '["lamassu.yaml","new.txt"]' ]
+	[ "$(jq -c '.uncommitted' <<<"$output")" = '["lamassu.yaml","new.txt","out/"]' ]
 	[ "$(jq -r .cache <<<"$output")" = missing ]
 	[ "$(jq '.stale | length' <<<"$output")" -eq 2 ]
-	rm .git/refs/heads/main.lock new.txt && git checkout -q lamassu.yaml
+	rm -r .git/refs/heads/main.lock new.txt out && git checkout -q lamassu.yaml
 	server_and_clone
 	issue a
 	ok lamassu repo status -o json

@@ -247,7 +247,7 @@ static void test_mistakes(void)
 	} rows[] = {
 		{ "tool caa", "unknown command \"caa\" (did you mean \"ca\"?)" },
 		{ "tool ca crate", "unknown command \"crate\" (did you mean \"create\"?)" },
-		{ "tool ca zzzzzz", "unknown command \"zzzzzz\"\n" },
+		{ "tool ca zzzzzz", "unknown command \"zzzzzz\"; see --help\n" },
 		{ "tool ca create", "operand CA is missing" },
 		{ "tool ca create x", "--subject is required" },
 		{ "tool ca create x y", "unexpected operand \"y\"" },
@@ -264,6 +264,7 @@ static void test_mistakes(void)
 		{ "tool ca create x --validity 5M", "--validity: " },
 		{ "tool -o jsn ca list", "--output: unknown value \"jsn\"" },
 		{ "tool ca list --page-size 0", "--page-size must be at least 1" },
+		{ "tool ca list --page-size -1", "--page-size must be at least 1" },
 		{ "tool ca list --all --page-size 5", "exclude each other" },
 		{ "tool ca list --filter id[zz]=3", "--filter: " },
 		{ "tool ca list --columns id,nam", "--columns: " },
