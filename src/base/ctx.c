@@ -40,3 +40,9 @@ void ctx_fault(struct ctx *ctx, const char *fmt, ...)
 	tell(ctx, ctx->fault, fmt, ap);
 	va_end(ap);
 }
+
+void ctx_progress(const struct ctx *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	if (ctx->progress)
+		ctx->progress(ctx->progress_arg, what, done, total);
+}

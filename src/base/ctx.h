@@ -48,3 +48,4 @@ struct ctx {
 const char *ctx_actor(const struct ctx *); /* actor, else LAMASSU_OPERATOR; NULL: neither */
 void ctx_warn(struct ctx *, const char *fmt, ...) PRINTF(2, 3);
 void ctx_fault(struct ctx *, const char *fmt, ...) PRINTF(2, 3); /* an item of a batch that failed, by name: --quiet shows it too */
+void ctx_progress(const struct ctx *, const char *what, uint64_t done, uint64_t total);

@@ -84,8 +84,7 @@ static void tick(void *arg, size_t done)
 {
 	const struct load *l = arg;
 
-	if (l->ctx->progress)
-		l->ctx->progress(l->ctx->progress_arg, "enrolling", done, l->order->count);
+	ctx_progress(l->ctx, "enrolling", done, l->order->count);
 }
 
 static int by_time(const void *x, const void *y)

@@ -57,8 +57,8 @@ static int produce_one(void *arg, const struct certrec *c, struct err *e)
 	if (ocsp_produce(&ctx, &p->responder, &p->issuer, c, &answer, &name, e) != 0 ||
 	    fs_put(fs_join(a, p->out, name), answer.der, 0644, e) != 0)
 		return err_ctx(e, "certificate %s", c->serial_number);
-	if (++p->n % 256 == 0 && p->ctx->progress)
-		p->ctx->progress(p->ctx->progress_arg, "OCSP answers", p->n, 0);
+	if (++p->n % 256 == 0)
+		ctx_progress(p->ctx, "OCSP answers", p->n, 0);
 	return 0;
 }
 

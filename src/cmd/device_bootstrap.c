@@ -122,8 +122,8 @@ static int make_all(struct job *j, struct err *e)
 
 		if (make_one(j, name, NULL, e) != 0)
 			return -1;
-		if (j->ctx->progress && i % 100 == 0)
-			j->ctx->progress(j->ctx->progress_arg, "issuing", (uint64_t)i, total);
+		if (i % 100 == 0)
+			ctx_progress(j->ctx, "issuing", (uint64_t)i, total);
 	}
 	return commit(j, e);
 }

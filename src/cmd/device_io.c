@@ -123,8 +123,8 @@ static int judge_all(struct importing *im, struct err *e)
 		}
 		if (l->why && bad_line(im, l, l->why, e) != 0)
 			return -1;
-		if (im->ctx->progress && i % 1000 == 0)
-			im->ctx->progress(im->ctx->progress_arg, "reading", i, im->n);
+		if (i % 1000 == 0)
+			ctx_progress(im->ctx, "reading", i, im->n);
 	}
 	return 0;
 }

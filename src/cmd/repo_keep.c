@@ -15,10 +15,7 @@
 
 static void tick(void *arg, uint64_t done)
 {
-	struct ctx *ctx = arg;
-
-	if (ctx->progress)
-		ctx->progress(ctx->progress_arg, "reading entries", done, 0);
+	ctx_progress(arg, "reading entries", done, 0);
 }
 
 static int run_reindex(struct ctx *ctx, void *args, struct err *e)

@@ -72,11 +72,9 @@ static int job(void *arg, size_t i, struct arena *ar, struct err *e)
 
 static void tick(void *arg, size_t finished)
 {
-	struct chunk *c = arg;
-	struct ctx *ctx = c->run->ctx;
+	const struct chunk *c = arg;
 
-	if (ctx->progress)
-		ctx->progress(ctx->progress_arg, "signing", c->first + finished, c->run->b->n);
+	ctx_progress(c->run->ctx, "signing", c->first + finished, c->run->b->n);
 }
 
 /* --- the committer --- */

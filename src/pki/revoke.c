@@ -74,8 +74,7 @@ static int revoke_live(void *arg, const struct certrec *c, struct err *e)
 		return -1;
 	if (++*r->n % (r->order->chunk ? r->order->chunk : SIZE_MAX) != 0)
 		return 0;
-	if (r->ctx->progress)
-		r->ctx->progress(r->ctx->progress_arg, "revoking", *r->n, 0);
+	ctx_progress(r->ctx, "revoking", *r->n, 0);
 	return state_commit(r->ctx->state, r->order->subject, e);
 }
 

@@ -69,8 +69,7 @@ static void tick(void *arg, uint64_t done)
 {
 	struct verifying *v = arg;
 
-	if (v->ctx->progress)
-		v->ctx->progress(v->ctx->progress_arg, "checking", done, 0);
+	ctx_progress(v->ctx, "checking", done, 0);
 }
 
 static struct verifying begin(struct ctx *ctx)
