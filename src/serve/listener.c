@@ -1,6 +1,6 @@
-/* The parent of a listener. Guarantees: sockets are bound before privileges are dropped and before anything is promised; workers that
- * die are replaced, unless they do nothing but die; the end, however it comes, waits for what is under way and commits what was handed over; it holds no private key
- * but that of TLS. */
+/* The parent of a listener. Guarantees: sockets are bound before privileges are dropped and before anything is
+ * promised; workers that die are replaced, unless they do nothing but die; the end, however it comes, waits for what is
+ * under way and commits what was handed over; it holds no private key but that of TLS. */
 #include "serve/listener.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <event2/bufferevent.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "serve/committer.h"
 #include "serve/outfit.h"
 #include "serve/prepare.h"
+#include "serve/process.h"
 #include "serve/sockets.h"
 #include "serve/tickets.h"
 #include "serve/worker.h"
@@ -392,6 +392,15 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	drain(l);
 }
 
+static void show_progress(const struct listener *l)
+{
+	SCOPED_ARENA *a = arena_new(); /* the context's lasts a whole shift */
+	long long refused = tally_refused(l->tally);
+
+	ctx_progress(l->ctx, arena_printf(a, "%s, %lld refused", l->o->service->counted, refused),
+		     (uint64_t)tally_counted(l->tally), (uint64_t)l->o->target);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
@@ -416,24 +425,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		event_base_loopbreak(l->base);
 	if (l->refusals && refusals_due(l->refusals))
 		event_active(l->commit, EV_TIMEOUT, 0);
-	if (l->ctx->progress)
-		l->ctx->progress(l->ctx->progress_arg,
-				 arena_printf(l->ctx->arena, "%s, %lld refused", l->o->service->counted, (long long)tally_refused(l->tally)),
-				 (uint64_t)tally_counted(l->tally), (uint64_t)l->o->target);
+	show_progress(l);
 }
 
 /* --- setting up --- */
-
-static void raise_limits(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &r) != 0)
-			return; /* fewer connections, then */
-	}
-}
 
 static int add_event(struct listener *l, evutil_socket_t fd, short what, event_callback_fn fn, const struct timeval *t, struct err *e)
 {
@@ -463,13 +458,9 @@ static int set_up_events(struct listener *l, struct err *e)
 	return add_event(l, -1, EV_PERSIST, on_tick, &tick, e);
 }
 
-static int set_up(struct listener *l, struct err *e)
+static int size_up(struct listener *l, struct err *e)
 {
-	struct committer_setup setup;
 	const struct listen_options *o = l->o;
-	struct arena *a = l->ctx->arena;
-	struct known_secret *secrets;
-	struct prepared p = { 0 };
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (o->workers < 0 || o->workers > WORKERS_MAX || o->threads < 0 || o->threads > THREADS_MAX)
@@ -479,47 +470,70 @@ static int set_up(struct listener *l, struct err *e)
 	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
 	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
 	l->nlinks = l->nthreads + 1;
-	l->lanes = arena_new_array(a, l->nworkers * l->nlinks, struct lane);
-	l->workers = arena_new_array(a, l->nworkers, struct child);
-	if (o->stop_file && fs_exists(o->stop_file))
-		return err_set(e, ERR_CONFLICT, "--stop-file %s is there already: remove it", o->stop_file);
-	raise_limits();
-	if (sockets_open(a, &o->listen, &l->sockets, e) != 0 || (o->user && listen_become(o->user, e) != 0) ||
-	    prepare_apart(l->ctx, o, &p, &secrets, &l->setup.nsecrets, e) != 0 || outfit_make(a, o, &p, &l->outfit, e) != 0)
-		return -1;
-	take_outfit(l);
-	l->setup.access_log.settings = &o->logs;
-	l->setup.access_log.service = o->service;
+	l->lanes = arena_new_array(l->ctx->arena, l->nworkers * l->nlinks, struct lane);
+	l->workers = arena_new_array(l->ctx->arena, l->nworkers, struct child);
 	l->limits = server_limits;
 	if (o->per_address)
 		l->limits.per_address = o->per_address > 0 ? (unsigned)o->per_address : 0;
 	if (o->handshake_rate)
 		l->limits.handshake_rate = o->handshake_rate > 0 ? (unsigned)o->handshake_rate : 0;
 	l->limits.exempt = o->exempt;
-	l->setup.limits = &l->limits;
-	l->setup.secrets = secrets;
-	l->setup.tls_key_id = p.tls_key_id;
-	l->setup.own = p.own;
-	l->setup.service = o->service;
-	l->setup.options = o->options;
-	l->setup.dir = o->dir;
-	l->setup.ctx = l->ctx;
-	l->setup.sockets = l->sockets.fds;
-	l->setup.nsockets = l->sockets.n;
-	l->tally = tally_new(a, o->service->name);
+	return 0;
+}
+
+/* All that workers are told; each gets its own links. */
+static int prepare_workers(struct listener *l, struct strv *ret_about, struct err *e)
+{
+	const struct listen_options *o = l->o;
+	struct known_secret *secrets;
+	struct prepared p = { 0 };
+	size_t n;
+
+	if (prepare_apart(l->ctx, o, &p, &secrets, &n, e) != 0 || outfit_make(l->ctx->arena, o, &p, &l->outfit, e) != 0)
+		return -1;
+	l->setup = (struct worker_setup){ .service = o->service, .options = o->options, .dir = o->dir, .ctx = l->ctx,
+					  .sockets = l->sockets.fds, .nsockets = l->sockets.n, .limits = &l->limits,
+					  .secrets = secrets, .nsecrets = n, .tls_key_id = p.tls_key_id, .own = p.own,
+					  .access_log = { .settings = &o->logs, .service = o->service } };
+	take_outfit(l);
+	*ret_about = p.about;
+	return 0;
+}
+
+static int set_up_committer(struct listener *l, struct err *e)
+{
+	const struct listen_options *o = l->o;
+	struct committer_setup setup = { .ctx = l->ctx, .dir = o->dir, .op = o->service->name, .what = o->commits,
+					 .target = o->service->counts_answers ? 0 : o->target,
+					 .lock_timeout_ms = o->lock_timeout_ms, .answer = answer, .arg = l };
+
+	l->tally = tally_new(l->ctx->arena, o->service->name);
 	if (o->service->event && (l->refusals = refusals_new(l->ctx, o->dir, e)) == NULL)
 		return -1;
-	setup = (struct committer_setup){ .ctx = l->ctx, .dir = o->dir, .op = o->service->name, .what = o->commits,
-					  .target = o->service->counts_answers ? 0 : o->target, .lock_timeout_ms = o->lock_timeout_ms,
-					  .refusals = l->refusals, .answer = answer, .arg = l };
-	l->committer = committer_new(a, &setup, l->nworkers * l->nlinks);
-	if (set_up_events(l, e) != 0)
+	setup.refusals = l->refusals;
+	l->committer = committer_new(l->ctx->arena, &setup, l->nworkers * l->nlinks);
+	return 0;
+}
+
+static int set_up(struct listener *l, struct err *e)
+{
+	const struct listen_options *o = l->o;
+	struct strv about;
+
+	if (size_up(l, e) != 0)
+		return -1;
+	if (o->stop_file && fs_exists(o->stop_file))
+		return err_set(e, ERR_CONFLICT, "--stop-file %s is there already: remove it", o->stop_file);
+	process_raise_files();
+	if (sockets_open(l->ctx->arena, &o->listen, &l->sockets, e) != 0 ||
+	    (o->user && process_become(o->user, e) != 0) || prepare_workers(l, &about, e) != 0 ||
+	    set_up_committer(l, e) != 0 || set_up_events(l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < l->nworkers; i++)
 		if (spawn(l, i, e) != 0)
 			return -1;
-	for (size_t i = 0; i < p.about.n && o->say; i++)
-		o->say(p.about.v[i]);
+	for (size_t i = 0; i < about.n && o->say; i++)
+		o->say(about.v[i]);
 	return 0;
 }
 

@@ -41,7 +41,6 @@ int listen_run(struct ctx *, const struct listen_options *, struct summary *ret,
 
 /* lamassu.yaml as it is committed, read as that user (NULL: this one), and the folder that its paths are relative to. */
 int listen_config(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *) NODISCARD;
-int listen_become(const char *user, struct err *) NODISCARD;
 
 /* What only lamassu-net has; NULL in `lamassu`, which must become that first (net_need). Set once, by main. */
 struct listen_ops {

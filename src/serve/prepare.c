@@ -2,16 +2,13 @@
  * prepares, with the secrets that this asked for. */
 #include "serve/prepare.h"
 
-#include <grp.h>
-#include <pwd.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/engine.h"
 #include "pki/keys.h"
 #include "serve/apart.h"
 #include "serve/link.h"
+#include "serve/process.h"
 #include "state/state.h"
 
 enum { SECRETS_MAX = 32 };
@@ -130,20 +127,6 @@ int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepar
 
 /* --- settings --- */
 
-int listen_become(const char *name, struct err *e)
-{
-	const struct passwd *pw = getpwnam(name);
-
-	if (!pw)
-		return err_set(e, ERR_USAGE, "--user %s: there is no such user", name);
-	if (setgid(pw->pw_gid) != 0 || initgroups(name, pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-		return err_sys(e, name);
-	/* Else libraries look for settings in a home that is not theirs to read. */
-	if (setenv("HOME", pw->pw_dir, 1) != 0 || setenv("USER", name, 1) != 0 || setenv("LOGNAME", name, 1) != 0 || unsetenv("XDG_CONFIG_HOME") != 0)
-		return err_sys(e, name);
-	return 0;
-}
-
 struct asked {
 	const char *dir, *user;
 };
@@ -156,7 +139,7 @@ static int read_config(struct ctx *ctx, void *arg, struct buf *text, struct err 
 	struct bytes yaml;
 	int r;
 
-	if ((q->user && listen_become(q->user, e) != 0) || state_open(ctx->arena, q->dir, 0, &env, &st, e) != 0)
+	if ((q->user && process_become(q->user, e) != 0) || state_open(ctx->arena, q->dir, 0, &env, &st, e) != 0)
 		return -1;
 	r = state_read(st, config_type.path, &yaml, e);
 	if (r == 0) {
