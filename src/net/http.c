@@ -149,9 +149,7 @@ static CURLcode on_tls(CURL *h, void *ssl_ctx, void *arg)
 
 static bool set_on_tls(CURL *h, const struct net_options *o)
 {
-	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
-
-	return library && text_has_prefix(library, "OpenSSL/") && SET(SSL_CTX_FUNCTION, on_tls) && SET(SSL_CTX_DATA, (void *)(uintptr_t)o);
+	return http_tls_is_ours() && SET(SSL_CTX_FUNCTION, on_tls) && SET(SSL_CTX_DATA, (void *)(uintptr_t)o);
 }
 
 /* The server has no certificate to verify: the secret says who it is (http_psk.c). */

@@ -5,7 +5,8 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <string.h>
+
+#include "net/http_key.h"
 
 /* A context holds all of it: struct kept_tls is never defined. */
 static const SSL_CTX *context(const struct kept_tls *k)
@@ -32,18 +33,12 @@ static bool load(SSL_CTX *c, const struct net_options *o)
 	return !o->cert_file || (SSL_CTX_use_certificate_chain_file(c, o->cert_file) == 1 && SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) == 1);
 }
 
-static bool has_openssl(void)
-{
-	const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
-
-	return name && strncmp(name, "OpenSSL/3", 9) == 0;
-}
-
 struct kept_tls *kept_tls_open(const struct net_options *o)
 {
 	SSL_CTX *c;
 
-	if (!o->fresh || !o->ca_file || o->no_verify || o->pinned_key || o->psk_identity || o->key || o->key_pem || !has_openssl())
+	if (!o->fresh || !o->ca_file || o->no_verify || o->pinned_key || o->psk_identity || o->key || o->key_pem ||
+	    !http_tls_is_ours())
 		return NULL;
 	c = SSL_CTX_new(TLS_client_method());
 	if (c && !load(c, o)) {
