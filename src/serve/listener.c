@@ -587,7 +587,8 @@ int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *
 		if (committer_pending(l.committer))
 			committer_run(l.committer);
 		tally_summary(l.tally, ctx->arena, ret);
-		ret->target = o->target;
+		if (o->target)
+			ret->target = o->target;
 		ret->reached = reached(&l);
 	}
 	if (r == 0 && l.failed.code) {

@@ -43,7 +43,7 @@ struct summary {
 	char *service;
 	int64_t started, ended;
 	int64_t requests, enrolled, renewed, answered, refused, failed; /* failed: by faults on our side */
-	int64_t target;             /* 0: none */
+	int64_t target;             /* -1: none */
 	bool reached;
 	struct vec refused_by;      /* struct refusals */
 	char *p50_ms, *p90_ms, *p99_ms; /* latency of what was granted, milliseconds as text; NULL: nothing was */

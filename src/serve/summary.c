@@ -34,7 +34,7 @@ static const struct schema refusals_type = { .name = "refusals", .doc = "Refusal
 	INT(summary, requests, "Requests in all.", .flags = F_SHOW0)
 #define SUMMARY_TAIL INT(summary, refused, "Requests that were refused.", .flags = F_SHOW0), \
 	INT(summary, failed, "Requests that failed by faults on this side.", .flags = F_SHOW0), \
-	INT(summary, target, "How many were asked for."), \
+	INT(summary, target, "How many were asked for; absent when no number was.", .dflt = "-1"), \
 	BOOL(summary, reached, "Whether that many were reached; true without a target.", .flags = F_SHOW0), \
 	OBJV(summary, refused_by, &refusals_type, "Refusals by reason."), \
 	STR(summary, p50_ms, "Median latency of what was granted, milliseconds."), \
@@ -161,8 +161,10 @@ void tally_summary(const struct tally *t, struct arena *a, struct summary *ret)
 
 	for (size_t i = 0; i < t->nreasons; i++)
 		v[i] = (struct refusals){ arena_strdup(a, t->reasons[i].name), t->reasons[i].n };
-	*ret = (struct summary){ .service = arena_strdup(a, t->service), .started = t->started, .ended = tm_now(), .requests = t->requests,
-				 .enrolled = t->counted - t->renewed, .renewed = t->renewed, .answered = t->counted, .refused = t->refused, .failed = t->failed, .reached = true,
-				 .refused_by = { v, t->nreasons }, .p50_ms = percentile(t, a, 50), .p90_ms = percentile(t, a, 90),
+	*ret = (struct summary){ .service = arena_strdup(a, t->service), .started = t->started, .ended = tm_now(),
+				 .requests = t->requests, .enrolled = t->counted - t->renewed, .renewed = t->renewed,
+				 .answered = t->counted, .refused = t->refused, .failed = t->failed,
+				 .target = -1, .reached = true, .refused_by = { v, t->nreasons },
+				 .p50_ms = percentile(t, a, 50), .p90_ms = percentile(t, a, 90),
 				 .p99_ms = percentile(t, a, 99) };
 }

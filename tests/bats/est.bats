@@ -19,7 +19,7 @@ teardown() { est_stop; }
 	local s=0; wait "$EST_PID" || s=$?; EST_PID=
 	[ "$s" -eq 0 ]
 	grep -qx 'reached: *true' sum; grep -qx 'enrolled: *1' sum; grep -qx 'renewed: *0' sum; grep -qx 'refused: *1' sum
-	grep -qx 'refused_by.0.n: *1' sum
+	grep -qx 'refused_by.0.n: *1' sum; grep -qx 'target: *1' sum
 	grep -qxE 'p99_ms: *[0-9.]+' sum
 	"$LAMASSU" --repo pki repo log -o json | jq -e '.list[0] | .op == "est-serve"'
 	"$LAMASSU" --repo pki cert show "$(openssl x509 -in dev-1.pem -noout -serial | cut -d= -f2)" -o json | jq -e '.device == "dev-1" and .dms == "factory"'
@@ -31,7 +31,7 @@ teardown() { est_stop; }
 	[ "$status" -eq 1 ]; [[ "$output" == *"0 of 2"* ]]
 	est_start
 	est_stop
-	[ "$EST_STATUS" -eq 0 ]
+	[ "$EST_STATUS" -eq 0 ]; grep -qx 'reached: *true' sum; [ "$(grep -c '^target' sum)" -eq 0 ]
 }
 
 @test "E11: a request that is sent again gets the same certificate; a device enrols once" {
