@@ -429,6 +429,22 @@ bool text_has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+struct strv text_items(struct arena *a, const char *s, const char *separators)
+{
+	struct strv v = { .set = true };
+
+	while (*s) {
+		size_t n = strcspn(s, separators);
+
+		if (n) {
+			v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
+			v.v[v.n++] = arena_strndup(a, s, n);
+		}
+		s += n + (s[n] != '\0');
+	}
+	return v;
+}
+
 static size_t skip_white(struct bytes text, size_t i)
 {
 	while (i < text.n && text.p[i] && strchr(" \t\r\n", text.p[i]))

@@ -34,5 +34,7 @@ char *text_file_name(struct arena *, const char *, size_t max);
 /* "1 key", "2 keys"; many: the plural, where it is not one with an s, else NULL. */
 char *text_count(struct arena *, uint64_t n, const char *one, const char *many);
 bool text_has_prefix(const char *s, const char *prefix);
+/* The items of "a,b" between any of the separators; empty ones are dropped. */
+struct strv text_items(struct arena *, const char *, const char *separators);
 /* The bearer token of a text, with white space around it or not; ERR_INVALID when there is none, or anything else. */
 int text_token(struct arena *, struct bytes text, char **ret, struct err *) NODISCARD;

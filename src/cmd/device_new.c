@@ -58,22 +58,6 @@ struct set_args {
 	struct strv assignments;
 };
 
-static struct strv split(struct arena *a, const char *s)
-{
-	struct strv v = { .set = true };
-
-	while (*s) {
-		size_t n = strcspn(s, ",");
-
-		if (n) {
-			v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
-			v.v[v.n++] = arena_strndup(a, s, n);
-		}
-		s += n + (s[n] == ',');
-	}
-	return v;
-}
-
 static int assign(struct ctx *ctx, struct device_entry *x, const char *s, struct err *e)
 {
 	const char *eq = strchr(s, '=');
@@ -88,7 +72,7 @@ static int assign(struct ctx *ctx, struct device_entry *x, const char *s, struct
 	else if (strcmp(name, "icon_color") == 0)
 		x->icon_color = value;
 	else if (strcmp(name, "tags") == 0)
-		x->tags = split(ctx->arena, value);
+		x->tags = text_items(ctx->arena, value, ",");
 	else if (strcmp(name, "dms") == 0 && *value && state_has(ctx->state, &dms_type, value))
 		x->dms = value;
 	else if (text_has_prefix(name, "metadata.") && name[9])

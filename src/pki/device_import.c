@@ -112,22 +112,6 @@ static int csv_record(struct csv *c, char *cells[MAX_COLUMNS], const char **ret_
 	}
 }
 
-static struct strv split_tags(struct arena *a, const char *s)
-{
-	struct strv v = { .set = true };
-
-	while (*s) {
-		size_t n = strcspn(s, ";|");
-
-		if (n) {
-			v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
-			v.v[v.n++] = arena_strndup(a, s, n);
-		}
-		s += n + (s[n] != '\0');
-	}
-	return v;
-}
-
 /* NULL, or what is wrong. An empty cell says nothing. */
 static const char *take_cell(struct arena *a, struct device_doc *d, const char *name, char *cell)
 {
@@ -136,7 +120,7 @@ static const char *take_cell(struct arena *a, struct device_doc *d, const char *
 	if (!*cell)
 		return NULL;
 	if (strcmp(name, "tags") == 0)
-		d->tags = split_tags(a, cell);
+		d->tags = text_items(a, cell, ";|");
 	else if (strcmp(name, "metadata") == 0 && any_merge(a, d->metadata, cell, &d->metadata, &bad) != 0)
 		return arena_printf(a, "metadata: %s", bad.msg);
 	else if (text_has_prefix(name, "metadata.") && any_set(a, d->metadata, name + strlen("metadata."), cell, &d->metadata, &bad) != 0)

@@ -172,23 +172,6 @@ static char *lower(struct arena *a, const char *s)
 	return t;
 }
 
-/* The items of "a,b": empty ones are dropped. */
-static struct strv items_of(struct arena *a, const char *s)
-{
-	struct strv v = { 0 };
-
-	while (*s) {
-		size_t n = strcspn(s, ",");
-
-		if (n) {
-			v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
-			v.v[v.n++] = arena_strndup(a, s, n);
-		}
-		s += n + (s[n] == ',');
-	}
-	return v;
-}
-
 /* --- text --- */
 
 static const char *text_compare(struct builder *b, const char *x, const struct filter *f, const char *value)
@@ -235,7 +218,7 @@ static const char *each_item(struct builder *b, const char *x, const struct filt
 
 	if (f->op != OP_IN && f->op != OP_NIN)
 		return one(b, x, f, f->value);
-	v = items_of(b->a, f->value);
+	v = text_items(b->a, f->value, ",");
 	if (v.n == 0)
 		return NULL;
 	eq.op = f->op == OP_IN ? OP_EQ : OP_NE;
@@ -383,7 +366,7 @@ static void hex_term(struct builder *b, const struct column *c, const struct fil
 
 static int number_term(struct builder *b, const struct column *c, const struct filter *f, struct term *t, struct err *e)
 {
-	struct strv v = f->op == OP_IN || f->op == OP_NIN ? items_of(b->a, f->value) : (struct strv){ 0 };
+	struct strv v = f->op == OP_IN || f->op == OP_NIN ? text_items(b->a, f->value, ",") : (struct strv){ 0 };
 	bool is_list = f->op == OP_IN || f->op == OP_NIN;
 	SCOPED_BUF out = buf_init(BUF_TEXT);
 
@@ -464,7 +447,7 @@ static const char *name_is(struct builder *b, const struct column *c, int code, 
 static int name_term(struct builder *b, const struct column *c, const struct filter *f, struct term *t, struct err *e)
 {
 	bool is_list = f->op == OP_IN || f->op == OP_NIN, not = f->op == OP_NE || f->op == OP_NIN;
-	struct strv v = items_of(b->a, f->value);
+	struct strv v = text_items(b->a, f->value, ",");
 	SCOPED_BUF out = buf_init(BUF_TEXT);
 	int code;
 

@@ -190,6 +190,16 @@ static void test_token(struct arena *a)
 	ok(text_token(a, (struct bytes){ (const unsigned char *)nul, sizeof(nul) - 1 }, &token, &e) != 0, "no NUL in a token");
 }
 
+static void test_items(struct arena *a)
+{
+	struct strv v = text_items(a, ";a b|;c;", ";|");
+
+	ok(v.set && v.n == 2, "empty items are dropped");
+	is_str(v.v[0], "a b", "the first item");
+	is_str(v.v[1], "c", "the last item");
+	ok(text_items(a, "", ",").n == 0 && text_items(a, ",", ",").n == 0, "no items");
+}
+
 int main(void)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -200,5 +210,6 @@ int main(void)
 	test_utf8(a);
 	test_names(a);
 	test_token(a);
+	test_items(a);
 	return done();
 }
