@@ -22,20 +22,12 @@ const struct operand generic_set_operands[] = {
 
 int generic_list(struct ctx *ctx, void *args, const struct schema *type, struct err *e)
 {
-	struct strv ids;
-	unsigned char *recs;
-	char *next;
 	size_t n;
+	void *recs = state_all(ctx->state, type, &n, e);
+	char *next;
 
 	(void)args;
-	if (state_ids(ctx->state, type, &ids, e) != 0)
-		return -1;
-	recs = arena_alloc(ctx->arena, ids.n + 1, type->size);
-	for (size_t i = 0; i < ids.n; i++)
-		if (state_get(ctx->state, type, ids.v[i], recs + i * type->size, e) != 0)
-			return -1;
-	n = ids.n;
-	if (query_run(ctx->arena, cli_query(ctx), type, recs, &n, ctx->now, &next, e) != 0)
+	if (!recs || query_run(ctx->arena, cli_query(ctx), type, recs, &n, ctx->now, &next, e) != 0)
 		return -1;
 	return out_list(ctx, type, recs, n, next, e);
 }

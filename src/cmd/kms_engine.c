@@ -108,21 +108,18 @@ static struct engine_view view_of(struct ctx *ctx, const struct engine_doc *doc,
 static int run_list(struct ctx *ctx, void *args, struct err *e)
 {
 	struct engine_view *views;
-	struct engine_doc doc;
-	struct strv ids;
+	struct engine_doc *docs;
 	struct key *keys;
 	char *next;
 	size_t n, nkeys;
 
 	(void)args;
-	if (state_ids(ctx->state, &engine_type, &ids, e) != 0 || keys_all(ctx, &keys, &nkeys, e) != 0)
+	docs = state_all(ctx->state, &engine_type, &n, e);
+	if (!docs || keys_all(ctx, &keys, &nkeys, e) != 0)
 		return -1;
-	views = arena_new_array(ctx->arena, ids.n + 1, struct engine_view);
-	for (n = 0; n < ids.n; n++) {
-		if (state_get(ctx->state, &engine_type, ids.v[n], &doc, e) != 0)
-			return -1;
-		views[n] = view_of(ctx, &doc, keys, nkeys);
-	}
+	views = arena_new_array(ctx->arena, n + 1, struct engine_view);
+	for (size_t i = 0; i < n; i++)
+		views[i] = view_of(ctx, &docs[i], keys, nkeys);
 	if (query_run(ctx->arena, cli_query(ctx), &view_type, views, &n, ctx->now, &next, e) != 0)
 		return -1;
 	return out_list(ctx, &view_type, views, n, next, e);

@@ -75,20 +75,16 @@ struct preview_args {
 /* The only authority that issues with this profile by default; NULL when there is none, or more than one. */
 static int usual_ca(struct ctx *ctx, const char *profile, const char **ret, struct err *e)
 {
-	struct strv ids;
-	size_t n = 0;
+	size_t n, found = 0;
+	const struct ca *v = state_all(ctx->state, &ca_type, &n, e);
 
 	*ret = NULL;
-	if (state_ids(ctx->state, &ca_type, &ids, e) != 0)
+	if (!v)
 		return -1;
-	for (size_t i = 0; i < ids.n; i++) {
-		struct ca rec;
-		if (state_get(ctx->state, &ca_type, ids.v[i], &rec, e) != 0)
-			return -1;
-		if (rec.issuance_profile_id && strcmp(rec.issuance_profile_id, profile) == 0 && n++ == 0)
-			*ret = ids.v[i];
-	}
-	if (n > 1)
+	for (size_t i = 0; i < n; i++)
+		if (v[i].issuance_profile_id && strcmp(v[i].issuance_profile_id, profile) == 0 && found++ == 0)
+			*ret = v[i].id;
+	if (found > 1)
 		*ret = NULL;
 	return 0;
 }

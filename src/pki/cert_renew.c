@@ -150,19 +150,14 @@ static int consider(void *arg, const struct certrec *c, struct err *e)
 
 static int load_profiles(struct search *s, int64_t *ret_widest, struct err *e)
 {
-	struct strv ids;
-
 	*ret_widest = 0;
-	if (state_ids(s->ctx->state, &profile_type, &ids, e) != 0)
-		return -1;
-	s->profiles = arena_new_array(s->ctx->arena, ids.n + 1, struct profile);
-	for (; s->nprofiles < ids.n; s->nprofiles++) {
-		struct profile *p = &s->profiles[s->nprofiles];
-		if (state_get(s->ctx->state, &profile_type, ids.v[s->nprofiles], p, e) != 0)
-			return -1;
-		*ret_widest = window_of(p) > *ret_widest ? window_of(p) : *ret_widest;
+	s->profiles = state_all(s->ctx->state, &profile_type, &s->nprofiles, e);
+	for (size_t i = 0; s->profiles && i < s->nprofiles; i++) {
+		int64_t window = window_of(&s->profiles[i]);
+
+		*ret_widest = window > *ret_widest ? window : *ret_widest;
 	}
-	return 0;
+	return s->profiles ? 0 : -1;
 }
 
 int cert_renewals_due(struct ctx *ctx, bool only_auto, struct certrec **ret, size_t *ret_n, struct err *e)

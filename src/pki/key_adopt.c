@@ -74,17 +74,14 @@ static int ask(struct search *s, const char *engine_id, struct err *e)
 /* s->found, without an id when no engine has it. */
 static int seek(struct search *s, struct err *e)
 {
-	struct engine_doc doc;
-	struct strv ids;
+	struct engine_doc *docs;
+	size_t n;
 
-	if (begin(s, e) != 0 || state_ids(s->ctx->state, &engine_type, &ids, e) != 0)
+	if (begin(s, e) != 0 || (docs = state_all(s->ctx->state, &engine_type, &n, e)) == NULL)
 		return -1;
-	for (size_t i = 0; i < ids.n; i++) {
-		if (state_get(s->ctx->state, &engine_type, ids.v[i], &doc, e) != 0)
+	for (size_t i = 0; i < n; i++)
+		if (may_have(s, &docs[i]) && ask(s, docs[i].id, e) != 0)
 			return -1;
-		if (may_have(s, &doc) && ask(s, ids.v[i], e) != 0)
-			return -1;
-	}
 	if (s->found.id || !s->why.code)
 		return 0;
 	*e = s->why;

@@ -46,17 +46,11 @@ bool keys_is_in(const struct key *k, const char *engine_id)
 
 int keys_all(struct ctx *ctx, struct key **ret, size_t *ret_n, struct err *e)
 {
-	struct strv ids;
-	struct key *v;
+	struct key *v = state_all(ctx->state, &key_type, ret_n, e);
 
-	if (state_ids(ctx->state, &key_type, &ids, e) != 0)
+	if (!v)
 		return -1;
-	v = arena_new_array(ctx->arena, ids.n + 1, struct key);
-	for (size_t i = 0; i < ids.n; i++)
-		if (state_get(ctx->state, &key_type, ids.v[i], &v[i], e) != 0)
-			return -1;
 	*ret = v;
-	*ret_n = ids.n;
 	return 0;
 }
 
@@ -72,16 +66,13 @@ static void allow_commands(const struct state *st)
 int keys_describe_engines(struct ctx *ctx, struct err *e)
 {
 	struct engine_doc *docs;
-	struct strv ids;
+	size_t n;
 
 	allow_commands(ctx->state);
-	if (state_ids(ctx->state, &engine_type, &ids, e) != 0)
+	docs = state_all(ctx->state, &engine_type, &n, e);
+	if (!docs)
 		return -1;
-	docs = arena_new_array(ctx->arena, ids.n + 1, struct engine_doc);
-	for (size_t i = 0; i < ids.n; i++)
-		if (state_get(ctx->state, &engine_type, ids.v[i], &docs[i], e) != 0)
-			return -1;
-	ctx->engines = engines_new(ctx, docs, ids.n, state_config(ctx->state)->default_engine, state_private(ctx->state));
+	ctx->engines = engines_new(ctx, docs, n, state_config(ctx->state)->default_engine, state_private(ctx->state));
 	return 0;
 }
 

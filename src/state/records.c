@@ -449,6 +449,21 @@ int state_ids(struct state *st, const struct schema *sc, struct strv *ret, struc
 	return 0;
 }
 
+void *state_all(struct state *st, const struct schema *sc, size_t *ret_n, struct err *e)
+{
+	struct strv ids;
+	char *recs;
+
+	if (state_ids(st, sc, &ids, e) != 0)
+		return NULL;
+	recs = arena_alloc(st->arena, ids.n + 1, sc->size);
+	for (size_t i = 0; i < ids.n; i++)
+		if (state_get(st, sc, ids.v[i], recs + i * sc->size, e) != 0)
+			return NULL;
+	*ret_n = ids.n;
+	return recs;
+}
+
 /* What is stored is read back first, so that nothing that cannot be loaded ever gets into a commit. */
 int state_put(struct state *st, const struct schema *sc, const char *id, const void *rec, struct err *e)
 {

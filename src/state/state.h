@@ -88,6 +88,8 @@ void state_clock(struct state *, int64_t now); /* what the next commit says */
 int state_get(struct state *, const struct schema *, const char *id, void *rec, struct err *) NODISCARD; /* ERR_NOT_FOUND names nearest */
 bool state_has(struct state *, const struct schema *, const char *id);
 int state_ids(struct state *, const struct schema *, struct strv *ret, struct err *) NODISCARD; /* sorted */
+/* All records of a type, in the order of their ids: an array; NULL on failure. */
+void *state_all(struct state *, const struct schema *, size_t *ret_n, struct err *) NODISCARD;
 int state_put(struct state *, const struct schema *, const char *id, const void *rec, struct err *) NODISCARD;
 /* In-place edit that keeps comments; validates the result. value NULL removes. */
 int state_set(struct state *, const struct schema *, const char *id, const char *path, const char *value, struct err *) NODISCARD;
