@@ -345,6 +345,18 @@ void index_read_end(struct index *ix)
 		index_rollback(ix);
 }
 
+sqlite3_stmt *index_ask(struct index *ix, enum statement st, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (index_read_begin(ix, e) != 0)
+		return NULL;
+	s = index_statement(ix, st, e);
+	if (!s)
+		index_read_end(ix);
+	return s;
+}
+
 static bool any_row(struct index *ix, const char *sql)
 {
 	AUTO(sqlite3_stmt) *s = NULL;

@@ -156,16 +156,13 @@ static int read_one(struct index *ix, struct arena *a, sqlite3_stmt *s, struct d
 
 int index_find_device(struct index *ix, struct arena *a, const char *id, bool *ret_found, struct device *ret, struct err *e)
 {
-	sqlite3_stmt *s;
-	int r = -1;
+	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_FIND, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_DEVICE_FIND, e);
-	if (s) {
-		index_bind_text(s, 1, id);
-		r = read_one(ix, a, s, ret, e);
-	}
+	index_bind_text(s, 1, id);
+	r = read_one(ix, a, s, ret, e);
 	index_read_end(ix);
 	*ret_found = r > 0;
 	return r < 0 ? -1 : 0;
@@ -173,19 +170,16 @@ int index_find_device(struct index *ix, struct arena *a, const char *id, bool *r
 
 int index_get_device(struct index *ix, struct arena *a, int64_t row, struct device *ret, struct err *e)
 {
-	sqlite3_stmt *s;
-	int r = -1;
+	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_GET, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_DEVICE_GET, e);
-	if (s) {
-		sqlite3_bind_int64(s, 1, row);
-		r = read_one(ix, a, s, ret, e);
-		if (r == 0) {
-			ix->code = SQLITE_CORRUPT; /* rebuilt under us */
-			err_set(e, ERR_IO, "cache %s: row %lld is gone", ix->path, (long long)row);
-		}
+	sqlite3_bind_int64(s, 1, row);
+	r = read_one(ix, a, s, ret, e);
+	if (r == 0) {
+		ix->code = SQLITE_CORRUPT; /* rebuilt under us */
+		err_set(e, ERR_IO, "cache %s: row %lld is gone", ix->path, (long long)row);
 	}
 	index_read_end(ix);
 	return r > 0 ? 0 : -1;
@@ -194,16 +188,14 @@ int index_get_device(struct index *ix, struct arena *a, int64_t row, struct devi
 int index_device_entries(struct index *ix, struct arena *a, const char *id, struct device_entry **ret, size_t *ret_n, struct err *e)
 {
 	struct device_entry *v = NULL;
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_ENTRIES, e);
 	size_t n = 0;
-	int r = -1;
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_DEVICE_ENTRIES, e);
-	if (s)
-		index_bind_text(s, 1, id);
-	while (s && (r = index_step(ix, s, e)) > 0) {
+	index_bind_text(s, 1, id);
+	while ((r = index_step(ix, s, e)) > 0) {
 		v = arena_grow(a, v, n, sizeof(*v));
 		v[n] = (struct device_entry){ 0 };
 		index_read(a, s, &device_entry_table, &v[n++]);
@@ -218,18 +210,15 @@ int index_device_certs(struct index *ix, struct arena *a, const char *id, int64_
 		       struct err *e)
 {
 	struct certrec *v = NULL;
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_CERTS, e);
 	size_t n = 0;
-	int r = -1;
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_DEVICE_CERTS, e);
-	if (s) {
-		index_bind_text(s, 1, id);
-		sqlite3_bind_int64(s, 2, since);
-	}
-	while (s && (r = index_step(ix, s, e)) > 0) {
+	index_bind_text(s, 1, id);
+	sqlite3_bind_int64(s, 2, since);
+	while ((r = index_step(ix, s, e)) > 0) {
 		v = arena_grow(a, v, n, sizeof(*v));
 		index_read_cert(a, s, now, &v[n++]);
 	}
@@ -241,13 +230,12 @@ int index_device_certs(struct index *ix, struct arena *a, const char *id, int64_
 
 int index_bootstrap(struct index *ix, int64_t *ret_all, int64_t *ret_revoked, struct err *e)
 {
-	sqlite3_stmt *s;
-	int r = -1;
+	sqlite3_stmt *s = index_ask(ix, ST_BOOTSTRAP, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_BOOTSTRAP, e);
-	if (s && (r = index_step(ix, s, e)) > 0) {
+	if ((r = index_step(ix, s, e)) > 0) {
 		*ret_all = sqlite3_column_int64(s, 0);
 		*ret_revoked = sqlite3_column_int64(s, 1);
 		sqlite3_reset(s);

@@ -24,45 +24,39 @@ static int collect_certs(struct index *ix, struct arena *a, sqlite3_stmt *s, int
 int index_find(struct index *ix, struct arena *a, const struct cert_ref *ref, int64_t now, struct certrec **ret, size_t *ret_n,
 	       struct err *e)
 {
-	enum statement st = ref->serial ? ST_CERT_EXACT : ref->serial_from ? ST_CERT_PREFIX : ref->fingerprint ? ST_CERT_PRINT
-													       : ST_CERT_REQUEST;
-	sqlite3_stmt *s;
-	int r = -1;
+	enum statement st = ref->serial ? ST_CERT_EXACT : ref->serial_from ? ST_CERT_PREFIX
+			    : ref->fingerprint ? ST_CERT_PRINT : ST_CERT_REQUEST;
+	sqlite3_stmt *s = index_ask(ix, st, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, st, e);
-	if (s) {
-		index_bind_hex(s, 1, ref->serial ? ref->serial : ref->serial_from ? ref->serial_from
-					    : ref->fingerprint ? ref->fingerprint : ref->request_sha256);
-		index_bind_text(s, 2, ref->ca);
-		if (st == ST_CERT_PREFIX)
-			index_bind_hex(s, 3, ref->serial_to);
-		r = collect_certs(ix, a, s, now, ret, ret_n, e);
-	}
+	index_bind_hex(s, 1, ref->serial ? ref->serial : ref->serial_from ? ref->serial_from
+				    : ref->fingerprint ? ref->fingerprint : ref->request_sha256);
+	index_bind_text(s, 2, ref->ca);
+	if (st == ST_CERT_PREFIX)
+		index_bind_hex(s, 3, ref->serial_to);
+	r = collect_certs(ix, a, s, now, ret, ret_n, e);
 	index_read_end(ix);
 	return r;
 }
 
 int index_get(struct index *ix, struct arena *a, int64_t id, int64_t now, struct certrec *ret, struct err *e)
 {
-	sqlite3_stmt *s;
-	int r = -1;
+	sqlite3_stmt *s = index_ask(ix, ST_CERT_GET, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_CERT_GET, e);
-	if (s) {
-		sqlite3_bind_int64(s, 1, id);
-		r = index_step(ix, s, e);
-		if (r > 0)
-			index_read_cert(a, s, now, ret);
-		if (r == 0) {
-			ix->code = SQLITE_CORRUPT; /* rebuilt under us */
-			err_set(e, ERR_IO, "cache %s: row %lld is gone", ix->path, (long long)id);
-		}
-		sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, id);
+	r = index_step(ix, s, e);
+	if (r > 0)
+		index_read_cert(a, s, now, ret);
+	if (r == 0) {
+		ix->code = SQLITE_CORRUPT; /* rebuilt under us */
+		err_set(e, ERR_IO, "cache %s: row %lld is gone", ix->path, (long long)id);
 	}
+	sqlite3_reset(s);
 	index_read_end(ix);
 	return r > 0 ? 0 : -1;
 }
@@ -137,18 +131,15 @@ int index_each_revoked(struct index *ix, const char *ca, int64_t expired_before,
 int index_revoked_ahead(struct index *ix, struct arena *a, const char *ca, int64_t after, int64_t until, struct strv *ret, struct err *e)
 {
 	struct strv v = { 0 };
-	sqlite3_stmt *s;
-	int r = -1;
+	sqlite3_stmt *s = index_ask(ix, ST_REVOKED_AHEAD, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_REVOKED_AHEAD, e);
-	if (s) {
-		index_bind_text(s, 1, ca);
-		sqlite3_bind_int64(s, 2, after);
-		sqlite3_bind_int64(s, 3, until);
-	}
-	while (s && (r = index_step(ix, s, e)) > 0) {
+	index_bind_text(s, 1, ca);
+	sqlite3_bind_int64(s, 2, after);
+	sqlite3_bind_int64(s, 3, until);
+	while ((r = index_step(ix, s, e)) > 0) {
 		v.v = arena_grow(a, v.v, v.n, sizeof(*v.v));
 		v.v[v.n++] = index_text(a, s, 0);
 	}
@@ -161,23 +152,20 @@ int index_revoked_ahead(struct index *ix, struct arena *a, const char *ca, int64
 
 int index_last_crl(struct index *ix, struct arena *a, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *e)
 {
-	sqlite3_stmt *s;
-	int r = -1;
+	sqlite3_stmt *s = index_ask(ix, ST_CRL_LAST, e);
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_CRL_LAST, e);
-	if (s) {
-		index_bind_text(s, 1, ca);
-		index_bind_text(s, 2, scope);
-		r = index_step(ix, s, e);
-		if (r > 0) {
-			*ret = (struct crlrec){ 0 };
-			index_read(a, s, &crl_table, ret);
-		}
-		sqlite3_reset(s);
-		*ret_found = r > 0;
+	index_bind_text(s, 1, ca);
+	index_bind_text(s, 2, scope);
+	r = index_step(ix, s, e);
+	if (r > 0) {
+		*ret = (struct crlrec){ 0 };
+		index_read(a, s, &crl_table, ret);
 	}
+	sqlite3_reset(s);
+	*ret_found = r > 0;
 	index_read_end(ix);
 	return r < 0 ? -1 : 0;
 }
@@ -185,16 +173,14 @@ int index_last_crl(struct index *ix, struct arena *a, const char *ca, const char
 int index_crls(struct index *ix, struct arena *a, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *e)
 {
 	struct crlrec *v = NULL;
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = index_ask(ix, ST_CRLS, e);
 	size_t n = 0;
-	int r = -1;
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_CRLS, e);
-	if (s)
-		index_bind_text(s, 1, ca);
-	while (s && (r = index_step(ix, s, e)) > 0) {
+	index_bind_text(s, 1, ca);
+	while ((r = index_step(ix, s, e)) > 0) {
 		v = arena_grow(a, v, n, sizeof(*v));
 		v[n] = (struct crlrec){ 0 };
 		index_read(a, s, &crl_table, &v[n++]);
@@ -254,16 +240,14 @@ static int count_ahead(struct index *ix, struct arena *a, int64_t now, struct ce
 int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_count **ret, size_t *ret_n, struct err *e)
 {
 	struct cert_count *v = NULL;
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = index_ask(ix, ST_COUNT_BY, e);
 	size_t n = 0;
-	int r = -1;
+	int r;
 
-	if (index_read_begin(ix, e) != 0)
+	if (!s)
 		return -1;
-	s = index_statement(ix, ST_COUNT_BY, e);
-	if (s)
-		sqlite3_bind_int64(s, 1, now);
-	while (s && (r = index_step(ix, s, e)) > 0) {
+	sqlite3_bind_int64(s, 1, now);
+	while ((r = index_step(ix, s, e)) > 0) {
 		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1), .status = sqlite3_column_int(s, 2),
 					.n = sqlite3_column_int64(s, 3) };
 		/* NULL stands for both of those that depend on the clock. */
@@ -289,22 +273,20 @@ int index_expiry(struct index *ix, const char *ca, int64_t now, int64_t from, in
 {
 	sqlite3_stmt *s;
 	int64_t end;
-	int r = -1;
+	int r;
 
 	if (step <= 0 || n > INT64_MAX || __builtin_mul_overflow(step, (int64_t)n, &end) || __builtin_add_overflow(from, end, &end))
 		return err_set(e, ERR_USAGE, "the periods reach too far");
-	if (index_read_begin(ix, e) != 0)
+	s = index_ask(ix, ST_EXPIRY, e);
+	if (!s)
 		return -1;
 	memset(ret, 0, n * sizeof(*ret));
-	s = index_statement(ix, ST_EXPIRY, e);
-	if (s) {
-		sqlite3_bind_int64(s, 1, from);
-		sqlite3_bind_int64(s, 2, step);
-		sqlite3_bind_int64(s, 3, end);
-		sqlite3_bind_int64(s, 4, now);
-		index_bind_text(s, 5, ca);
-	}
-	while (s && (r = index_step(ix, s, e)) > 0) {
+	sqlite3_bind_int64(s, 1, from);
+	sqlite3_bind_int64(s, 2, step);
+	sqlite3_bind_int64(s, 3, end);
+	sqlite3_bind_int64(s, 4, now);
+	index_bind_text(s, 5, ca);
+	while ((r = index_step(ix, s, e)) > 0) {
 		int64_t period = sqlite3_column_int64(s, 0);
 
 		if (period >= 0 && period < (int64_t)n)

@@ -76,6 +76,8 @@ int index_fail(struct index *, struct err *);
 int index_exec(struct index *, const char *sql, struct err *) NODISCARD;
 /* The statement, reset and without bindings; NULL on failure. */
 sqlite3_stmt *index_statement(struct index *, enum statement, struct err *);
+/* The same in a transaction for reading, which index_read_end ends; after NULL there is none to end. */
+sqlite3_stmt *index_ask(struct index *, enum statement, struct err *);
 void index_rollback(struct index *); /* if a transaction is open */
 int index_run(struct index *, sqlite3_stmt *, struct err *) NODISCARD;  /* a statement that gives no rows */
 int index_step(struct index *, sqlite3_stmt *, struct err *) NODISCARD; /* 1: a row; 0: no more, reset; -1 */
