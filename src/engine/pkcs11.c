@@ -478,8 +478,17 @@ static int prepare(struct ctx *ctx, struct engine *en, const struct keyref *ref,
 	return p11_run(ctx, en->priv, ctx->arena, look_up, &r, e);
 }
 
+/* SoftHSM is software, whatever interface it has. */
+static int p11_level(const void *config)
+{
+	const struct p11_config *c = config;
+	const char *slash = strrchr(c->module_path, '/');
+
+	return strncmp(slash ? slash + 1 : c->module_path, "libsofthsm", 10) == 0 ? 0 : 2;
+}
+
 const struct engine_ops pkcs11_engine = {
-	.kind = "PKCS11", .provider = "PKCS#11", .security_level = 2, .scheme = "pkcs11", .config = &config_type,
+	.kind = "PKCS11", .provider = "PKCS#11", .security_level = 2, .level = p11_level, .scheme = "pkcs11", .config = &config_type,
 	.caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .open = p11_open, .close = p11_close, .keytypes = keytypes_of,
 	.generate = p11_generate, .import = p11_import, .prepare = prepare, .sign = p11_sign, .pubkey = pubkey, .destroy = p11_destroy,
 	.each = each, .find = find, .annotate = p11_annotate,

@@ -4,7 +4,7 @@
 load helpers
 load ca_helpers
 
-@test "K3: the documents of the guides, one group for each kind" {
+@test "K2 K3: the documents of the guides, one group for each kind" {
 	new_pki
 	cat >engines.yaml <<-'Y'
 		crypto_engines:
@@ -29,7 +29,10 @@ load ca_helpers
 	ok lamassu kms engine add -f engines.yaml
 	ok lamassu kms engine list -o json
 	[ "$(jq -rc '[.list[] | [.id, .type, .security_level]] | tojson' <<<"$output")" = \
-		'[["aws-kms-engine","AWS_KMS","SL1"],["production-hsm","PKCS11","SL2"],["software","SOFTWARE","SL0"],["vault-engine","HASHICORP_VAULT_KV_V2","SL1"]]' ] # it says that an HSM unseals it
+		'[["aws-kms-engine","AWS_KMS","SL1"],["production-hsm","PKCS11","SL0"],["software","SOFTWARE","SL0"],["vault-engine","HASHICORP_VAULT_KV_V2","SL1"]]' ] # it says that an HSM unseals it
+	sed 's/production-hsm/luna/; s|/softhsm/libsofthsm2.so|/libCryptoki2_64.so|' engines.yaml | sed '/hashicorp_vault/,$d' >luna.yaml
+	ok lamassu kms engine add -f luna.yaml -o json
+	[ "$(jq -r .security_level <<<"$output")" = SL2 ]
 	git show HEAD:engines/production-hsm.yaml | grep -q 'pin: .*\${HSM_PIN}'
 	git show HEAD:engines/vault-engine.yaml | grep -q 'address: https://vault.internal:8200'
 	ok lamassu repo verify

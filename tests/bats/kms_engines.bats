@@ -128,7 +128,7 @@ foreign() {
 	export_ca root
 	id=$(ca_field root .key_id)
 	ok lamassu kms key move "$id" --to hsm
-	[ "$(ca_field root '[.engine_id, .security_level] | join(" ")')" = 'hsm SL2' ]
+	[ "$(ca_field root '[.engine_id, .security_level] | join(" ")')" = 'hsm SL0' ]
 	[ -z "$(find .git/lamassu/keys -name '*.pem')" ]
 	csr a
 	sign root a
