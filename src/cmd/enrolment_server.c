@@ -208,9 +208,28 @@ static int first_use(struct enrolment_run *r, struct err *e)
 	return r->ctx->dry_run ? 0 : enrolment_put_cas(r->ctx, r->a->ca_file, &cas, e);
 }
 
+/* A file that is not there is our fault, not the server's. */
+static int have_files(const struct client_args *a, struct err *e)
+{
+	const struct {
+		const char *option, *path;
+	} files[] = {
+		{ "--ca-file", a->trust_on_first_use ? NULL : a->ca_file },
+		{ "--cert", a->cert },
+		{ "--key", token_is_uri(a->key) ? NULL : a->key },
+	};
+
+	for (size_t i = 0; i < COUNT(files); i++)
+		if (files[i].path && !fs_exists(files[i].path))
+			return err_set(e, ERR_NOT_FOUND, "%s: %s: no such file or directory", files[i].option, files[i].path);
+	return 0;
+}
+
 int enrolment_connect(struct enrolment_run *r, struct err *e)
 {
 	if (r->a->trust_on_first_use && !fs_exists(r->a->ca_file) && first_use(r, e) != 0)
+		return -1;
+	if (have_files(r->a, e) != 0)
 		return -1;
 	return est_open(r->ctx, &r->target, &r->est, e);
 }

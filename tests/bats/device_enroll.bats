@@ -81,6 +81,10 @@ fits() { # fits CERT KEY
 	served
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout x.key -out x.pem -subj /CN=x 2>/dev/null
 	fails 6 'certificate' lamassu device enroll d-1 --est "$HERE" --label factory --ca-file x.pem --cert boot-1.pem --key boot-1.key --out d.pem
+	fails 3 '--ca-file: no.pem: no such file' lamassu device enroll d-1 --est "$HERE" --label factory --ca-file no.pem --out d.pem
+	fails 3 '--cert: no.pem: no such file' lamassu device enroll d-1 --est "$HERE" --ca-file x.pem --cert no.pem --key boot-1.key --out d.pem
+	fails 3 '--key: no.key: no such file' lamassu device enroll d-1 --est "$HERE" --ca-file x.pem --cert boot-1.pem --key no.key --out d.pem
+	no ls d.pem d.pem.pending
 	pin=$(openssl s_client -connect "localhost:$EST_PORT" </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 | cut -d= -f2)
 	fails 5 'another fingerprint' lamassu device enroll d-1 --est "$HERE" --label factory --pin "${pin/#??/00}" --cert boot-1.pem \
 		--key boot-1.key --out d.pem
