@@ -236,6 +236,8 @@ static int request_existing(struct ctx *ctx, const char *id, struct bytes subjec
 
 	if (authority_load(ctx, id, &a, e) != 0 || authority_key_record(ctx, &a, &k, e) != 0)
 		return -1;
+	if (a.cert.der.n && !name_empty(subject) && !name_equal(subject, a.cert.subject))
+		return err_set(e, ERR_EXISTS, "ca %s exists already, and has another subject; without --subject it asks for its own", id);
 	if (a.cert.der.n)
 		subject = a.cert.subject;
 	if (name_empty(subject))

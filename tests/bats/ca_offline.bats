@@ -74,6 +74,9 @@ off() { ( cd ../off && lamassu "$@" ); }
 	first=$(ca_field issuing .serial_number)
 	ok lamassu ca request issuing --out ../stick/i2.csr
 	[ "$(openssl req -in ../stick/i2.csr -noout -subject)" = 'subject=CN = I' ]
+	ok lamassu ca request issuing --subject CN=I --out ../stick/i2.csr
+	fails 4 'another subject' lamassu ca request issuing --subject CN=J --out ../stick/j.csr
+	[ ! -e ../stick/j.csr ]
 	ok off ca sign root --csr ../stick/i2.csr --profile sub --out ../stick/i2.pem
 	ok lamassu ca install issuing --cert ../stick/i2.pem
 	[ "$(ca_field issuing '.previous_serials | join(" ")')" = "$first" ]
