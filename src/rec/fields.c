@@ -42,10 +42,14 @@ const struct field *field_find_like(const struct schema *s, const char *name)
 
 int field_unknown(struct arena *a, const struct schema *s, const char *name, struct err *e)
 {
-	const char *near = text_nearest(name, field_names(a, s, true));
+	const char **names = field_names(a, s, true), *near = text_nearest(name, names);
+	SCOPED_BUF known = buf_init(600);
 
-	return err_set(e, ERR_INVALID, "unknown field \"%s\"%s%s%s", name, near ? "; did you mean \"" : "", near ? near : "",
-		       near ? "\"?" : "");
+	if (near)
+		return err_set(e, ERR_INVALID, "unknown field \"%s\"; did you mean \"%s\"?", name, near);
+	for (size_t i = 0; names[i]; i++)
+		buf_printf(&known, " %s", names[i]);
+	return err_set(e, ERR_INVALID, "unknown field \"%s\"; known are%s", name, buf_str(&known));
 }
 
 const struct field *field_rest(const struct schema *s)

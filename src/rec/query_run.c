@@ -2,6 +2,7 @@
  * come last in either order. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/text.h"
@@ -80,6 +81,8 @@ static int resolve(struct arena *a, const struct schema *s, const char *path, co
 	rec_default(a, s, rec);
 	if (rec_get_node(a, s, rec, path, &n, ret, &why) == 0)
 		return 0;
+	if (strstr(why.msg, "; known are "))
+		return err_set(e, ERR_USAGE, "%s", why.msg);
 	SCOPED_BUF known = buf_init(600);
 	const char **names = field_names(a, s, true);
 	for (size_t i = 0; names[i]; i++)
