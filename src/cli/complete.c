@@ -93,14 +93,12 @@ static void offer_fields(struct answer *to, const struct schema *s, const char *
 		offer(to, arena_printf(a, "%s%s", f->name, suffix), f->doc);
 }
 
-/* Values of a kind: paths by the shell, fields by the command's record type, names by the program. */
+/* Values of a kind: fields by the command's record type, names by the program. */
 static void offer_kind(const struct cli *cli, struct ctx *ctx, struct answer *to, const char *kind)
 {
 	struct err ignored = { 0 };
 
-	if (strcmp(kind, "file") == 0 || strcmp(kind, "dir") == 0)
-		buf_printf(to->out, "@%s\n", kind);
-	else if (strcmp(kind, "field") == 0 || strcmp(kind, "fields") == 0)
+	if (strcmp(kind, "field") == 0 || strcmp(kind, "fields") == 0)
 		offer_fields(to, ctx->out->cmd->type, "");
 	else if (strcmp(kind, "filter") == 0 || strcmp(kind, "path=value") == 0)
 		offer_fields(to, ctx->out->cmd->type, "=");
@@ -111,12 +109,34 @@ static void offer_kind(const struct cli *cli, struct ctx *ctx, struct answer *to
 		cli->names(ctx, kind, offer, to);
 }
 
+/* Of what may have several forms ("file|dir|-") those that are paths by the shell, and first, as it puts them in place of others. */
+static void offer_forms(const struct cli *cli, struct ctx *ctx, struct answer *to, const char *forms)
+{
+	SCOPED_ARENA *a = arena_new();
+	bool file = false, dir = false;
+	struct strv rest = { 0 };
+
+	for (const char *p = forms; *p; p += strspn(p, "|")) {
+		char *form = arena_strndup(a, p, strcspn(p, "|"));
+
+		p += strlen(form);
+		file |= strcmp(form, "file") == 0;
+		dir |= strcmp(form, "dir") == 0;
+		rest.v = arena_grow(a, rest.v, rest.n, sizeof(*rest.v));
+		rest.v[rest.n++] = form;
+	}
+	if (file || dir)
+		buf_puts(to->out, file ? "@file\n" : "@dir\n");
+	for (size_t i = 0; i < rest.n; i++)
+		offer_kind(cli, ctx, to, rest.v[i]);
+}
+
 static void offer_values(const struct cli *cli, struct ctx *ctx, struct answer *to, const struct opt *o)
 {
 	for (size_t i = 0; o->kind == O_ENUM && o->names[i]; i++)
 		offer(to, o->names[i], "");
 	if (o->kind != O_ENUM && o->arg)
-		offer_kind(cli, ctx, to, o->arg);
+		offer_forms(cli, ctx, to, o->arg);
 }
 
 static void offer_options(struct parser *p, struct answer *to)
@@ -138,7 +158,7 @@ static void offer_word(const struct cli *cli, struct ctx *ctx, struct parser *p,
 		if (!cmd_hidden(*s))
 			offer(to, (*s)->name, (*s)->brief);
 	if (c->sub == NULL && p->operand && p->operand->name)
-		offer_kind(cli, ctx, to, p->operand->name);
+		offer_forms(cli, ctx, to, p->operand->name);
 }
 
 /* The operands of `help` are commands. */

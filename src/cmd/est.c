@@ -71,7 +71,7 @@ static const struct opt serve_opts[] = {
 	OLIST(serve_args, dms, 0, "dms", "A device manager to serve. Default: all."),
 	OLIST(serve_args, listen, 0, "address:port", "Where to listen; port 0 is any. Default: 127.0.0.1, at http.port of lamassu.yaml or 8443."),
 	OSTR(serve_args, tls_cert, 0, "file", "The listener's TLS certificate and what leads to its root, in PEM. Default: http.tls of lamassu.yaml, else one is issued."),
-	OSTR(serve_args, tls_key, 0, "key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
+	OSTR(serve_args, tls_key, 0, "file|key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
 	OSTR(serve_args, tls_ca, 0, "ca", "The authority that issues the listener's certificate. Default: the first manager's."),
 	OSTR(serve_args, tls_name, 0, "name", "The first name in that certificate. Default: the host's."),
 	OSTR(serve_args, min_tls, 0, "version", "TLS12 or TLS13. Default: http.tls.min_version of lamassu.yaml, else TLS12, which most EST clients need."),

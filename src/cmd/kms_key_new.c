@@ -75,7 +75,7 @@ static int run_create(struct ctx *ctx, void *args, struct err *e)
 	LABEL(st, metadata, "key=value", "Free data.")
 
 static const struct opt create_opts[] = {
-	OSTR(create_args, key_type, 0, "keytype",
+	OSTR(create_args, key_type, 0, "key-type",
 	     "rsa:2048, rsa:3072, rsa:4096, ecdsa:224, ecdsa:256, ecdsa:384, ecdsa:521, ed25519.",
 	     .flags = O_REQ),
 	OSTR(create_args, engine, 0, "engine", "Where it is made. Default: the default engine."),

@@ -6,10 +6,12 @@
 
 #include "base/text.h"
 #include "cmd/identify.h"
+#include "crypto/algs.h"
 #include "crypto/ossl.h"
 #include "engine/engine.h"
 #include "model/ca.h"
 #include "model/config.h"
+#include "model/ledger_records.h"
 #include "net/net.h"
 #include "pki/keys.h"
 #include "model/dms.h"
@@ -79,6 +81,19 @@ void cmd_finish(struct ctx *ctx)
 	ctx->state = NULL;
 }
 
+/* What is the same in every repository. */
+static void offer_words(const char *kind, void (*emit)(void *, const char *name, const char *doc), void *arg)
+{
+	for (size_t i = 0; strcmp(kind, "reason") == 0 && revocation_reason_names[i]; i++)
+		if (*revocation_reason_names[i] && strcmp(revocation_reason_names[i], "remove_from_crl") != 0) /* ends a hold */
+			emit(arg, revocation_reason_names[i], "");
+	for (size_t i = 0; strcmp(kind, "key-type") == 0 && keytypes[i].name; i++)
+		if (keytype_available(&keytypes[i]))
+			emit(arg, keytypes[i].name, "");
+	for (size_t i = 0; strcmp(kind, "algorithm") == 0 && sigalgs[i].name; i++)
+		emit(arg, sigalgs[i].name, "");
+}
+
 void cmd_names(struct ctx *ctx, const char *kind, void (*emit)(void *, const char *name, const char *doc), void *arg)
 {
 	const struct { const char *kind; const struct schema *type; } kinds[] = {
@@ -89,6 +104,7 @@ void cmd_names(struct ctx *ctx, const char *kind, void (*emit)(void *, const cha
 	struct strv ids;
 	char *dir;
 
+	offer_words(kind, emit, arg);
 	for (size_t i = 0; i < COUNT(kinds); i++) {
 		if (strcmp(kinds[i].kind, kind) != 0)
 			continue;

@@ -74,7 +74,7 @@ static const struct opt serve_opts[] = {
 	OFLAG(va_args, no_delegate, 0, "Sign OCSP answers with the authorities' own keys."),
 	OFLAG(va_args, no_crl, 0, "Make no CRLs: serve those that there are."),
 	OSTR(va_args, tls_cert, 0, "file", "Serve HTTPS with this certificate. Default: http.tls of lamassu.yaml, else HTTP, as relying parties expect (RFC 5280 8)."),
-	OSTR(va_args, tls_key, 0, "key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
+	OSTR(va_args, tls_key, 0, "file|key", "Its key: a file in PEM without passphrase, or a key of the repository by name, id or URI, in whatever engine."),
 	OSTR(va_args, min_tls, 0, "version", "TLS12 or TLS13. Default: http.tls.min_version of lamassu.yaml, else TLS12."),
 	OFLAG(va_args, plain, 0, "Serve HTTP without TLS, whatever lamassu.yaml says."),
 	OINT(va_args, max_requests, 0, "n", "End when so many requests have been answered."),

@@ -36,3 +36,16 @@ load helpers
 		done
 	done
 }
+
+@test "completion: paths where one form of a value is a path, and the words that are known" {
+	"$LAMASSU" init pki --operator 'Ada <ada@example.org>' >/dev/null
+	offered() { "$LAMASSU" __complete -C pki "$@" | cut -f1 | paste -sd' '; }
+	[ "$(offered ca sign x --csr '')" = @file ]
+	[ "$(offered est-serve --tls-key '')" = @file ]
+	[ "$(offered ca import x --cert '')" = @file ]
+	[ "$(offered cert revoke x --reason p)" = privilege_withdrawn ]
+	[ "$(offered cert revoke x --reason '')" = "unspecified key_compromise ca_compromise affiliation_changed superseded \
+cessation_of_operation certificate_hold privilege_withdrawn aa_compromise" ]
+	[ "$(offered ca create x --key-type ecdsa:3)" = ecdsa:384 ]
+	[ "$(offered kms key sign k --algorithm ECDSA_SHA_2)" = ECDSA_SHA_256 ]
+}

@@ -112,6 +112,7 @@ static const struct row rows[] = {
 	{ "id: a\n", "metadata.x", NULL, "!metadata.x is not set" },
 	/* refusals */
 	{ "id: a\n", "nte", "x", "!unknown field \"nte\"; did you mean \"note\"?" },
+	{ "id: a\n", "limits.zzzzzz", "x", "!unknown field \"zzzzzz\"; known are " },
 	{ "id: a\n", "limits.tme", "x", "!unknown field \"tme\"; did you mean \"time\"?" },
 	{ "id: a\n", "status", "x", "!status: is computed" },
 	{ "id: a\n", "level", "high", "!doc:2:8: level: must be an integer, not \"high\"" },
