@@ -14,8 +14,10 @@ void cms_free(CMS_ContentInfo *cms)
 {
 	ASN1_OCTET_STRING **content = CMS_get0_content(cms);
 
-	if (content && *content)
-		OPENSSL_cleanse((*content)->data, (size_t)(*content)->length);
+	if (content) {
+		ASN1_STRING_clear_free(*content);
+		*content = NULL;
+	}
 	CMS_ContentInfo_free(cms);
 }
 
