@@ -27,7 +27,7 @@ void text_escape_into(char *to, size_t cap, struct bytes); /* the same into a bu
 /* The candidate closest to `got` if it is near enough to suggest, else NULL; candidates end with NULL. */
 const char *text_nearest(const char *got, const char *const *candidates);
 bool text_same_name(const char *a, const char *b); /* equal but for case, '_' and '-': "keyCompromise" = "key_compromise" */
-bool id_valid(const char *);                       /* [a-z0-9][a-z0-9._-]{0,63}, repository.md "Ids" */
+bool id_valid(const char *);                       /* [a-z0-9][a-z0-9._-]{0,63} */
 /* A name for a file, from any text: letters, digits, - and _ stand, so does a dot that is not the first, all else is %XX. It is cut at
  * `max` bytes or up to two after. */
 char *text_file_name(struct arena *, const char *, size_t max);

@@ -40,7 +40,7 @@ int key_plain_pem(struct arena *, const EVP_PKEY *, struct bytes *ret_pem, struc
 /* Why this public key must not be certified (P9), in one phrase, or NULL: RSA below 2048 or e = 1 or even or ROCA, explicit EC
  * parameters, a curve below 224 bits, an unsupported type. (A point at infinity does not become a key at all.) */
 const char *key_weakness(const EVP_PKEY *);
-const char *key_strength(const char *algorithm, int64_t bits); /* HIGH, MEDIUM, LOW: requirements K10 and the seeds */
+const char *key_strength(const char *algorithm, int64_t bits); /* HIGH, MEDIUM, LOW */
 bool key_matches(const EVP_PKEY *priv, const EVP_PKEY *pub);   /* same public half */
 
 /* A key whose private half is elsewhere, as an EVP_PKEY that signs certificates, CRLs, CSRs, OCSP, CMS and TLS through

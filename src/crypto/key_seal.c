@@ -1,4 +1,4 @@
-/* Private keys at rest (requirements K11). All keys of an engine share one salt, so one derivation opens them all; each has
+/* Private keys at rest (K11 of docs/features.md). All keys of an engine share one salt, so one derivation opens them all; each has
  * its own IV. What is written is ordinary PKCS#8 that any OpenSSL opens with the passphrase. */
 #include <openssl/rand.h>
 #include <string.h>

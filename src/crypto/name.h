@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "model/profile.h"
 
-/* Distinguished names as DER. Encoding rules (requirements P7): C and serialNumber PrintableString; DC and email IA5String; the
+/* Distinguished names as DER. Encoding rules (P7 of docs/features.md): C and serialNumber PrintableString; DC and email IA5String; the
  * rest UTF8String; upper bounds of RFC 5280 A.1. */
 
 /* "CN=Acme Root CA,O=Acme Corp,C=US", also "/CN=…/O=…": RFC 4514 escapes, multi-valued RDNs with '+', order as written. The

@@ -1,5 +1,5 @@
 /* From a request to an operation. Guarantees: a path means one thing, whatever its encoding; what is refused is refused before the body
- * is looked at, in the order of est.md 40: path, method, media type, then the operation's own checks; every refusal is one line of
+ * is looked at, in this order: path, method, media type, then the operation's own checks; every refusal is one line of
  * plain text, and a 401 has none. */
 #include <string.h>
 #include <strings.h>
@@ -151,7 +151,7 @@ void est_refuse(struct est_call *call, const struct refusal *why)
 		return;
 	}
 	http_text(a, call->out, why->status, why->reason, "%s", why->text);
-	if (why->status == 401 || why->status == 202) { /* a body with a 401 ends some clients (est.md, D4); with a 202 none is read */
+	if (why->status == 401 || why->status == 202) { /* a body with a 401 ends some clients; with a 202 none is read */
 		call->out->type = NULL;
 		call->out->body = (struct bytes){ 0 };
 	}

@@ -4,7 +4,7 @@
 /* The kinds of ledger entry, as they are stored, and the folded certificate that commands show. */
 enum cert_status { CERT_ACTIVE, CERT_EXPIRED, CERT_REVOKED, CERT_HELD };
 extern const char *const cert_status_names[];
-/* RFC 5280 5.3.1; names as cli.md prints them; index = code, 7 unused. */
+/* RFC 5280 5.3.1; names as they are printed; index = code, 7 unused. */
 extern const char *const revocation_reason_names[];
 int revocation_reason_parse(const char *, int *ret_code); /* snake_case, camelCase, PascalCase, digits refused; -1 if unknown */
 
@@ -78,7 +78,7 @@ extern const struct schema metachange_type;
 /* What no other entry says: an attack that was found, a count of refusals. At most one of refusals for each manager, type, reason and
  * hour and listener: nobody who is refused makes the ledger grow. */
 struct eventrec {
-	char *type;        /* of requirements' list: "enrollment.failed" */
+	char *type;        /* such as "enrollment.failed" */
 	char *subject;     /* "dms/factory", "certificate/SERIAL" */
 	int64_t time;      /* of refusals: the hour */
 	char *dms, *device, *serial_number;

@@ -1,7 +1,7 @@
 #pragma once
 #include "rec/schema.h"
 
-/* An issuance profile (requirements.md P): the shape of the certificates that it issues. */
+/* An issuance profile: the shape of the certificates that it issues. */
 enum validity_kind { VALIDITY_DURATION, VALIDITY_TIME, VALIDITY_INDEFINITE };
 
 struct validity {

@@ -77,7 +77,7 @@ static int need_scalar(struct load *l, const struct node *n, const struct path *
 	return 0;
 }
 
-/* cli.md "Environment": the forms by which a document may name a secret. */
+/* The forms by which a document may name a secret. */
 bool field_is_reference(const char *s)
 {
 	static const char *const prefixes[] = { "env:", "file:", "fd:", "command:" };

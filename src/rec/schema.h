@@ -84,7 +84,7 @@ struct vec {
 	size_t n;
 };
 
-/* Limits of every document: requirements on hostile input. */
+/* Limits of every document, which may be hostile. */
 enum { REC_MAX_BYTES = 1 << 20, REC_MAX_DEPTH = 16, REC_MAX_NODES = 100000 };
 
 /* Reads one document into *rec (size of schema, overwritten). `file` is for messages "file:line:column: field: why".

@@ -51,5 +51,5 @@ struct http_response {
 	bool later;                 /* nothing is answered: post_wait_begin said no, and the request is handled anew when it may wait */
 };
 void http_add_header(struct http_response *, const char *name, const char *value);
-/* One line of text as the body (est.md: errors are plain text); `fmt` may hold what the client sent, already escaped. */
+/* One line of plain text as the body, for errors; `fmt` may hold what the client sent, already escaped. */
 void http_text(struct arena *, struct http_response *, int status, const char *reason, const char *fmt, ...) PRINTF(5, 6);

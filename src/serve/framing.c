@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/auto.h"
+
 enum state { METHOD, TARGET, STAR, SLASH, PATH, SCHEME, AUTHORITY, PORT, PROTOCOL, FIELD, NAME, VALUE, BODY, SIZE, CHUNK, CHUNK_END, TRAILER,
 	     TRAILER_NAME, TRAILER_VALUE, WHOLE };
 enum field { OTHER, HOST, LENGTH, CODING, EXPECT };
@@ -318,4 +320,17 @@ size_t framing_take(struct framing *f, const unsigned char *p, size_t n)
 		}
 	}
 	return done;
+}
+
+const struct framing_refusal *framing_refusal(const struct framing *f)
+{
+	static const struct framing_refusal rows[] = {
+		{ 413, "Content Too Large", "too_large" }, { 417, "Expectation Failed", "unsupported" },
+		{ 501, "Not Implemented", "method" }, { 400, "Bad Request", "malformed_request" }
+	};
+	size_t i = 0;
+
+	while (rows[i].status != f->status && i < COUNT(rows) - 1)
+		i++;
+	return &rows[i];
 }

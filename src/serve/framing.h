@@ -27,3 +27,10 @@ void framing_begin(struct framing *, size_t body_max);
 size_t framing_take(struct framing *, const unsigned char *p, size_t n);
 bool framing_fresh(const struct framing *); /* nothing has come yet */
 bool framing_whole(const struct framing *);
+
+/* What a request is told that was refused here; `reason` is one of refusal_reasons[]. */
+struct framing_refusal {
+	int status;
+	const char *phrase, *reason;
+};
+const struct framing_refusal *framing_refusal(const struct framing *);

@@ -185,21 +185,6 @@ static void on_told(struct bufferevent *bev, void *arg)
 		conn_free(c);
 }
 
-static const struct refusal {
-	int status;
-	const char *phrase, *reason;
-} refusals[] = { { 413, "Content Too Large", "too_large" }, { 417, "Expectation Failed", "unsupported" }, { 501, "Not Implemented", "method" },
-		 { 400, "Bad Request", "malformed_request" } };
-
-static const struct refusal *refusal_of(int status)
-{
-	size_t i = 0;
-
-	while (refusals[i].status != status && i < COUNT(refusals) - 1)
-		i++;
-	return &refusals[i];
-}
-
 static void report(const struct conn *c, int status, const char *reason)
 {
 	struct exchange *x = request_none(bufferevent_getfd(c->bev), bufferevent_openssl_get_ssl(c->bev));
@@ -214,7 +199,7 @@ static void report(const struct conn *c, int status, const char *reason)
 static void tell(struct conn *c)
 {
 	const struct framing *f = &c->framing;
-	const struct refusal *r = refusal_of(f->status);
+	const struct framing_refusal *r = framing_refusal(f);
 
 	c->told = true;
 	bufferevent_getcb(c->bev, NULL, NULL, &c->on_event, &c->on_event_arg);
@@ -478,7 +463,7 @@ static void reply(const struct server *s, struct evhttp_request *req, struct exc
 		evhttp_add_header(out, x->out.headers[i].name, x->out.headers[i].value);
 	if (s->draining || (c && c->last))
 		evhttp_add_header(out, "Connection", "close");
-	if (x->out.status != 204) { /* never chunked: most EST clients cannot read that (est.md, D2) */
+	if (x->out.status != 204) { /* never chunked: most EST clients cannot read that */
 		snprintf(length, sizeof(length), "%zu", x->out.body.n);
 		evhttp_add_header(out, "Content-Length", length);
 	}
@@ -564,6 +549,14 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	return s;
 }
 
+/* Whoever has begun is answered, once, while the time lasts: a worker that is replaced should not be noticed. */
+static bool owed(const struct conn *c)
+{
+	bool answering = evbuffer_get_length(bufferevent_get_output(c->bev)) != 0;
+
+	return answering || c->phase == HANDSHAKE || c->requests == 0 || !framing_fresh(&c->framing);
+}
+
 void server_drain(struct server *s)
 {
 	if (s->draining)
@@ -574,7 +567,7 @@ void server_drain(struct server *s)
 	for (int phase = HANDSHAKE; phase <= WAITING; phase++)
 		for (struct conn *c = s->lists[phase].first, *next; c; c = next) {
 			next = c->next;
-			if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) /* an answer may be on its way */
+			if (!owed(c))
 				end(c);
 		}
 }

@@ -39,7 +39,7 @@ struct server *server_new(struct event_base *, int fd, SSL_CTX *tls, const struc
 			  void (*on_request)(void *arg, struct exchange *), void (*on_refused)(void *arg, const struct exchange *), void *arg,
 			  struct err *);
 void server_answer(struct exchange *); /* sends `out`, or drops it when the client has gone; frees the exchange */
-void server_drain(struct server *);    /* accepts nobody more; every connection closes with its next answer */
+void server_drain(struct server *);    /* accepts nobody more; every connection closes with its next answer, those without one to come now */
 size_t server_busy(const struct server *); /* exchanges that are not answered */
 size_t server_open(const struct server *); /* connections */
 void server_free(struct server *);

@@ -1,5 +1,5 @@
 /* TLS for listeners. Guarantees: what a client presents is only recorded here, with the proof that it has the key; whether the
- * certificate is trusted is judged where the policy is known (est.md, item 6), so that a stale one does not hinder a request that
+ * certificate is trusted is judged where the policy is known, so that a stale one does not hinder a request that
  * needs none. Where authorities of clients are given, strangers do not get past the handshake; that grants nothing. */
 #include "serve/tls.h"
 

@@ -10,7 +10,7 @@
 #include "rec/schema.h"
 
 /* The repository: two histories (policy branch and ledger) behind one transaction. Open, get/put/add on an overlay in memory,
- * then commit: what is acknowledged is durable. Leaving without commit changes nothing. The law: repository.md. */
+ * then commit: what is acknowledged is durable. Leaving without commit changes nothing. docs/repository.md shows them. */
 struct state;
 
 enum state_flags {

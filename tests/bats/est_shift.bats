@@ -155,7 +155,26 @@ enrol() { # enrol NAME
 	grep -q 'nothing is read anew: .*does not belong' err
 	[ "$(serial)" = "$(openssl x509 -in tls-1.pem -noout -serial)" ]; [ "$(pgrep -P "$EST_PID" | sort)" = "$before" ]
 	cp tls-2.key tls.key; mv log log.1
+	# Who has connected before, and has not asked for anything yet, is answered by the worker that leaves.
+	local -a early=()
+	for i in 1 2 3 4; do
+		python3 - "$EST_PORT" >"early-$i" 2>&1 <<-'EOF' &
+			import os, socket, ssl, sys, time
+			tls = ssl.create_default_context(cafile="root.pem")
+			with tls.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="localhost") as s:
+			    print("connected", flush=True)
+			    while not os.path.exists("go"):
+			        time.sleep(0.02)
+			    s.sendall(b"GET /.well-known/est/factory/cacerts HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			    print(s.makefile("rb").readline().decode())
+		EOF
+		early+=($!)
+	done
+	for ((i = 0; i < 300; i++)); do [ "$(cat early-* | grep -c connected)" -eq 4 ] && break; sleep 0.1; done
 	kill -HUP "$EST_PID"
+	sleep 0.5; : >go # it passes without the pause too, and then shows less
+	wait "${early[@]}"
+	[ "$(cat early-* | grep -c 'HTTP/1.1 200')" -eq 4 ] || { tail early-*; return 1; }
 	for ((i = 0; i < 300; i++)); do
 		enrol "while-$i"
 		after=$(pgrep -P "$EST_PID" | sort)
