@@ -2,7 +2,6 @@
  * what it says passes through a socket pair of this process and nowhere else. */
 #include "serve/apart.h"
 
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,23 +32,23 @@ static int receive(int fd, struct buf *ret, struct err *e)
 
 int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret, struct err *e)
 {
-	int fds[2], r, status;
+	int ours, theirs, r, status;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-		return err_sys(e, "socket pair");
+	if (link_pairs(&ours, &theirs, 1, e) != 0)
+		return -1;
 	pid = fork();
 	if (pid == 0) {
-		close(fds[0]);
-		child(ctx, fn, arg, fds[1]);
+		close(ours);
+		child(ctx, fn, arg, theirs);
 	}
-	close(fds[1]);
+	close(theirs);
 	if (pid < 0) {
-		close(fds[0]);
+		close(ours);
 		return err_sys(e, "fork");
 	}
-	r = receive(fds[0], ret, e);
-	close(fds[0]);
+	r = receive(ours, ret, e);
+	close(ours);
 	if (waitpid(pid, &status, 0) == pid && r != 0 && WIFSIGNALED(status))
 		return err_set(e, ERR_IO, "preparing to serve: ended by signal %d", WTERMSIG(status));
 	return r;

@@ -10,6 +10,29 @@
 
 #include "base/fs.h"
 
+void link_close(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+int link_pairs(int *ours, int *theirs, size_t n, struct err *e)
+{
+	int pair[2];
+
+	for (size_t i = 0; i < n; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+			err_sys(e, "socket pair");
+			link_close(ours, i);
+			link_close(theirs, i);
+			return -1;
+		}
+		ours[i] = pair[0];
+		theirs[i] = pair[1];
+	}
+	return 0;
+}
+
 void link_head(unsigned char head[LINK_HEAD], enum link_kind kind, size_t n)
 {
 	head[0] = (unsigned char)kind;

@@ -25,6 +25,10 @@ struct link_frame {
 };
 enum { LINK_HEAD = 5 }; /* bytes of a frame's head on the wire */
 
+/* Both ends of so many links: all, or none. */
+int link_pairs(int *ret_ours, int *ret_theirs, size_t n, struct err *) NODISCARD;
+void link_close(const int *fds, size_t n);
+
 void link_head(unsigned char head[LINK_HEAD], enum link_kind, size_t n);
 bool link_parse(const unsigned char head[LINK_HEAD], enum link_kind *ret_kind, size_t *ret_n); /* false: over LINK_MAX */
 

@@ -8,7 +8,6 @@
 #include <event2/bufferevent.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,47 +218,24 @@ static void add_lane(struct listener *l, size_t worker, size_t thread, int fd)
 	bufferevent_enable(lane->bev, EV_READ | EV_WRITE);
 }
 
-static void close_all(const int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
-}
-
-static int make_pairs(int *ours, int *theirs, size_t n, struct err *e)
-{
-	int pair[2];
-
-	for (size_t i = 0; i < n; i++) {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-			err_sys(e, "socket pair");
-			close_all(ours, i);
-			close_all(theirs, i);
-			return -1;
-		}
-		ours[i] = pair[0];
-		theirs[i] = pair[1];
-	}
-	return 0;
-}
-
 static int spawn(struct listener *l, size_t worker, struct err *e)
 {
 	int ours[THREADS_MAX + 1], theirs[THREADS_MAX + 1];
 	pid_t pid;
 
 	l->workers[worker].began_ms = tm_mono_ms();
-	if (make_pairs(ours, theirs, l->nlinks, e) != 0)
+	if (link_pairs(ours, theirs, l->nlinks, e) != 0)
 		return -1;
 	pid = fork();
 	if (pid == 0) {
-		close_all(ours, l->nlinks);
+		link_close(ours, l->nlinks);
 		become_worker(l, theirs);
 	}
 	if (pid < 0)
 		err_sys(e, "fork");
-	close_all(theirs, l->nlinks);
+	link_close(theirs, l->nlinks);
 	if (pid < 0) {
-		close_all(ours, l->nlinks);
+		link_close(ours, l->nlinks);
 		return -1;
 	}
 	l->workers[worker].pid = pid;
