@@ -63,7 +63,35 @@ struct csv {
 	size_t line;
 };
 
-/* The cells of one record; -1 at the end. *ret_why when it is not well formed; reading goes on with the next line then. */
+/* One cell, quoted or not; *ret_why stays when it is well formed. */
+static char *read_cell(struct csv *c, const char **ret_why)
+{
+	SCOPED_BUF b = buf_init(BUF_TEXT);
+	bool quoted = c->p < c->end && *c->p == '"';
+
+	for (c->p += quoted; c->p < c->end; c->p++) {
+		if (quoted && *c->p == '"' && !(c->p + 1 < c->end && c->p[1] == '"'))
+			break;
+		if (!quoted && (*c->p == c->separator || *c->p == '\n'))
+			break;
+		c->p += quoted && *c->p == '"';
+		c->line += *c->p == '\n';
+		buf_putc(&b, *c->p);
+	}
+	if (quoted && c->p >= c->end)
+		*ret_why = "a quoted cell has no end";
+	c->p += quoted && c->p < c->end;
+	if (!quoted && b.n && b.p[b.n - 1] == '\r')
+		b.n--;
+	if (quoted && c->p < c->end && *c->p == '\r')
+		c->p++;
+	if (b.over || !utf8_valid(buf_bytes(&b)))
+		*ret_why = "a cell is too long, or not UTF-8";
+	return arena_strndup(c->a, buf_str(&b), *ret_why ? 0 : b.n);
+}
+
+/* The cells of one record; -1 at the end. *ret_why when it is not well formed; reading goes on with the next line
+ * then. */
 static int csv_record(struct csv *c, char *cells[MAX_COLUMNS], const char **ret_why)
 {
 	int n = 0;
@@ -72,29 +100,10 @@ static int csv_record(struct csv *c, char *cells[MAX_COLUMNS], const char **ret_
 	if (c->p >= c->end)
 		return -1;
 	for (;;) {
-		SCOPED_BUF b = buf_init(BUF_TEXT);
-		bool quoted = c->p < c->end && *c->p == '"';
+		char *cell = read_cell(c, ret_why);
 
-		for (c->p += quoted; c->p < c->end; c->p++) {
-			if (quoted && *c->p == '"' && !(c->p + 1 < c->end && c->p[1] == '"'))
-				break;
-			if (!quoted && (*c->p == c->separator || *c->p == '\n'))
-				break;
-			c->p += quoted && *c->p == '"';
-			c->line += *c->p == '\n';
-			buf_putc(&b, *c->p);
-		}
-		if (quoted && c->p >= c->end)
-			*ret_why = "a quoted cell has no end";
-		c->p += quoted && c->p < c->end;
-		if (!quoted && b.n && b.p[b.n - 1] == '\r')
-			b.n--;
-		if (quoted && c->p < c->end && *c->p == '\r')
-			c->p++;
-		if (b.over || !utf8_valid(buf_bytes(&b)))
-			*ret_why = "a cell is too long, or not UTF-8";
 		if (n < MAX_COLUMNS)
-			cells[n++] = arena_strndup(c->a, buf_str(&b), *ret_why ? 0 : b.n);
+			cells[n++] = cell;
 		else
 			*ret_why = "too many columns";
 		if (c->p < c->end && *c->p == c->separator) {
