@@ -7,7 +7,7 @@
 
 #include "crypto/signed.h"
 
-enum { FIXED_ROOM = 256 /* headers, version, serial, times */, EXT_ROOM = 160 /* headers and OID */ };
+enum { FIXED_ROOM = 256 /* headers, version, serial, times */ };
 
 void cert_random_serial(struct tbs *t)
 {
@@ -19,11 +19,7 @@ void cert_random_serial(struct tbs *t)
 
 static size_t room_for(const struct tbs *t, const struct sigalg *alg)
 {
-	size_t n = FIXED_ROOM + alg->der.n + t->issuer.n + t->subject.n + t->spki.n;
-
-	for (size_t i = 0; i < t->exts.n; i++)
-		n += t->exts.v[i].value.n + EXT_ROOM;
-	return n;
+	return FIXED_ROOM + alg->der.n + t->issuer.n + t->subject.n + t->spki.n + exts_room(&t->exts);
 }
 
 static void write_tbs(struct derw *w, const struct tbs *t, const struct sigalg *alg)

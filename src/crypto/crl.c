@@ -9,7 +9,7 @@
 #include "crypto/der.h"
 #include "crypto/signed.h"
 
-enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, FRONT = 512, EXT_ROOM = 160, FIRST = 1 << 12, USUAL = 56,
+enum { ENTRY_ROOM = 256, SERIAL_MAX = 20, ISSUER_MAX = 8192, FRONT = 512, FIRST = 1 << 12, USUAL = 56,
        DAY = 86400, MOST = 1 << 20 /* entries that are made room for unseen */ };
 
 struct crl_builder {
@@ -40,19 +40,6 @@ static void reserve(struct crl_builder *b, size_t cap)
 	b->cap = cap;
 }
 
-static struct bytes encode_exts(struct arena *a, const struct exts *x)
-{
-	size_t room = EXT_ROOM;
-	struct derw w;
-
-	for (size_t i = 0; i < x->n; i++)
-		room += x->v[i].value.n + EXT_ROOM;
-	w = derw_init(arena_alloc(a, room, 1), room);
-	exts_write(&w, x);
-	derw_head(&w, DER_CTX_CONS, 0);
-	return derw_bytes(&w);
-}
-
 struct crl_builder *crl_new(const struct crl_head *head)
 {
 	struct arena *a = arena_new();
@@ -63,7 +50,7 @@ struct crl_builder *crl_new(const struct crl_head *head)
 	b->head = (struct crl_head){ .this_update = head->this_update, .next_update = head->next_update };
 	b->head.issuer = b->issuer = copy(a, head->issuer);
 	if (head->exts.n)
-		b->exts = encode_exts(a, &head->exts);
+		b->exts = DER_JOIN(a, DER_CTX_CONS, exts_der(a, &head->exts));
 	b->front = SIGNED_HEAD + FRONT + head->issuer.n;
 	reserve(b, FIRST + USUAL * (head->expected < MOST ? head->expected : MOST));
 	return b;

@@ -11,8 +11,8 @@
 #include "crypto/name.h"
 #include "crypto/signed.h"
 
-#define OID_EXTENSION_REQUEST "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
-#define OID_MS_EXTENSION_REQUEST "\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e"
+#define EXTENSION_REQUEST "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
+#define MS_EXTENSION_REQUEST "\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e"
 
 static bool oid_is(struct bytes v, const char *oid, size_t n)
 {
@@ -51,7 +51,7 @@ static int parse_attribute(struct arena *a, struct der attr, struct csr *c, bool
 	d = der_of(values);
 	if (!der_next(&d, &tag, NULL, &one))
 		return err_set(e, ERR_INVALID, "malformed attribute value (RFC 2986 4.1)");
-	if (!OID_IS(type, OID_EXTENSION_REQUEST) && !OID_IS(type, OID_MS_EXTENSION_REQUEST))
+	if (!OID_IS(type, EXTENSION_REQUEST) && !OID_IS(type, MS_EXTENSION_REQUEST))
 		return 0;
 	if (*seen || !der_done(&d))
 		return err_set(e, ERR_INVALID, "more than one extensionRequest (RFC 2985 5.4.2)");
@@ -238,22 +238,6 @@ static int by_octets(const void *x, const void *y)
 	return r ? r : (a->n > b->n) - (a->n < b->n);
 }
 
-static struct bytes extension_request(struct arena *a, const struct exts *exts)
-{
-	enum { AROUND = 64 };
-	size_t room = AROUND;
-	struct derw w;
-
-	for (size_t i = 0; i < exts->n; i++)
-		room += exts->v[i].value.n + AROUND;
-	w = derw_init(arena_alloc(a, room, 1), room);
-	exts_write(&w, exts);
-	derw_head(&w, DER_SET, 0);
-	derw_tlv(&w, DER_OID, OID_EXTENSION_REQUEST, sizeof(OID_EXTENSION_REQUEST) - 1);
-	derw_head(&w, DER_SEQUENCE, 0);
-	return derw_bytes(&w);
-}
-
 /* attributes [0], a SET OF: the extensions that are asked for, and others. */
 static void write_attributes(struct arena *a, struct derw *w, const struct exts *exts, const struct bytes *others, size_t n)
 {
@@ -263,7 +247,7 @@ static void write_attributes(struct arena *a, struct derw *w, const struct exts 
 	for (size_t i = 0; i < n; i++)
 		all[i] = others[i];
 	if (exts && exts->n)
-		all[n++] = extension_request(a, exts);
+		all[n++] = csr_attribute_build(a, OID_EXTENSION_REQUEST, exts_der(a, exts));
 	qsort(all, n, sizeof(*all), by_octets);
 	while (n-- > 0)
 		derw_raw(w, all[n].p, all[n].n);

@@ -23,6 +23,7 @@ int csr_split(struct arena *, struct bytes text, struct bytes **ret_v, size_t *r
 /* The key, judged: weak or unsupported is ERR_DENIED; then the proof of possession: a wrong one is ERR_DENIED. */
 int csr_verify(const struct csr *, EVP_PKEY **ret_key, struct err *) NODISCARD;
 #define OID_CHALLENGE_PASSWORD "1.2.840.113549.1.9.7"
+#define OID_EXTENSION_REQUEST "1.2.840.113549.1.9.14"
 /* The value of an attribute by its dotted OID, a whole element; n = 0: absent. ERR_INVALID when there is more than one. */
 int csr_attribute(const struct csr *, const char *oid, struct bytes *ret, struct err *) NODISCARD;
 /* Makes one. */

@@ -46,6 +46,25 @@ void exts_write(struct derw *w, const struct exts *x)
 	derw_head(w, DER_SEQUENCE, seq);
 }
 
+size_t exts_room(const struct exts *x)
+{
+	enum { AROUND = 160 }; /* headers and OID */
+	size_t n = AROUND;
+
+	for (size_t i = 0; i < x->n; i++)
+		n += x->v[i].value.n + AROUND;
+	return n;
+}
+
+struct bytes exts_der(struct arena *a, const struct exts *x)
+{
+	size_t room = exts_room(x);
+	struct derw w = derw_init(arena_alloc(a, room, 1), room);
+
+	exts_write(&w, x);
+	return derw_bytes(&w);
+}
+
 static struct bytes small(struct arena *a, const void *p, size_t n)
 {
 	return (struct bytes){ arena_memdup(a, p, n), n };

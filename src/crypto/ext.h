@@ -24,6 +24,8 @@ void exts_add(struct arena *, struct exts *, const char *oid, bool critical, str
 int exts_parse(struct arena *, struct bytes seq, struct exts *ret, struct err *) NODISCARD;
 enum { EXTS_MAX = 64 };
 void exts_write(struct derw *, const struct exts *); /* the SEQUENCE OF Extension */
+size_t exts_room(const struct exts *);               /* that it takes at the most */
+struct bytes exts_der(struct arena *, const struct exts *); /* the same by itself */
 
 #define OID_SKI "2.5.29.14"
 #define OID_KU "2.5.29.15"

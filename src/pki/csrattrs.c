@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/csr.h"
 #include "crypto/der.h"
 #include "crypto/dn.h"
 #include "crypto/ext.h"
 
 #define OID_CHALLENGE_PASSWORD "1.2.840.113549.1.9.7"
-#define OID_EXTENSION_REQUEST "1.2.840.113549.1.9.14"
 #define OID_EST_IDENTITY_LINKING "1.2.840.113549.1.9.16.2.58"
 #define OID_REQUEST_TEMPLATE "1.2.840.113549.1.9.16.2.61"
 #define OID_EXTENSION_TEMPLATE "1.2.840.113549.1.9.16.2.62"
@@ -37,11 +37,6 @@ static struct bytes oid(struct arena *a, const char *dotted)
 }
 
 /* Attribute ::= SEQUENCE { type, SET OF value } */
-static struct bytes attribute(struct arena *a, const char *type, struct bytes value)
-{
-	return DER_JOIN(a, DER_SEQUENCE, oid(a, type), DER_JOIN(a, DER_SET, value));
-}
-
 static struct bytes integer(struct arena *a, uint64_t v)
 {
 	struct derw w = derw_init(arena_alloc(a, 16, 1), 16);
@@ -105,18 +100,6 @@ static int wanted_exts(struct arena *a, const struct profile *p, struct exts *re
 	return !p->honor_extended_key_usages && p->extended_key_usages.n ? ext_eku(a, ret, &p->extended_key_usages, e) : 0;
 }
 
-static struct bytes exts_der(struct arena *a, const struct exts *x)
-{
-	size_t room = 64;
-	struct derw w;
-
-	for (size_t i = 0; i < x->n; i++)
-		room += x->v[i].value.n + 64;
-	w = derw_init(arena_alloc(a, room, 1), room);
-	exts_write(&w, x);
-	return derw_bytes(&w);
-}
-
 /* --- the template --- */
 
 /* SingleAttributeTemplate in a set of its own; without text the device fills it in. */
@@ -161,8 +144,9 @@ static int request_template(struct arena *a, const struct profile *p, const stru
 		spki = DER_JOIN(a, CTX_0, DER_JOIN(a, DER_SEQUENCE, oid(a, key->algorithm), key->signature && key->parameter.p[0] == DER_OID
 									     ? key->parameter : (struct bytes){ 0 }));
 	if (x->n)
-		extensions = attribute(a, OID_EXTENSION_TEMPLATE, exts_der(a, x));
-	*ret = attribute(a, OID_REQUEST_TEMPLATE, DER_JOIN(a, DER_SEQUENCE, integer(a, 0), subject, spki, DER_JOIN(a, CTX_1, extensions)));
+		extensions = csr_attribute_build(a, OID_EXTENSION_TEMPLATE, exts_der(a, x));
+	*ret = csr_attribute_build(a, OID_REQUEST_TEMPLATE, DER_JOIN(a, DER_SEQUENCE, integer(a, 0), subject, spki,
+								      DER_JOIN(a, CTX_1, extensions)));
 	return 0;
 }
 
@@ -185,10 +169,11 @@ int csrattrs_build(struct arena *a, const struct profile *p, const struct csratt
 			return -1;
 		part(&all, template_);
 	} else if (x.n) {
-		part(&all, attribute(a, OID_EXTENSION_REQUEST, exts_der(a, &x)));
+		part(&all, csr_attribute_build(a, OID_EXTENSION_REQUEST, exts_der(a, &x)));
 	}
 	if (named) {
-		part(&all, key.parameter.n ? attribute(a, key.algorithm, key.parameter) : oid(a, key.algorithm));
+		part(&all, key.parameter.n ? csr_attribute_build(a, key.algorithm, key.parameter)
+					   : oid(a, key.algorithm));
 		if (key.signature)
 			part(&all, oid(a, key.signature));
 	}
