@@ -228,9 +228,22 @@ static const struct cmd show_cmd = {
 	.run = run_show, .type = &dms_type, .example = "lamassu dms show factory -o yaml"
 };
 
+/* After a change of single fields: what weakens the manager is told each time that it is stored. */
+static int warn_stored(struct ctx *ctx, const char *id, struct err *e)
+{
+	struct dms d;
+
+	if (state_get(ctx->state, &dms_type, id, &d, e) != 0)
+		return -1;
+	warn_of(ctx, &d);
+	return 0;
+}
+
 static int run_set(struct ctx *ctx, void *args, struct err *e)
 {
-	return generic_set(ctx, args, &dms_type, e);
+	const struct generic_set *a = args;
+
+	return generic_set(ctx, a, &dms_type, e) != 0 ? -1 : warn_stored(ctx, a->id, e);
 }
 
 static const struct operand set_operands[] = {
@@ -246,7 +259,9 @@ static const struct cmd set_cmd = {
 
 static int run_edit(struct ctx *ctx, void *args, struct err *e)
 {
-	return generic_edit(ctx, ((const struct generic_ref *)args)->id, &dms_type, e);
+	const struct generic_ref *a = args;
+
+	return generic_edit(ctx, a->id, &dms_type, e) != 0 ? -1 : warn_stored(ctx, a->id, e);
 }
 
 static const struct cmd edit_cmd = {

@@ -157,6 +157,11 @@ emitted() {
 	fails 2 'nothing would be distributed' lamassu dms set production-dms settings.ca_distribution_settings.include_enrollment_ca=false
 	fails 2 'makes authorities' lamassu dms set production-dms settings.issuance_profile_id=subordinate-ca
 	ok lamassu dms set production-dms settings.enrollment_settings.verify_csr_signature=false
+	[[ $stderr == *'--allow-unverified-csr'* ]]
+	EDITOR='sed -i /verify_csr/s/false/true/' ok lamassu dms edit production-dms
+	[ -z "$stderr" ]
+	EDITOR='sed -i /verify_csr/s/true/false/' ok lamassu dms edit production-dms
+	[[ $stderr == *'--allow-unverified-csr'* ]]
 	ok lamassu dms create open --enrollment-ca devices --auth no_auth
 	[[ $stderr == *'--allow-no-auth'* ]]
 	fails 2 '--auth' lamassu dms create x --enrollment-ca devices
@@ -176,6 +181,7 @@ subjects_of() {
 	ok lamassu dms set factory settings.ca_distribution_settings.managed_cas='[boot]'
 	[ "$(subjects_of factory | grep -c Boot)" -eq 1 ]
 	ok lamassu dms set factory settings.ca_distribution_settings.full_chain=false
+	[[ $stderr == *'does not distribute whole chains'* ]]
 	[ "$(subjects_of factory | grep -c Root)" -eq 1 ]
 	ok lamassu dms set factory settings.ca_distribution_settings.full_chain=true
 	# a device that trusts only the old root finds a path to what the new one issues
