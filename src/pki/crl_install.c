@@ -11,7 +11,7 @@
 #include "pki/revoke.h"
 #include "state/ledger.h"
 
-enum { SERIAL_MAX = 20, REASON_HOLD = 6, REASON_REMOVE = 8 };
+enum { SERIAL_MAX = 20, REASON_HOLD = 6, REASON_REMOVE = 8, CLOCKS_DIFFER = 600 };
 
 /* --- which partition --- */
 
@@ -140,6 +140,16 @@ static int take_entries(struct ctx *ctx, const char *ca, const struct crl *crl, 
 	return 0;
 }
 
+/* A CRL out of its time is taken all the same, as the clocks of two places differ; nobody should do it unawares. */
+static void warn_of_time(struct ctx *ctx, const struct crlrec *c)
+{
+	if (c->this_update > ctx->now + CLOCKS_DIFFER)
+		ctx_warn(ctx, "CRL %s of %s begins %s: until then there is none, as no earlier one can be installed any more", c->number,
+			 c->ca, tm_format(ctx->arena, c->this_update));
+	if (c->next_update && c->next_update < ctx->now)
+		ctx_warn(ctx, "CRL %s of %s was good until %s", c->number, c->ca, tm_format(ctx->arena, c->next_update));
+}
+
 int crl_install(struct ctx *ctx, struct authority *ca, struct bytes text, struct crl_made *ret, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
@@ -170,6 +180,7 @@ int crl_install(struct ctx *ctx, struct authority *ca, struct bytes text, struct
 		return err_set(e, ERR_CONFLICT, "CRL number %s is not above %s, the last one here", crl.number, last.number);
 	if (take_entries(ctx, ca->rec.id, &crl, &made.taken, e) != 0 || crl_record(ctx, &made.rec, crl.der, e) != 0)
 		return -1;
+	warn_of_time(ctx, &made.rec);
 	made.der = crl.der;
 	*ret = made;
 	return 0;

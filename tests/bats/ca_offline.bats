@@ -50,6 +50,15 @@ off() { ( cd ../off && lamassu "$@" ); }
 	[ "$(ca_field issuing .status)" = REVOKED ]
 	[ "$(cert_field "$(serial_of ../issuing.pem)" .revocation_reason)" = cessation_of_operation ]
 	fails 5 'REVOKED' lamassu ca sign issuing --csr ../a.csr
+	# A CRL that was made ahead, for another time than this one, is named.
+	ok off ca crl root --horizon 12w --every 4w --out ../stick/ahead
+	files=(../stick/ahead/*)
+	ok lamassu -n ca install offline-root --crl "${files[0]}"
+	[ -z "$stderr" ]
+	ok lamassu -n ca install offline-root --crl "${files[1]}"
+	[[ $stderr == *'until then there is none'* ]]
+	ok lamassu -n --at 30w ca install offline-root --crl "${files[0]}"
+	[[ $stderr == *'was good until'* ]]
 	no openssl verify -crl_check -trusted ../stick/root.pem -CRLfile ../stick/root2.crl ../issuing.pem
 	fails 2 'one of them' lamassu ca install offline-root
 	ok lamassu repo verify
