@@ -147,15 +147,15 @@ static int make_tls(struct ctx *ctx, const struct est_options *o, struct authori
 
 	wishes.san = names_of(ctx->arena, o);
 	wishes.subject = arena_printf(ctx->arena, "CN=%s", strchr(wishes.san.v[0], ':') + 1);
-	wishes.validity = arena_printf(ctx->arena, "%ds", TLS_CERT_SECS);
 	wishes.allow_outlive = true; /* of an authority that ends within the week */
 	if (template_profile(ctx->arena, "tls-server", &profile, e) != 0)
 		return -1;
+	if (profile.validity.type != VALIDITY_DURATION || profile.validity.duration.secs > TLS_CERT_SECS)
+		wishes.validity = arena_printf(ctx->arena, "%ds", TLS_CERT_SECS);
 	profile.crypto_enforcement.enabled = false; /* the key is ours */
 	if (key_generate(keytype_find("ECDSA", 256), &key, e) != 0 || authority_may_issue(ca, e) != 0 ||
 	    authority_open_key(ctx, ca, e) != 0 || issue_own(ctx, ca, &profile, key, &wishes, &is, e) != 0 ||
-	    key_plain_pem(ctx->arena, key, &p->tls_key, e) != 0 ||
-	    state_commit(ctx->state, "est: certificate of the listener", e) != 0)
+	    key_plain_pem(ctx->arena, key, &p->tls_key, e) != 0)
 		return -1;
 	p->tls_cert = with_chain(ctx, ca, is.der);
 	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
@@ -173,6 +173,19 @@ static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *
 	if (authority_load(ctx, o->tls_ca, &other, e) != 0 || make_tls(ctx, o, &other, p, e) != 0)
 		return err_ctx(e, "the listener's TLS certificate");
 	return 0;
+}
+
+int est_certificate(struct ctx *ctx, const void *options, struct prepared *ret, struct err *e)
+{
+	const struct est_options *o = options;
+	struct served *first = arena_new_array(ctx->arena, 1, struct served);
+	struct strv ids;
+
+	if (est_ids(ctx, o, &ids, e) != 0)
+		return -1;
+	if (ids.n == 0)
+		return err_set(e, ERR_NOT_FOUND, "there is no device manager any more");
+	return est_load(ctx, o, ids.v[0], first, e) != 0 ? -1 : own_tls(ctx, o, first, ret, e);
 }
 
 static int put_list(struct ctx *ctx, const struct dms *dms, struct buf *own, struct err *e)
@@ -270,7 +283,7 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 	if (prepare_secrets(ctx, v, ids.n, &p, e) != 0)
 		return -1;
 	p.client_cas = accepted(ctx->arena, v, ids.n);
-	if (o->own_tls && own_tls(ctx, o, &v[0], &p, e) != 0)
+	if (o->own_tls && (own_tls(ctx, o, &v[0], &p, e) != 0 || state_commit(ctx->state, "est: certificate of the listener", e) != 0))
 		return -1;
 	*ret = p;
 	return 0;

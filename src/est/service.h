@@ -38,6 +38,7 @@ extern const struct service est_service;
 
 /* prepare.c: everything that can be wrong with the managers, and the server's own certificate. */
 int est_prepare(struct ctx *, const void *options, struct prepared *ret, struct err *) NODISCARD;
+int est_certificate(struct ctx *, const void *options, struct prepared *ret, struct err *) NODISCARD;
 /* learn.c */
 int est_learn(struct post *, const void *options, struct err *) NODISCARD;
 void est_forget(struct post *);

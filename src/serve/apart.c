@@ -21,7 +21,7 @@ static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, str
 	_exit(link_send(fd, kind, buf_bytes(&text), &e) == 0 ? 0 : 1);
 }
 
-static int receive(int fd, struct buf *ret, struct err *e)
+int apart_receive(int fd, struct buf *ret, struct err *e)
 {
 	enum link_kind kind;
 
@@ -30,9 +30,9 @@ static int receive(int fd, struct buf *ret, struct err *e)
 	return kind == LINK_ERROR ? link_take_error(ret, e) : 0;
 }
 
-int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret, struct err *e)
+pid_t apart_begin(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, int *ret_fd, struct err *e)
 {
-	int ours, theirs, r, status;
+	int ours, theirs;
 	pid_t pid;
 
 	if (link_pairs(&ours, &theirs, 1, e) != 0)
@@ -47,8 +47,19 @@ int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, str
 		close(ours);
 		return err_sys(e, "fork");
 	}
-	r = receive(ours, ret, e);
-	close(ours);
+	*ret_fd = ours;
+	return pid;
+}
+
+int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret, struct err *e)
+{
+	int fd, r, status;
+	pid_t pid = apart_begin(ctx, fn, arg, &fd, e);
+
+	if (pid < 0)
+		return -1;
+	r = apart_receive(fd, ret, e);
+	close(fd);
 	if (waitpid(pid, &status, 0) == pid && r != 0 && WIFSIGNALED(status))
 		return err_set(e, ERR_IO, "preparing to serve: ended by signal %d", WTERMSIG(status));
 	return r;

@@ -215,6 +215,8 @@ static int open_state(struct committer *c, struct err *e)
 static int commit_all(struct committer *c, struct refusal_log *summed, struct err *e)
 {
 	struct err ignored = { 0 };
+	const char *what;
+	bool own = false;
 	size_t n = 0;
 
 	if (open_state(c, e) != 0)
@@ -224,12 +226,14 @@ static int commit_all(struct committer *c, struct refusal_log *summed, struct er
 			continue;
 		if (state_receive(c->state, c->claims[i].shipped, e) != 0)
 			return -1;
-		n++;
+		n += c->claims[i].nkeys > 0;
+		own = own || c->claims[i].nkeys == 0; /* without a claim there are certificates of the listener's own */
 	}
 	if (summed)
 		refusals_put(summed, c->state);
 	c->commits++;
-	if (state_commit(c->state, n ? arena_printf(c->arena, "%s %zu", c->setup.what, n) : "est: sum up refusals", e) != 0)
+	what = n ? arena_printf(c->arena, "%s %zu", c->setup.what, n) : own ? "est: certificate of the listener" : "est: sum up refusals";
+	if (state_commit(c->state, what, e) != 0)
 		return -1;
 	if (state_pause(c->state, &ignored) != 0) /* what is durable is acknowledged all the same */
 		close_state(c);

@@ -3,11 +3,9 @@
  * under way and commits what was handed over; it holds no private key but that of TLS. */
 #include "serve/listener.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 #include "serve/outfit.h"
 #include "serve/prepare.h"
 #include "serve/process.h"
+#include "serve/renewal.h"
 #include "serve/sockets.h"
 #include "serve/tickets.h"
 #include "serve/worker.h"
@@ -45,6 +44,7 @@ struct listener {
 	struct worker_setup setup;
 	struct server_limits limits;
 	struct outfit outfit;
+	struct renewal *renewal; /* NULL: its certificate was given */
 	struct committer *committer;
 	struct event *commit, *others[EVENTS_MAX];
 	size_t nothers;
@@ -53,6 +53,7 @@ struct listener {
 	struct lane *lanes;  /* threads of worker 0, of worker 1, … */
 	struct child *workers;
 	size_t nworkers, nthreads, nlinks, alive, young_deaths;
+	size_t nlanes; /* the number of the listener's own link is the next one */
 	struct child *leaving; /* is finishing what it has begun, to be replaced; NULL: none is */
 	int64_t leave_by_ms;
 	int64_t last_request_ms, began_ms, drain_until_ms;
@@ -61,14 +62,44 @@ struct listener {
 	struct err failed;
 };
 
+/* --- a new outfit --- */
+
+static void take_outfit(struct listener *l)
+{
+	l->setup.tls = l->outfit.context;
+	l->setup.access_log.fd = l->outfit.log;
+}
+
+/* One worker after another, so that there is always one that accepts, or a moment in which connections wait. */
+static void replace_next(struct listener *l)
+{
+	for (size_t i = 0; i < l->nworkers && !l->leaving && !l->draining; i++) {
+		if (!l->workers[i].stale || !l->workers[i].pid)
+			continue;
+		l->leaving = &l->workers[i];
+		l->leave_by_ms = tm_mono_ms() + DRAIN_SECS * 1000;
+		kill(l->leaving->pid, SIGTERM);
+	}
+}
+
+static void replace_all(struct listener *l)
+{
+	take_outfit(l);
+	for (size_t i = 0; i < l->nworkers; i++)
+		l->workers[i].stale = true;
+	replace_next(l);
+}
+
 /* --- links --- */
 
 static void answer(void *arg, size_t link, enum link_kind kind, struct bytes text)
 {
 	struct listener *l = arg;
-	struct bufferevent *bev = l->lanes[link].bev;
+	struct bufferevent *bev = link < l->nlanes ? l->lanes[link].bev : NULL;
 	unsigned char head[LINK_HEAD];
 
+	if (link == l->nlanes && renewal_recorded(l->renewal, kind, text))
+		replace_all(l);
 	if (!bev)
 		return;
 	link_head(head, kind, text.n);
@@ -119,6 +150,14 @@ static void commit_soon(struct listener *l)
 		event_active(l->commit, EV_TIMEOUT, 0);
 	else if (!event_pending(l->commit, EV_TIMEOUT, NULL))
 		event_add(l->commit, &moment);
+}
+
+static void take_own(void *arg, struct bytes shipped)
+{
+	struct listener *l = arg;
+
+	committer_take(l->committer, l->nlanes, LINK_RECORD, shipped);
+	commit_soon(l);
 }
 
 static void take_refused(struct listener *l, struct bytes text)
@@ -193,7 +232,7 @@ static _Noreturn void become_worker(struct listener *l, const int *links)
 {
 	struct worker_setup setup = l->setup;
 
-	for (size_t i = 0; i < l->nworkers * l->nlinks; i++)
+	for (size_t i = 0; i < l->nlanes; i++)
 		if (l->lanes[i].bev)
 			close(bufferevent_getfd(l->lanes[i].bev));
 	signal(SIGTERM, SIG_DFL);
@@ -286,26 +325,6 @@ static void start_due(struct listener *l)
 			count_death(l, i, arena_printf(l->ctx->arena, "by a failed start (%s)", e.msg));
 }
 
-/* --- a new outfit --- */
-
-static void take_outfit(struct listener *l)
-{
-	l->setup.tls = l->outfit.context;
-	l->setup.access_log.fd = l->outfit.log;
-}
-
-/* One worker after another, so that there is always one that accepts, or a moment in which connections wait. */
-static void replace_next(struct listener *l)
-{
-	for (size_t i = 0; i < l->nworkers && !l->leaving && !l->draining; i++) {
-		if (!l->workers[i].stale || !l->workers[i].pid)
-			continue;
-		l->leaving = &l->workers[i];
-		l->leave_by_ms = tm_mono_ms() + DRAIN_SECS * 1000;
-		kill(l->leaving->pid, SIGTERM);
-	}
-}
-
 static void on_hangup(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
@@ -320,10 +339,7 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 		ctx_warn(l->ctx, "nothing is read anew: %s", e.msg);
 		return;
 	}
-	take_outfit(l);
-	for (size_t i = 0; i < l->nworkers; i++)
-		l->workers[i].stale = true;
-	replace_next(l);
+	replace_all(l);
 }
 
 static void on_child(evutil_socket_t fd, short what, void *arg)
@@ -397,6 +413,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (l->leaving && now >= l->leave_by_ms)
 		kill(l->leaving->pid, SIGKILL);
 	start_due(l);
+	if (!l->draining)
+		renewal_tick(l->renewal);
 	if (l->draining && l->alive == 0)
 		event_base_loopbreak(l->base);
 	if (l->refusals && refusals_due(l->refusals))
@@ -446,7 +464,8 @@ static int size_up(struct listener *l, struct err *e)
 	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
 	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
 	l->nlinks = l->nthreads + 1;
-	l->lanes = arena_new_array(l->ctx->arena, l->nworkers * l->nlinks, struct lane);
+	l->nlanes = l->nworkers * l->nlinks;
+	l->lanes = arena_new_array(l->ctx->arena, l->nlanes, struct lane);
 	l->workers = arena_new_array(l->ctx->arena, l->nworkers, struct child);
 	l->limits = server_limits;
 	if (o->per_address)
@@ -487,7 +506,7 @@ static int set_up_committer(struct listener *l, struct err *e)
 	if (o->service->event && (l->refusals = refusals_new(l->ctx, o->dir, e)) == NULL)
 		return -1;
 	setup.refusals = l->refusals;
-	l->committer = committer_new(l->ctx->arena, &setup, l->nworkers * l->nlinks);
+	l->committer = committer_new(l->ctx->arena, &setup, l->nlanes + 1);
 	return 0;
 }
 
@@ -505,6 +524,9 @@ static int set_up(struct listener *l, struct err *e)
 	    (o->user && process_become(o->user, e) != 0) || prepare_workers(l, &about, e) != 0 ||
 	    set_up_committer(l, e) != 0 || set_up_events(l, e) != 0)
 		return -1;
+	if (o->service->certificate && !o->tls_cert.n && l->outfit.tls.cert.n)
+		l->renewal = renewal_new(l->ctx->arena, &(struct renewal_setup){ l->base, l->ctx, &l->setup, &l->outfit,
+										 take_own, l });
 	for (size_t i = 0; i < l->nworkers; i++)
 		if (spawn(l, i, e) != 0)
 			return -1;
@@ -529,13 +551,14 @@ static int say_ready(struct listener *l, struct err *e)
 
 static void tear_down(struct listener *l)
 {
-	for (size_t i = 0; i < l->nworkers * l->nlinks; i++)
+	for (size_t i = 0; i < l->nlanes; i++)
 		if (l->lanes[i].bev)
 			bufferevent_free(l->lanes[i].bev);
 	for (size_t i = 0; i < l->nothers; i++)
 		event_free(l->others[i]);
 	if (l->commit)
 		event_free(l->commit);
+	renewal_free(l->renewal);
 	if (l->base)
 		event_base_free(l->base);
 	if (l->committer)

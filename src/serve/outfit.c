@@ -66,9 +66,27 @@ int outfit_make(struct arena *a, const struct listen_options *o, const struct pr
 	return open_log(o->access_log, &ret->log, e);
 }
 
+static struct bytes copy(struct arena *a, struct bytes b)
+{
+	return (struct bytes){ memcpy(arena_alloc(a, 1, b.n + 1), b.p, b.n), b.n };
+}
+
 static int read_anew(struct arena *a, const char *file, struct bytes *ret, struct err *e)
 {
-	return file ? fs_read_input(a, file, FS_LIMIT_CERT, ret, e) : 0;
+	if (file)
+		return fs_read_input(a, file, FS_LIMIT_CERT, ret, e);
+	if (ret->n)
+		*ret = copy(a, *ret);
+	return 0;
+}
+
+static void put_on(struct outfit *f, const struct tls_settings *s, SSL_CTX *c, struct arena *a)
+{
+	SSL_CTX_free(f->context);
+	arena_free(f->read);
+	f->tls = *s;
+	f->context = c;
+	f->read = a;
 }
 
 int outfit_renew(struct outfit *f, struct err *e)
@@ -89,12 +107,24 @@ int outfit_renew(struct outfit *f, struct err *e)
 		return -1;
 	}
 	close_log(f->log);
-	SSL_CTX_free(f->context);
-	arena_free(f->read);
-	f->tls = s;
-	f->context = c;
 	f->log = log;
-	f->read = a;
+	put_on(f, &s, c, a);
+	return 0;
+}
+
+int outfit_certify(struct outfit *f, struct bytes cert, struct bytes key, struct err *e)
+{
+	struct tls_settings s = f->tls;
+	struct arena *a = arena_new();
+	SSL_CTX *c;
+
+	s.cert = copy(a, cert);
+	s.key = copy(a, key);
+	if (tls_context(&s, &c, e) != 0) {
+		arena_free(a);
+		return -1;
+	}
+	put_on(f, &s, c, a);
 	return 0;
 }
 

@@ -395,7 +395,7 @@ static void on_term(evutil_socket_t fd, short what, void *arg)
 
 /* --- starting --- */
 
-static int known_secret(struct ctx *ctx, const struct secret_ask *q, char **ret, struct err *e)
+int worker_secret(struct ctx *ctx, const struct secret_ask *q, char **ret, struct err *e)
 {
 	const struct worker_setup *s = ctx->secret_arg;
 
@@ -413,7 +413,7 @@ static struct ctx context(struct worker *w)
 	const struct ctx *c = w->setup->ctx;
 
 	return (struct ctx){ .arena = arena_new(), .now = c->now_given ? c->now : tm_now(), .now_given = c->now_given, .no_input = true,
-			     .warn = say, .secret = known_secret, .secret_arg = (void *)(uintptr_t)w->setup };
+			     .warn = say, .secret = worker_secret, .secret_arg = (void *)(uintptr_t)w->setup };
 }
 
 static int start_threads(struct worker *w, struct arena *a, struct err *e)

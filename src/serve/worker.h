@@ -38,6 +38,9 @@ struct service {
 	/* Before any worker: everything that can be wrong is found here. Runs in a process of its own, so it may open engines; `ctx`
 	 * has a state open for writing. */
 	int (*prepare)(struct ctx *, const void *options, struct prepared *ret, struct err *);
+	/* Likewise, while it listens: what `prepare` issued as tls_cert, with its tls_key, anew, into a transaction that others commit. NULL: it
+	 * issues none. */
+	int (*certificate)(struct ctx *, const void *options, struct prepared *ret, struct err *);
 	/* In a handler thread, at first and whenever the policy has moved: fills post->memory. */
 	int (*learn)(struct post *, const void *options, struct err *);
 	void (*forget)(struct post *); /* before memory is released: handles of others in it; may be NULL */
@@ -83,6 +86,9 @@ struct worker_setup {
 };
 /* Serves until SIGTERM, then finishes what has begun, and ends the process. */
 _Noreturn void worker_run(const struct worker_setup *);
+
+/* For ctx.secret, where ctx.secret_arg is a struct worker_setup: what is known; nobody is asked. */
+int worker_secret(struct ctx *, const struct secret_ask *, char **ret, struct err *) NODISCARD;
 
 /* The private key of a key record, opened once a worker and shared by its threads; the caller owns a reference. */
 int worker_key(struct post *, const char *key_id, EVP_PKEY **ret, struct err *) NODISCARD;

@@ -189,3 +189,28 @@ enrol() { # enrol NAME
 	est_stop
 	[ "$EST_STATUS" -eq 0 ]
 }
+
+@test "E2 S1: the listener's own certificate is issued anew before it ends; when it cannot be, the listener says so and goes on" {
+	local life=$((LAMASSU_SLOW > 2 ? 18 : 9)) i
+	mkdir data && cp -r "$LAMASSU_DATADIR/profiles" data/
+	sed -i "s/duration: 2160h/duration: ${life}s/" data/profiles/tls-server.yaml; grep -q "duration: ${life}s" data/profiles/tls-server.yaml
+	serial() { openssl s_client -connect "127.0.0.1:$EST_PORT" -servername localhost </dev/null 2>/dev/null | openssl x509 -noout -serial | cut -d= -f2; }
+	EST_TIMEOUT=600s LAMASSU_DATADIR=$PWD/data est_start --workers 2 --tls-ca root </dev/null
+	local before after first last; before=$(pgrep -P "$EST_PID" | sort); first=$(serial); enrol dev-1
+	for ((i = 0; i < life * 60; i++)); do
+		after=$(pgrep -P "$EST_PID" | sort)
+		[ "$(wc -w <<<"$after")" -eq 2 ] && [ -z "$(comm -12 <(echo "$before") <(echo "$after"))" ] && break
+		sleep 0.1
+	done
+	last=$(serial); [ "$last" != "$first" ]
+	enrol dev-2 # which trusts it
+	L --repo pki ca revoke root --reason cessation_of_operation --yes
+	for ((i = 0; i < life * 60; i++)); do grep -q 'TLS certificate ends .* is not issued anew: .*root' err && break; sleep 0.1; done
+	grep -q 'TLS certificate ends .* is not issued anew: .*root' err
+	[ "$(pgrep -c -P "$EST_PID")" -ge 2 ]; [ "$(serial)" != "$first" ]
+	est_stop
+	[ "$EST_STATUS" -eq 0 ]; no grep 'has been replaced' err
+	"$LAMASSU" --repo pki cert show "$last" -o json | jq -e '.serial_number'
+	[ "$("$LAMASSU" --repo pki repo log --all -o json | grep -c 'certificate of the listener')" -ge 2 ]
+	ok "$LAMASSU" --repo pki repo verify
+}
