@@ -10,6 +10,7 @@
 enum state { METHOD, TARGET, STAR, SLASH, PATH, SCHEME, AUTHORITY, PORT, PROTOCOL, FIELD, NAME, VALUE, BODY, SIZE, CHUNK, CHUNK_END, TRAILER,
 	     TRAILER_NAME, TRAILER_VALUE, WHOLE };
 enum field { OTHER, HOST, LENGTH, CODING, EXPECT };
+enum { DIGITS_MAX = 15 };
 
 static void refuse(struct framing *f, int status, const char *why)
 {
@@ -66,7 +67,7 @@ static bool word_number(const struct framing *f, unsigned base, size_t *ret)
 {
 	size_t n = 0;
 
-	if (f->nword == 0 || f->nword > 15)
+	if (f->nword == 0 || f->nword > DIGITS_MAX)
 		return false;
 	for (size_t i = 0; i < f->nword; i++) {
 		const char *digits = "0123456789abcdef", c = f->word[i], low = (char)(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
@@ -279,8 +280,12 @@ static void take_char(struct framing *f, unsigned char c)
 	} else if (f->state < PROTOCOL) {
 		if (!take_target(f, c))
 			malformed(f, "the target is malformed");
-	} else if (f->state == PROTOCOL || f->state == SIZE) {
+	} else if (f->state == PROTOCOL) {
 		word_add(f, c);
+	} else if (f->state == SIZE) { /* refused here: nothing else bounds a line that never ends */
+		word_add(f, c);
+		if (f->nword > DIGITS_MAX)
+			malformed(f, "the size of a chunk is malformed");
 	} else if (f->state == CHUNK_END) {
 		malformed(f, "a chunk is longer than it says");
 	} else {

@@ -10,7 +10,6 @@
 #include <event2/http_struct.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include "serve/parting.h"
 #include "serve/peers.h"
 #include "serve/request.h"
+#include "serve/sockets.h"
 #include "serve/tls.h"
 
 const struct server_limits server_limits = { .handshakes = 256, .connections = 8192, .requests = 100, .exchanges = 512,
@@ -146,13 +146,20 @@ static void on_plain_close(struct evhttp_connection *evcon, void *arg)
 	conn_free(arg);
 }
 
-/* One that never sent a request may be gone already, with nobody to say so. */
+/* One that never sent a request ends here, for evhttp too, unless it has let go: it would go on reading, and what watches has gone. */
 static void end(struct conn *c)
 {
+	bufferevent_event_cb on_event;
+	void *arg;
+
 	c->ending = true;
 	hang_up(c);
-	if (c->held && !c->claimed)
-		conn_free(c);
+	if (!c->held || c->claimed)
+		return;
+	bufferevent_getcb(c->bev, NULL, NULL, &on_event, &arg);
+	if (on_event)
+		on_event(c->bev, BEV_EVENT_READING | BEV_EVENT_EOF, arg);
+	conn_free(c);
 }
 
 /* The last answer has been written; evhttp closes its socket next. */
@@ -243,9 +250,11 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 		look(c);
 }
 
+/* What may wait to be read is as much as one request, however much the client sends while its answers are on their way. */
 static void watch(struct conn *c)
 {
 	framing_begin(&c->framing, c->server->limits.body);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, c->server->limits.body + 2 * FRAMING_HEAD_MAX);
 	if (!evbuffer_add_cb(bufferevent_get_input(c->bev), on_input, c))
 		out_of_memory();
 }
@@ -295,14 +304,6 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 	return c->charged ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
-/* A client that sends its request apart from the end of its handshake waits for the ACK of that, which nothing of ours takes along. */
-static void acknowledge(const struct conn *c)
-{
-	int one = 1;
-
-	setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
-}
-
 static void on_tls_info(const SSL *ssl, int where, int ret)
 {
 	struct conn *c;
@@ -314,7 +315,7 @@ static void on_tls_info(const SSL *ssl, int where, int ret)
 	if (c && c->charged && SSL_session_reused((SSL *)(uintptr_t)ssl))
 		peer_give_back(c->server->peers, c->peer);
 	if (c && c->phase == HANDSHAKE) {
-		acknowledge(c);
+		sockets_acknowledge(bufferevent_getfd(c->bev));
 		set_phase(c, WAITING, c->server->limits.request_secs);
 	}
 }

@@ -147,6 +147,13 @@ void sockets_close(struct sockets *s)
 	s->n = 0;
 }
 
+void sockets_acknowledge(int fd)
+{
+	const int one = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
 void sockets_notify(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");

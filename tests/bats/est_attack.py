@@ -8,10 +8,12 @@ crowd PORT N PARENT: N connections with TLS from many addresses stay open; other
 storm PORT N: N clients begin at once, each with a handshake and a request; every one of them gets an answer or is closed.
 flood PORT N LOG: N requests on one connection, a hundred at once and the others once LOG has these; prints how many answers came.
 deaf PORT tls|plain: requests that are the last ones of their connections, each with megabytes behind it before anything is read; statuses.
+unread PORT: without TLS, a client that asks and asks and reads no answer; then one that reads the answers to as much as it likes at once.
+late PORT PARENT N: without TLS, N clients are sent away for N others while they speak; the worker lives on.
 load PORT FIRST N THREADS: enrols N devices; again after a lost connection; prints statuses; each certificate goes to got/NAME.
 foreign: an authority that is not ours, trusted.pem, and certificates of it.
 """
-import base64, datetime, http.client, os, re, resource, select, socket, ssl, subprocess, sys, threading, time
+import base64, datetime, http.client, os, re, resource, select, signal, socket, ssl, subprocess, sys, threading, time
 from collections import Counter
 
 from cryptography import x509
@@ -282,6 +284,57 @@ def deaf(port, how):
         print(*statuses_of(got))
 
 
+def send_quietly(s, data):
+    try:
+        s.sendall(data)
+    except OSError:
+        pass
+
+
+def unread(port):
+    get, sent = b"GET /ca/none.cer HTTP/1.1\r\nHost: x\r\n\r\n", 0
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(("127.0.0.1", port))
+    s.settimeout(3 * SLOW)
+    try:
+        while sent < 64 << 20:
+            sent += s.send(get * 1000)
+    except OSError:
+        pass
+    assert sent < 64 << 20, sent
+    s.close()
+    s = socket.create_connection(("127.0.0.1", port), 30 * SLOW)
+    threading.Thread(target=send_quietly, args=(s, get * 5000), daemon=True).start()
+    got = b""
+    while got.count(b"HTTP/1.1 404") < 5000:
+        part = s.recv(1 << 20)
+        assert part, got.count(b"HTTP/1.1 404")
+        got += part
+
+
+def late(port, parent, n):
+    worker, = workers = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=True).stdout.split()
+    fds, until = f"/proc/{worker}/fd", time.monotonic() + 30 * SLOW
+    before = len(os.listdir(fds))
+    first = [connect(port, "127.0.0.2") for _ in range(n)]
+    while len(os.listdir(fds)) < before + n and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(int(worker), signal.SIGSTOP)
+    others = [connect(port, "127.0.0.2") for _ in range(n)]
+    os.kill(int(worker), signal.SIGCONT)
+    for _ in range(3):
+        for s in first:
+            send_quietly(s, b"G")
+    assert all(closed(s, until) for s in first)
+    for s in others:
+        s.close()
+    h = http.client.HTTPConnection("127.0.0.1", port, timeout=30 * SLOW)
+    h.request("GET", "/")
+    assert h.getresponse().status == 404
+    assert subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=True).stdout.split() == workers
+
+
 def csr(name, key):
     b = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
     return base64.b64encode(b.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
@@ -376,4 +429,5 @@ def foreign():
 
 
 what, args = sys.argv[1], [int(a) if a.isdigit() else a for a in sys.argv[2:]]
-{"idle": idle, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "deaf": deaf, "load": load, "foreign": foreign}[what](*args)
+{"idle": idle, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "deaf": deaf,
+ "unread": unread, "late": late, "load": load, "foreign": foreign}[what](*args)

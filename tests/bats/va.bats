@@ -14,7 +14,7 @@ teardown() { va_stop; [ -z "${BAO_PID:-}" ] || openbao_stop; }
 
 va_start() {
 	rm -f ready
-	"$LAMASSU" va-serve --listen 127.0.0.1:0 --ready-file ready --timeout 60s "$@" >sum 2>err 3>&- &
+	"$LAMASSU" va-serve --listen 127.0.0.1:0 --ready-file ready --timeout "${VA_TIMEOUT:-60s}" "$@" >sum 2>err 3>&- &
 	VA_PID=$!
 	local i
 	for ((i = 0; i < 200; i++)); do [ -s ready ] && break; kill -0 "$VA_PID" 2>/dev/null || break; sleep 0.05; done
@@ -115,6 +115,14 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 @test "C14: without TLS too the last answer of a connection arrives, whatever is sent behind the request" {
 	va_start --workers 1
 	[ "$(python3 "$BATS_TEST_DIRNAME/est_attack.py" deaf "${VA##*:}" plain | tr '\n' ,)" = '404,404,404,400,404 400,413,413,' ]
+}
+
+@test "C14: whoever reads no answers is not read any further; clients that are sent away while they speak do no harm" {
+	VA_TIMEOUT=600s va_start --workers 1 --address-connections 100
+	attack() { timeout 300 python3 "$BATS_TEST_DIRNAME/est_attack.py" "$@"; }
+	attack unread "${VA##*:}"
+	attack late "${VA##*:}" "$VA_PID" 100
+	! grep -q 'a worker was ended' err
 }
 
 @test "C14: hashes, nonces, several certificates, signed requests, requestor names and strange encodings" {

@@ -88,7 +88,7 @@ static void test_refused(void)
 		HOST "Content-Length: -1\r\n\r\n", HOST "Content-Length: +1\r\n\r\n", HOST "Content-Length: 0x1\r\n\r\n", HOST "Content-Length: 1,1\r\n\r\n",
 		HOST "Content-Length: 1 1\r\n\r\n", HOST "Content-Length:\r\n\r\n", HOST "Content-Length: 99999999999999999999\r\n\r\n" };
 	static const char *const chunks[] = { "zz\r\n", "\r\n", "+1\r\n", "0x1\r\n", "1 \r\n", "1;a=b\r\n", "-1\r\n", "1\n", "1\rx", "1\r\nab\r\n", "1\r\na\n",
-		"1\r\na\r\n\r\n", "fffffffffffffffff\r\n", "0\r\n folded\r\n", "0\r\nX\r\n", "0\r\nX: \x7f\r\n" };
+		"1\r\na\r\n\r\n", "fffffffffffffffff\r\n", "0000000000000000", "0\r\n folded\r\n", "0\r\nX\r\n", "0\r\nX: \x7f\r\n" };
 	char text[400];
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
