@@ -41,14 +41,21 @@ static int apply_fragment(struct ctx *ctx, const char *id, const char *file, str
 	return state_put(ctx->state, &ca_type, id, &rec, e);
 }
 
-static bool is_protected(const char *assignment)
+/* However the path spells the field. */
+static bool is_protected(struct ctx *ctx, const char *path)
 {
 	static const char *const fields[] = { "id", "type", "parent_id", "key", "engine_id", "serial_number", "previous_serials",
 		"compromised", "created_at", NULL };
-	size_t n = strcspn(assignment, "=.");
+	const struct field *f;
+	struct err unknown = { 0 };
+	struct ca none;
+	char *ignored;
 
+	rec_default(ctx->arena, &ca_type, &none);
+	if (rec_get(ctx->arena, &ca_type, &none, arena_strndup(ctx->arena, path, strcspn(path, ".")), &ignored, &f, &unknown) != 0)
+		return false; /* as setting it will say */
 	for (size_t i = 0; fields[i]; i++)
-		if (strlen(fields[i]) == n && strncmp(fields[i], assignment, n) == 0)
+		if (strcmp(fields[i], f->name) == 0)
 			return true;
 	return false;
 }
@@ -57,21 +64,19 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct set_args *a = args;
 	SCOPED_AUTHORITY ca = { 0 };
+	struct rec_change *v;
 
 	if (a->file == NULL && a->assignments.n == 0)
 		return err_set(e, ERR_USAGE, "nothing to set: give path=value or -f");
 	if (a->file && apply_fragment(ctx, a->id, a->file, e) != 0)
 		return -1;
-	for (size_t i = 0; i < a->assignments.n; i++) {
-		const char *s = a->assignments.v[i], *eq = strchr(s, '=');
-		if (eq == NULL)
-			return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value", text_escape(ctx->arena, bytes_of(s)));
-		if (is_protected(s))
-			return err_set(e, ERR_DENIED, "%.*s is set by what happens to the authority, not by hand", (int)(eq - s), s);
-		if (state_set(ctx->state, &ca_type, a->id, arena_strndup(ctx->arena, s, (size_t)(eq - s)), eq[1] ? eq + 1 : NULL, e) != 0)
-			return -1;
-	}
-	if (refs_check_stored(ctx, &ca_type, a->id, e) != 0 || authority_load(ctx, a->id, &ca, e) != 0 ||
+	if (generic_changes(ctx, &a->assignments, &v, e) != 0)
+		return -1;
+	for (size_t i = 0; i < a->assignments.n; i++)
+		if (is_protected(ctx, v[i].path))
+			return err_set(e, ERR_DENIED, "%s is set by what happens to the authority, not by hand", v[i].path);
+	if (state_set_all(ctx->state, &ca_type, a->id, v, a->assignments.n, e) != 0 || refs_check_stored(ctx, &ca_type, a->id, e) != 0 ||
+	    authority_load(ctx, a->id, &ca, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: set %s", a->id), e) != 0)
 		return -1;
 	return ca_print(ctx, &ca, e);

@@ -39,22 +39,27 @@ int generic_show(struct ctx *ctx, const char *id, const struct schema *type, str
 	return state_get(ctx->state, type, id, rec, e) != 0 ? -1 : out_record(ctx, type, rec, e);
 }
 
-static int set_one(struct ctx *ctx, const char *id, const char *assignment, const struct schema *type, struct err *e)
+int generic_changes(struct ctx *ctx, const struct strv *assignments, struct rec_change **ret, struct err *e)
 {
-	const char *eq = strchr(assignment, '=');
+	struct rec_change *v = arena_new_array(ctx->arena, assignments->n + 1, struct rec_change);
 
-	if (eq == NULL || eq == assignment)
-		return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value", text_escape(ctx->arena, bytes_of(assignment)));
-	return state_set(ctx->state, type, id, arena_strndup(ctx->arena, assignment, (size_t)(eq - assignment)),
-			 eq[1] ? eq + 1 : NULL, e);
+	for (size_t i = 0; i < assignments->n; i++) {
+		const char *text = assignments->v[i], *eq = strchr(text, '=');
+
+		if (eq == NULL || eq == text)
+			return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value", text_escape(ctx->arena, bytes_of(text)));
+		v[i] = (struct rec_change){ arena_strndup(ctx->arena, text, (size_t)(eq - text)), eq[1] ? eq + 1 : NULL };
+	}
+	*ret = v;
+	return 0;
 }
 
 int generic_set(struct ctx *ctx, const struct generic_set *a, const struct schema *type, struct err *e)
 {
-	for (size_t i = 0; i < a->assignments.n; i++)
-		if (set_one(ctx, a->id, a->assignments.v[i], type, e) != 0)
-			return -1;
-	if (refs_check_stored(ctx, type, a->id, e) != 0 ||
+	struct rec_change *v;
+
+	if (generic_changes(ctx, &a->assignments, &v, e) != 0 || state_set_all(ctx->state, type, a->id, v, a->assignments.n, e) != 0 ||
+	    refs_check_stored(ctx, type, a->id, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "%s: set %s", type->name, a->id), e) != 0)
 		return -1;
 	return generic_show(ctx, a->id, type, e);

@@ -11,7 +11,9 @@ struct generic_set {
 };
 int generic_list(struct ctx *, void *args, const struct schema *, struct err *) NODISCARD;
 int generic_show(struct ctx *, const char *id, const struct schema *, struct err *) NODISCARD;
-/* path=value …; `path=` removes. Commits "<noun>: set <id>". */
+/* path=value …; `path=` removes. */
+int generic_changes(struct ctx *, const struct strv *assignments, struct rec_change **ret, struct err *) NODISCARD;
+/* All of them at once. Commits "<noun>: set <id>". */
 int generic_set(struct ctx *, const struct generic_set *, const struct schema *, struct err *) NODISCARD;
 /* $VISUAL or $EDITOR on the record's text; validates before it commits and offers to go back. */
 int generic_edit(struct ctx *, const char *id, const struct schema *, struct err *) NODISCARD;

@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "cmd/generic.h"
 #include "cmd/kms.h"
 #include "engine/engine.h"
 #include "model/config.h"
@@ -169,20 +170,15 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct set_args *a = args;
 	struct engine_doc before, after;
-	const char *value;
-	char *path;
+	struct rec_change *v;
 	size_t n;
 
-	if (state_get(ctx->state, &engine_type, a->engine, &before, e) != 0)
+	if (state_get(ctx->state, &engine_type, a->engine, &before, e) != 0 || generic_changes(ctx, &a->assignments, &v, e) != 0)
 		return -1;
 	for (size_t i = 0; i < a->assignments.n; i++)
-		if (split_assignment(ctx, a->assignments.v[i], &path, &value, e) != 0 ||
-		    state_set(ctx->state, &engine_type, a->engine, full_path(ctx, path), value[0] ? value : NULL,
-			      e) != 0)
-			return -1;
-	if (state_get(ctx->state, &engine_type, a->engine, &after, e) != 0 ||
-	    engine_doc_check(ctx->arena, &after, e) != 0 ||
-	    has_keys(ctx, a->engine, &n, e) != 0)
+		v[i].path = full_path(ctx, v[i].path);
+	if (state_set_all(ctx->state, &engine_type, a->engine, v, a->assignments.n, e) != 0 ||
+	    state_get(ctx->state, &engine_type, a->engine, &after, e) != 0 || engine_doc_check(ctx->arena, &after, e) != 0 || has_keys(ctx, a->engine, &n, e) != 0)
 		return -1;
 	if (n && engine_kind(after.type) != (before.type ? engine_kind(before.type) : NULL))
 		return err_set(e, ERR_CONFLICT, "engine %s holds %s: its type cannot change", a->engine,

@@ -458,29 +458,47 @@ static int walk_map(struct set *d, const struct schema *s, struct node *n, const
 	return add(d, n, f->name, value);
 }
 
-int rec_set(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path, const char *value,
-	    struct buf *out, struct err *e)
+/* One change of the text; whether the result is a record is not asked yet. */
+static int edit(struct arena *a, const struct schema *s, const char *file, struct bytes text, const struct rec_change *c, struct buf *out,
+		struct err *e)
 {
-	SCOPED_BUF result = buf_init(out->max);
-	struct set d = { .a = a, .path = path, .value = value, .out = &result, .e = e };
-	void *rec = arena_alloc(a, 1, s->size);
+	struct set d = { .a = a, .path = c->path, .value = c->value, .out = out, .e = e };
 	struct doc again;
 
-	if (!utf8_valid(bytes_of(path)) || (value && !utf8_valid(bytes_of(value))))
+	if (!utf8_valid(bytes_of(c->path)) || (c->value && !utf8_valid(bytes_of(c->value))))
 		return err_set(e, ERR_INVALID, "path and value must be UTF-8 text");
 	if (doc_parse(a, file, text, &d.doc, e) != 0)
 		return -1;
-	buf_put(&result, text.p, text.n - d.doc.text.n); /* the byte order mark */
-	if (walk_map(&d, s, &d.doc.root, path) != 0)
+	buf_put(out, text.p, text.n - d.doc.text.n); /* the byte order mark */
+	if (walk_map(&d, s, &d.doc.root, c->path) != 0)
 		return -1;
-	if (result.over)
+	if (out->over)
 		return err_set(e, ERR_INVALID, "%s: the document becomes too large", file);
-	if (rec_load(a, s, file, buf_bytes(&result), rec, e) != 0)
-		return -1;
-	if (doc_parse(a, file, buf_bytes(&result), &again, e) != 0)
+	if (doc_parse(a, file, buf_bytes(out), &again, e) != 0)
 		return -1;
 	if (!node_equal(a, &d.doc.root, &again.root))
-		return err_set(e, ERR_INVALID, "%s: %s cannot be changed in place; edit the file", file, path);
-	buf_put(out, result.p, result.n);
+		return err_set(e, ERR_INVALID, "%s: %s cannot be changed in place; edit the file", file, c->path);
 	return 0;
+}
+
+int rec_set_all(struct arena *a, const struct schema *s, const char *file, struct bytes text, const struct rec_change *v, size_t n,
+		struct buf *out, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		SCOPED_BUF result = buf_init(out->max);
+
+		if (edit(a, s, file, text, &v[i], &result, e) != 0)
+			return -1;
+		text = (struct bytes){ arena_memdup(a, result.p, result.n), result.n };
+	}
+	if (rec_load(a, s, file, text, arena_alloc(a, 1, s->size), e) != 0)
+		return -1;
+	buf_put(out, text.p, text.n);
+	return 0;
+}
+
+int rec_set(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path, const char *value,
+	    struct buf *out, struct err *e)
+{
+	return rec_set_all(a, s, file, text, &(struct rec_change){ path, value }, 1, out, e);
 }

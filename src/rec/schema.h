@@ -108,6 +108,12 @@ void rec_show_yaml(const struct schema *, const void *rec, struct buf *out);
  * NULL removes it), leaving comments and order of everything else. The result is loaded again and checked. */
 int rec_set(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path, const char *value,
 	    struct buf *out, struct err *) NODISCARD;
+/* Several changes, one after the other: only what they make together has to be a record. */
+struct rec_change {
+	const char *path, *value;
+};
+int rec_set_all(struct arena *, const struct schema *, const char *file, struct bytes text, const struct rec_change *, size_t n,
+		struct buf *out, struct err *) NODISCARD;
 
 /* The text of a field by path, for tables, filters and sorting; NULL when absent. *ret_field may be NULL. Lists are joined
  * with ", ". A path into an F_ANY descends the JSON. An unknown path gives -1 with the nearest name. */

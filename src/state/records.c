@@ -481,18 +481,23 @@ int state_put(struct state *st, const struct schema *sc, const char *id, const v
 	return state_overlay_put(st, path, buf_bytes(&text), false, e);
 }
 
-int state_set(struct state *st, const struct schema *sc, const char *id, const char *field, const char *value,
-	      struct err *e)
+int state_set_all(struct state *st, const struct schema *sc, const char *id, const struct rec_change *v, size_t n, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF out = buf_init(REC_MAX_BYTES);
 	struct bytes text;
 	char *path;
 
-	if (read_record(st, sc, id, &path, &text, e) || rec_set(st->arena, sc, path, text, field, value, &out, e) ||
+	if (read_record(st, sc, id, &path, &text, e) || rec_set_all(st->arena, sc, path, text, v, n, &out, e) ||
 	    load(a, sc, path, id, buf_bytes(&out), arena_alloc(a, 1, sc->size), e))
 		return -1;
 	return state_overlay_put(st, path, buf_bytes(&out), false, e);
+}
+
+int state_set(struct state *st, const struct schema *sc, const char *id, const char *field, const char *value,
+	      struct err *e)
+{
+	return state_set_all(st, sc, id, &(struct rec_change){ field, value }, 1, e);
 }
 
 int state_del(struct state *st, const struct schema *sc, const char *id, struct err *e)

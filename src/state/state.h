@@ -93,6 +93,7 @@ void *state_all(struct state *, const struct schema *, size_t *ret_n, struct err
 int state_put(struct state *, const struct schema *, const char *id, const void *rec, struct err *) NODISCARD;
 /* In-place edit that keeps comments; validates the result. value NULL removes. */
 int state_set(struct state *, const struct schema *, const char *id, const char *path, const char *value, struct err *) NODISCARD;
+int state_set_all(struct state *, const struct schema *, const char *id, const struct rec_change *, size_t n, struct err *) NODISCARD;
 int state_del(struct state *, const struct schema *, const char *id, struct err *) NODISCARD;
 
 int state_read(struct state *, const char *path, struct bytes *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */

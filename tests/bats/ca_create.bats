@@ -247,6 +247,9 @@ load ca_helpers
 	[ "$(ca_field ca .issuance_profile_id)" = tls-server ]
 	fails 2 'no-such' lamassu ca set ca issuance_profile_id=no-such
 	fails 5 'not by hand' lamassu ca set ca serial_number=00
+	for path in Compromised=true compromised= created-at=2020-01-01T00:00:00Z PreviousSerials.0=00 Engine_Id=x; do
+		fails 5 'not by hand' lamassu ca set ca "$path"
+	done
 	ok lamassu ca set ca -f - <<<'{crl_distribution_points: ["http://x/ca.crl"], crl_update_interval_hours: 6}'
 	git show HEAD:cas/ca/ca.yaml | grep -q 'crl_update_interval_hours: 6'
 	for n in a b c; do csr $n; sign ca $n --profile tls-client --validity 90d; done

@@ -364,6 +364,14 @@ assert c.version == x509.Version.v3 and c.serial_number.bit_length() <= 159
 	[[ $text == *"O=Acme Corp"* ]]
 	[ "$(openssl x509 -in ../d.pem -noout -enddate)" != "$before" ]
 	[ "$(lamassu cert export ../old.pem | openssl x509 -noout -enddate)" = "$before" ]
+	# what belongs together is given together, in any order
+	ok lamassu profile set mine validity.type=Time validity.time=2040-01-01T00:00:00Z validity.duration=
+	grep -q '^# who may change this' profiles/mine.yaml
+	ok lamassu profile set mine validity.duration=20d validity.time= validity.type=Duration
+	ok lamassu profile set mine sign_as_ca=true path_length=0 key_usage.cert_sign=true
+	ok lamassu profile set mine key_usage.cert_sign= path_length= sign_as_ca=false
+	fails 2 'cert_sign' lamassu profile set mine description=x sign_as_ca=true
+	no grep -q 'description' profiles/mine.yaml
 	fails 2 'did you mean "validity"' lamassu profile set mine validty.duration=1d
 	fails 2 'duration' lamassu profile set mine validity.duration=soon
 	fails 2 'ca "nobody" not found' lamassu profile set mine ca_id=nobody
