@@ -72,13 +72,14 @@ static bool email_matches(struct bytes name, struct bytes base)
 	       same_text(host, tail(base, base.n - local - 1));
 }
 
-static bool uri_matches(struct bytes name, struct bytes base)
+/* A name without a host is never permitted and always excluded: verifiers refuse it. */
+static bool uri_matches(struct bytes name, struct bytes base, bool excluded)
 {
 	const unsigned char *p = memmem(name.p, name.n, "://", 3), *end = name.p + name.n;
 	struct bytes host;
 
 	if (!p)
-		return false;
+		return excluded;
 	host.p = p += 3;
 	while (p < end && !memchr("/?#", *p, 3))
 		if (*p++ == '@')
@@ -87,7 +88,7 @@ static bool uri_matches(struct bytes name, struct bytes base)
 	p = memchr(host.p, ':', host.n);
 	if (p)
 		host.n = (size_t)(p - host.p);
-	return host.n && host_matches(host, base);
+	return host.n ? host_matches(host, base) : excluded;
 }
 
 static bool ip_matches(struct bytes name, struct bytes base)
@@ -122,7 +123,7 @@ static bool matches(struct arena *a, int tag, struct bytes name, struct bytes ba
 	case GN_EMAIL:
 		return email_matches(name, base);
 	case GN_URI:
-		return uri_matches(name, base);
+		return uri_matches(name, base, excluded);
 	case GN_IP:
 		return ip_matches(name, base);
 	case GN_DIR:

@@ -235,8 +235,9 @@ static void constrained(void)
 {
 	static const char *const names[] =
 		{ "DNS:a.example.com", "DNS:a.example.org", "DNS:bad.example.com", "IP:10.1.1.1",
-					     "IP:11.1.1.1",	  "email:a@example.com", "email:a@x.example.com" };
-	struct name_constraints nc = { words(a, "DNS:example.com"), words(a, "DNS:bad.example.com") };
+					     "IP:11.1.1.1",	  "email:a@example.com", "email:a@x.example.com",
+		  "URI:https://a.example.com/", "URI:https://bad.example.com/", "URI:urn:x", "URI:mailto:a@b.example", "URI:file:///x" };
+	struct name_constraints nc = { .permitted.set = true };
 	struct exts x = { 0 };
 	struct err e = { 0 };
 	struct node ca;
@@ -246,6 +247,10 @@ static void constrained(void)
 	nc.permitted.v[0] = arena_strdup(a, "DNS:example.com");
 	nc.permitted.v[1] = arena_strdup(a, "IP:10.0.0.0/8");
 	nc.permitted.v[2] = arena_strdup(a, "email:example.com");
+	nc.excluded.v = arena_new_array(a, 2, char *);
+	nc.excluded.n = 2;
+	nc.excluded.v[0] = arena_strdup(a, "DNS:bad.example.com");
+	nc.excluded.v[1] = arena_strdup(a, "URI:bad.example.com");
 	ok(ext_name_constraints(a, &x, &nc, &e) == 0, "constraints");
 	ca = make_node(a, &root, "CN=constrained", true, NULL, &x);
 	for (size_t i = 0; i < COUNT(names); i++) {
