@@ -15,12 +15,12 @@ struct verify_args {
 	bool full, pre_receive;
 };
 
-static int report(struct ctx *ctx, const struct finding *v, size_t n, const char *one, const char *many,
+static int report(struct ctx *ctx, const struct finding *v, size_t n, uint64_t more, const char *one, const char *many,
 		  struct err *e)
 {
 	if (out_list(ctx, &finding_type, v, n, NULL, e) != 0)
 		return -1;
-	return err_set(e, ERR_CHECK, "%s", text_count(ctx->arena, n, one, many));
+	return err_set(e, ERR_CHECK, "%s", text_count(ctx->arena, n + more, one, many));
 }
 
 static int verify_push(struct ctx *ctx, struct err *e)
@@ -28,12 +28,13 @@ static int verify_push(struct ctx *ctx, struct err *e)
 	const char *dir = getenv("GIT_DIR"), *repo = cli_globals(ctx)->repo;
 	struct finding *v;
 	struct bytes lines;
+	uint64_t more;
 	size_t n;
 
 	if (fs_read_input(ctx->arena, "-", PUSH_MAX, &lines, e) != 0 ||
-	    repo_verify_push(ctx, repo ? repo : dir && *dir ? dir : ".", lines, &v, &n, e) != 0)
+	    repo_verify_push(ctx, repo ? repo : dir && *dir ? dir : ".", lines, &v, &n, &more, e) != 0)
 		return -1;
-	return n ? report(ctx, v, n, "reason to refuse the push", "reasons to refuse the push", e) : 0;
+	return n ? report(ctx, v, n, more, "reason to refuse the push", "reasons to refuse the push", e) : 0;
 }
 
 /* Opens the repository. Where that alone shows that something is wrong, that is reported like all else. */
@@ -54,7 +55,7 @@ static int open_or_report(struct ctx *ctx, struct err *e)
 	}
 	f.problem = why.msg;
 	f.repair = arena_strdup(ctx->arena, "restore what is missing from another clone; git fsck names it");
-	return report(ctx, &f, 1, "problem", NULL, e);
+	return report(ctx, &f, 1, 0, "problem", NULL, e);
 }
 
 static int run_verify(struct ctx *ctx, void *args, struct err *e)
@@ -62,14 +63,15 @@ static int run_verify(struct ctx *ctx, void *args, struct err *e)
 	const struct verify_args *a = args;
 	struct verified seen = { 0 };
 	struct finding *v;
+	uint64_t more;
 	size_t n;
 
 	if (a->pre_receive)
 		return verify_push(ctx, e);
-	if (open_or_report(ctx, e) != 0 || repo_verify(ctx, a->full, &v, &n, &seen, e) != 0)
+	if (open_or_report(ctx, e) != 0 || repo_verify(ctx, a->full, &v, &n, &more, &seen, e) != 0)
 		return -1;
 	if (n)
-		return report(ctx, v, n, "problem", NULL, e);
+		return report(ctx, v, n, more, "problem", NULL, e);
 	if (!out_is_table(ctx))
 		return out_list(ctx, &finding_type, v, 0, NULL, e);
 	return out_done(ctx, e, "nothing is wrong: %s, %s, %s", text_count(ctx->arena, seen.authorities, "authority", "authorities"),

@@ -239,7 +239,7 @@ static int verify_all(struct verifying *v, bool all, struct err *e)
 	return 0;
 }
 
-int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, struct verified *ret_seen,
+int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, uint64_t *ret_more, struct verified *ret_seen,
 		struct err *e)
 {
 	struct verifying v = begin(ctx);
@@ -257,12 +257,13 @@ int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, 
 	tell_untold(&v);
 	*ret = v.v;
 	*ret_n = v.n;
+	*ret_more = v.untold;
 	*ret_seen = v.seen;
 	return 0;
 }
 
 int repo_verify_push(struct ctx *ctx, const char *dir, struct bytes lines, struct finding **ret, size_t *ret_n,
-		     struct err *e)
+		     uint64_t *ret_more, struct err *e)
 {
 	struct verifying v = begin(ctx);
 
@@ -272,5 +273,6 @@ int repo_verify_push(struct ctx *ctx, const char *dir, struct bytes lines, struc
 	tell_untold(&v);
 	*ret = v.v;
 	*ret_n = v.n;
+	*ret_more = v.untold;
 	return 0;
 }

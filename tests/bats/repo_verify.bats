@@ -201,6 +201,17 @@ wrong() { # wrong [OPTION…]: verify finds something
 	ok lamassu repo verify --full
 }
 
+@test "repo verify: of very many problems the first are shown, and all are counted" {
+	two_tier
+	blob=$(git hash-object -w --stdin </dev/null)
+	seq 10003 | sed "s|.*|100644 $blob\tprofiles/STRAY&.yaml|" | git update-index --add --index-info
+	git commit -qm 'by hand'
+	run --separate-stderr lamassu -q repo verify -o json
+	[ "$status" -eq 5 ]
+	[ "$(jq '.list | length' <<<"$output")" -eq 10000 ]
+	[[ $stderr == *'"10003 problems"'* ]]
+}
+
 @test "repo verify: a thousand certificates are no matter" {
 	two_tier
 	mkdir "$BATS_TEST_TMPDIR/csrs"
