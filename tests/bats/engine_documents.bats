@@ -114,6 +114,8 @@ load ca_helpers
 		fails 2 'reference' lamassu kms engine add x --type "$type" "${set[@]}"
 		[[ $stderr == *"$field"* && $stderr != *s3cret* ]]
 	}
+	fails 2 'engine x: config: pin: a secret may only be given by reference' lamassu kms engine add x --type pkcs11 --set module_path=/m.so --set pin=1
+	fails 2 'engine x: config: module_path: is required' lamassu kms engine add x --type pkcs11
 	refused software passphrase
 	refused pkcs11 pin token=t module_path=/m.so
 	refused hashicorp_vault secret_id address=https://v:8200 role_id=r
