@@ -33,10 +33,13 @@ static void warn(void *arg, const char *msg)
 		say(o, "warning", msg);
 }
 
-/* What failed of a batch is no warning: it is named in any case. */
+/* What failed of a batch is no warning: --quiet names it too, unless a program reads what is then one JSON object. */
 static void fault(void *arg, const char *msg)
 {
-	say(arg, "", msg);
+	struct out *o = arg;
+
+	if (!o->globals.quiet || o->globals.output != OUT_JSON)
+		say(o, "", msg);
 }
 
 /* --verbose: what happens, beside what is printed. */

@@ -104,6 +104,9 @@ per_request() { lamassu cert list --all --filter ca=ca -o json | jq -r '.list[].
 	# --quiet names them too; -o id has a line for each certificate
 	fails 1 '2 of 5 requests failed' lamassu -q ca sign ca --csr ../req --out ../quiet
 	[[ -z $output && $stderr == 'lamassu: r0002.csr: '*$'\nlamassu: r0004.csr: '* ]]
+	fails 1 '2 of 5 requests failed' lamassu -q ca sign ca --csr ../req --out ../quiet -o json
+	[ "$(jq -r .error.code <<<"$stderr")" = partial ]
+	[ "$(jq -c '[.list[] | has("error")]' <<<"$output")" = '[false,true,false,true,false]' ]
 	fails 1 '2 of 5 requests failed' lamassu ca sign ca --csr ../req --out ../ids -o id
 	[ "$output" = "$(for f in ../ids/*.pem; do serial_of "$f"; done)" ]
 	# one bad block in a stream of PEM
