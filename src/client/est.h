@@ -42,9 +42,9 @@ int est_get_cas(struct est *, struct arena *, struct est_cas *ret, struct err *)
 int est_has_host(const char *url, bool *ret_loopback, struct err *) NODISCARD; /* of an https URL: is it this machine? */
 
 /* Request and answer. From any thread, each with its own arena. ERR_DENIED: the server refuses (4xx); ERR_REMOTE: it may take it
- * later, the same request can be sent again. */
+ * later, the same request can be sent again. est_recipient NULL: nothing is encrypted. */
 enum est_op { EST_ENROLL, EST_REENROLL, EST_KEYGEN };
-int est_request(struct arena *, struct bytes subject_der, const struct strv *san, EVP_PKEY *, const struct est_recipient * /* or NULL */,
+int est_request(struct arena *, struct bytes subject_der, const struct strv *san, EVP_PKEY *, const struct est_recipient *,
 		struct bytes *ret_der, struct err *) NODISCARD;
 struct est_answer {
 	struct bytes *certs; /* not judged yet */

@@ -28,7 +28,8 @@ void crl_free(struct crl_builder *);
 typedef struct crl_builder crl_builder;
 DEFINE_AUTO(crl_builder, crl_free)
 
-void crl_ext_number(struct arena *, struct exts *, const char *oid /* OID_CRL_NUMBER, OID_DELTA_CRL (critical) */, const char *decimal);
+/* oid: OID_CRL_NUMBER, or OID_DELTA_CRL, which is critical */
+void crl_ext_number(struct arena *, struct exts *, const char *oid, const char *decimal);
 struct crl_idp { /* issuingDistributionPoint, critical */
 	struct strv uris;
 	bool only_user, only_ca, indirect;

@@ -114,9 +114,10 @@ int azure_assertion(struct arena *a, const struct azure_certificate *c, const ch
 
 	if (RAND_bytes(id, sizeof(id)) != 1)
 		return err_ossl(e, "random numbers");
-	claims = arena_printf(a, "{\"aud\":\"%s\",\"iss\":\"%s\",\"sub\":\"%s\",\"jti\":\"%s\",\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld}", audience,
-			      client, client, hex_encode(a, (struct bytes){ id, sizeof(id) }), (long long)now, (long long)now,
-			      (long long)now + GOOD_FOR_SECS);
+	claims = arena_printf(a, "{\"aud\":\"%s\",\"iss\":\"%s\",\"sub\":\"%s\",\"jti\":\"%s\","
+			      "\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld}",
+			      audience, client, client, hex_encode(a, (struct bytes){ id, sizeof(id) }),
+			      (long long)now, (long long)now, (long long)now + GOOD_FOR_SECS);
 	text = arena_printf(a, "%s.%s", c->header, b64url_encode(a, bytes_of(claims)));
 	if (key_sign(c->key, c->alg, bytes_of(text), &sig, e) != 0)
 		return -1;

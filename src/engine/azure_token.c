@@ -43,9 +43,11 @@ static enum remote_verdict judge_probe(void *arg, struct arena *a, const struct 
 	if (answer->status == 401 && header)
 		return azure_challenge_parse(p->keep, header, &p->challenge, e) == 0 ? REMOTE_DONE : REMOTE_FAILED;
 	err_set(e, ERR_REMOTE, "%s: answers %d where it should ask for a token: is this a key vault?", p->az->vault.origin, answer->status);
-	return answer->status == 429 ? REMOTE_THROTTLED :
-	       answer->status == 408 || (answer->status >= 500 && answer->status != 501 && answer->status != 505) ? REMOTE_AGAIN
-														   : REMOTE_FAILED;
+	if (answer->status == 429)
+		return REMOTE_THROTTLED;
+	if (answer->status == 408 || (answer->status >= 500 && answer->status != 501 && answer->status != 505))
+		return REMOTE_AGAIN;
+	return REMOTE_FAILED;
 }
 
 static bool tenant_allowed(const struct azure *az, const char *tenant)

@@ -4,11 +4,11 @@
  *
  * Order of a change, so that a crash at any point leaves every key usable under exactly one passphrase: (1) each key's
  * new form is written beside the old one, as <key>.next; (2) the seal is replaced, in one step: from here on the new
- * passphrase holds; (3) each new form takes its key's place. In a store that other machines use too the seal is a blob beside
- * the keys, made and replaced by check and set, so that there is one; keys that others made between (1) and (2) get their new
- * form after (2), and whoever makes a key looks after the seal once it is written. After a crash before (2) the old forms are in force and
- * the new ones are written over by the next change; after a crash in (3) sealed.c finds that a key does not open, takes
- * its new form and puts it in place. */
+ * passphrase holds; (3) each new form takes its key's place. In a store that other machines use too the seal is a blob
+ * beside the keys, made and replaced by check and set, so that there is one; keys that others made between (1) and (2)
+ * get their new form after (2), and whoever makes a key looks after the seal once it is written. After a crash before
+ * (2) the old forms are in force and the new ones are written over by the next change; after a crash in (3) sealed.c
+ * finds that a key does not open, takes its new form and puts it in place. */
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <string.h>

@@ -13,13 +13,13 @@
 #include "base/text.h"
 #include "engine/pkcs11.h"
 
-#define P11_CALLS(X)                                                                                                  \
-	X(PKCS11_CTX_new) X(PKCS11_CTX_load) X(PKCS11_CTX_unload) X(PKCS11_CTX_free) X(PKCS11_enumerate_slots)           \
+#define P11_CALLS(X) \
+	X(PKCS11_CTX_new) X(PKCS11_CTX_load) X(PKCS11_CTX_unload) X(PKCS11_CTX_free) X(PKCS11_enumerate_slots) \
 	X(PKCS11_release_all_slots) X(PKCS11_get_slotid_from_slot) X(ERR_get_CKR_code)
-#define URI_CALLS(X)                                                                                                  \
-	X(p11_kit_uri_new) X(p11_kit_uri_free) X(p11_kit_uri_parse) X(p11_kit_uri_message) X(p11_kit_uri_get_pin_value) \
-	X(p11_kit_uri_any_unrecognized) X(p11_kit_uri_get_token_info) X(p11_kit_uri_get_attribute)                    \
-	X(p11_kit_uri_get_pin_source) X(p11_kit_uri_get_module_path)
+#define URI_CALLS(X) \
+	X(p11_kit_uri_new) X(p11_kit_uri_free) X(p11_kit_uri_parse) X(p11_kit_uri_message) \
+	X(p11_kit_uri_get_pin_value) X(p11_kit_uri_any_unrecognized) X(p11_kit_uri_get_token_info) \
+	X(p11_kit_uri_get_attribute) X(p11_kit_uri_get_pin_source) X(p11_kit_uri_get_module_path)
 
 /* Each library as a table of its functions, with their types out of its header. */
 #define MEMBER(f) __typeof__(f) *f;

@@ -21,7 +21,8 @@ static const struct {
 	CK_MECHANISM_TYPE mechanism;
 	CK_RSA_PKCS_MGF_TYPE mgf;
 } digests[] = {
-#define HEAD(all, oid, n) { (const unsigned char *)("\x30" all "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" oid "\x05\x00\x04" n), 19 }
+#define SHA2 "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02"
+#define HEAD(all, oid, n) { (const unsigned char *)("\x30" all SHA2 oid "\x05\x00\x04" n), 19 }
 	{ "SHA256", HEAD("\x31", "\x01", "\x20"), CKM_SHA256, CKG_MGF1_SHA256 },
 	{ "SHA384", HEAD("\x41", "\x02", "\x30"), CKM_SHA384, CKG_MGF1_SHA384 },
 	{ "SHA512", HEAD("\x51", "\x03", "\x40"), CKM_SHA512, CKG_MGF1_SHA512 },

@@ -5,7 +5,8 @@
 /* A certificate authority: cas/<id>/ca.yaml; its newest certificate is cas/<id>/ca.pem, older ones <serial>.pem beside it.
  * Dates, status and subject come from the certificate and the ledger and are never stored here. */
 enum ca_kind { CA_MANAGED, CA_IMPORTED_WITH_KEY, CA_IMPORTED_WITHOUT_KEY };
-enum ca_status { CA_ACTIVE, CA_EXPIRED, CA_REVOKED, CA_INACTIVE, CA_PENDING /* requested, certificate not installed yet */ };
+/* PENDING: requested, and its certificate is not installed yet */
+enum ca_status { CA_ACTIVE, CA_EXPIRED, CA_REVOKED, CA_INACTIVE, CA_PENDING };
 extern const char *const ca_kind_names[], *const ca_status_names[];
 
 struct key_spec { /* key_metadata of the input document */

@@ -52,7 +52,8 @@ struct device {
 	int64_t state;              /* enum device_state: what does not depend on the clock */
 	int64_t since;              /* certificates from before are another device's */
 };
-enum device_state { DEVICE_EMPTY, DEVICE_LIVE, DEVICE_DEAD /* the active version is revoked or held */, DEVICE_GONE /* decommissioned */ };
+/* DEAD: the active version is revoked or held; GONE: decommissioned */
+enum device_state { DEVICE_EMPTY, DEVICE_LIVE, DEVICE_DEAD, DEVICE_GONE };
 extern const struct schema device_type;
 
 /* One line of a device's history, from entries of all kinds. */

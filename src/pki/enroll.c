@@ -371,7 +371,8 @@ static int add_device(struct decision *d, struct err *e)
 /* After so many seconds, which may outlast the certificate. Recorded now: nothing has to come back to it. */
 static int supersede(struct ctx *ctx, const struct certrec *rec, int64_t delay, const char *note, struct err *e)
 {
-	const struct revoke_order order = { .action = REVOKE_REVOKE, .reason = 4 /* superseded */, .at = ctx->now + delay, .ahead = true,
+	/* superseded */
+	const struct revoke_order order = { .action = REVOKE_REVOKE, .reason = 4, .at = ctx->now + delay, .ahead = true,
 					    .note = note };
 
 	return rec->status == CERT_REVOKED || delay >= rec->not_after - ctx->now ? 0 : revoke_cert(ctx, rec, &order, e);

@@ -3,8 +3,8 @@
 
 /* Signing plans and recording what was signed. The order is always: plan, sign, record in the transaction, commit, print. */
 
-/* The ledger's head of a certificate that was just signed. Pure; safe on threads. */
-int issue_head(struct arena *, const struct authority *issuer /* NULL: self-signed */, const char *profile_id, const struct plan *,
+/* The ledger's head of a certificate that was just signed. issuer NULL: by itself. Pure; safe on threads. */
+int issue_head(struct arena *, const struct authority *issuer, const char *profile_id, const struct plan *,
 	       const struct request *, struct bytes der, int64_t now, struct certrec *ret, struct err *) NODISCARD;
 /* The head of a certificate that somebody else issued. */
 int issue_head_of(struct arena *, const char *ca, const struct cert *, int64_t now, struct certrec *ret, struct err *) NODISCARD;

@@ -9,16 +9,16 @@
 #include "base/err.h"
 #include "base/tm.h"
 
-/* Field tables: one `const struct field[]` per record type drives reading (YAML, of which JSON is a subset), writing, JSON,
- * JSON Schema, tables, filters and documentation. Records are plain structs whose strings live in an arena.
+/* Field tables: one `const struct field[]` per record type drives reading (YAML, of which JSON is a subset), writing,
+ * JSON, JSON Schema, tables, filters and documentation. Records are plain structs whose strings live in an arena.
  *
  * kind     C member          document form
  * F_STR    char *            string
  * F_INT    int64_t           integer, min/max when not both 0
  * F_BOOL   bool              true | false
  * F_ENUM   int               one of names[]; input ignores case, '_' and '-'
- * F_FLAGS  unsigned          bit i = names[i]; written as a mapping of booleans (only the true ones); read as that, as a
- *                            list of names or as one name
+ * F_FLAGS  unsigned          bit i = names[i]; written as a mapping of booleans (only the true ones); read as that,
+ *                            as a list of names or as one name
  * F_DUR    struct dur        duration, kept as written
  * F_TIME   int64_t           RFC 3339; 0 = absent
  * F_BYTES  struct bytes      base64

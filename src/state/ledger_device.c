@@ -73,12 +73,14 @@ static void load_deltas(struct state *st)
 		ids.n = 0;
 	st->deltas = arena_new_array(st->arena, ids.n + 1, struct dms_deltas);
 	for (size_t i = 0; i < ids.n; i++) {
+		const struct reenrollment_settings *again;
 		struct dms d;
 
 		/* What is not valid has the usual deltas: that the record is broken is for others to say. */
-		if (state_get(st, &dms_type, ids.v[i], &d, &ignored) == 0)
-			st->deltas[n++] = (struct dms_deltas){ ids.v[i], { d.settings.reenrollment_settings.preventive_delta.secs,
-									   d.settings.reenrollment_settings.critical_delta.secs } };
+		if (state_get(st, &dms_type, ids.v[i], &d, &ignored) != 0)
+			continue;
+		again = &d.settings.reenrollment_settings;
+		st->deltas[n++] = (struct dms_deltas){ ids.v[i], { again->preventive_delta.secs, again->critical_delta.secs } };
 	}
 	st->ndeltas = n;
 	st->deltas_of = st->policy.commit;
@@ -281,6 +283,7 @@ static void entry_event(struct events *ev, const struct device_entry *x)
 static void cert_events(struct events *ev, const struct certrec *c, size_t version)
 {
 	const char *how = c->bind ? c->bind : version == 0 ? "PROVISIONED" : "RENEWED";
+	const char *reason = revocation_reason_names[c->revocation_reason];
 
 	add_event(ev, (struct device_event){ .time = c->issued_at, .type = arena_strdup(ev->a, how), .serial_number = c->serial_number,
 					     .description = arena_printf(ev->a, "New Active Version set to %zu", version) });
@@ -288,7 +291,7 @@ static void cert_events(struct events *ev, const struct certrec *c, size_t versi
 		add_event(ev, (struct device_event){ .time = c->revoked_at, .serial_number = c->serial_number,
 						     .type = arena_strdup(ev->a, c->status == CERT_HELD ? "HELD" : "REVOKED"),
 						     .description = arena_printf(ev->a, "Version %zu", version),
-						     .reason = arena_strdup(ev->a, revocation_reason_names[c->revocation_reason]) });
+						     .reason = arena_strdup(ev->a, reason) });
 }
 
 /* Stable: what happened in one second stays in the order of its sources. */

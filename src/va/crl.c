@@ -134,7 +134,7 @@ void va_crl(struct post *post, const struct va_options *o, const char *file, con
 	}
 	out->realm = w.ca->rec.id;
 	if (newest(post, o, &w, &rec, &der, &e) == 0) {
-		va_answer(post, in, out, &(struct va_answer){ .body = der, .type = "application/pkix-crl" /* RFC 2585 4.2 */, .op = "crl",
+		va_answer(post, in, out, &(struct va_answer){ .body = der, .type = "application/pkix-crl", .op = "crl",
 			  .realm = w.ca->rec.id, .from = rec.this_update, .until = rec.next_update, .keep = true });
 	} else if (e.code == ERR_NOT_FOUND || e.code == ERR_DENIED) {
 		http_text(in->arena, out, 404, "not_found", "there is no such CRL");

@@ -107,7 +107,7 @@ static void certificate(struct post *post, const char *file, const struct http_r
 
 		if (strcmp(file, arena_printf(in->arena, "%s.cer", hex_encode(in->arena, authority_key_id(in->arena, ca)))) != 0)
 			continue;
-		va_answer(post, in, out, &(struct va_answer){ .body = ca->cert.der, .type = "application/pkix-cert" /* RFC 2585 4.1 */,
+		va_answer(post, in, out, &(struct va_answer){ .body = ca->cert.der, .type = "application/pkix-cert",
 			  .op = "ca", .realm = ca->rec.id, .from = ca->cert.not_before, .until = post->ctx.now + 86400, .keep = true });
 		return;
 	}

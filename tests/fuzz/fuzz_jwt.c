@@ -65,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	try_token(a, arena_strndup(a, (const char *)data, n), &set);
 	try_token(a, arena_printf(a, "%s.%s.%s", b64url_encode(a, header), b64url_encode(a, claims), b64url_encode(a, in)), &set);
 	if (jwks_parse(a, (struct bytes){ data, n }, &theirs, &e) == 0)
-		try_token(a, "eyJhbGciOiJFUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &theirs);
+		try_token(a, "eyJhbGciOiJFUzI1NiJ9.e30."
+			     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &theirs);
 	return 0;
 }

@@ -60,8 +60,10 @@ static void test_views(void)
 	s.until = 1900000000;
 	rec_json(&sample_type, &s, 0, &json);
 	is_str(buf_str(&json),
-	       "{\"id\":\"a\",\"note\":\"x\\ny\\u001b\",\"country\":\"DE\",\"level\":0,\"enabled\":true,\"honest\":false,"
-	       "\"mode\":\"Duration\",\"usage\":{\"cert_sign\":true},\"backdate\":\"1m\",\"until\":\"2030-03-17T17:46:40Z\","
+	       "{\"id\":\"a\",\"note\":\"x\\ny\\u001b\",\"country\":\"DE\",\"level\":0,"
+	       "\"enabled\":true,\"honest\":false,"
+	       "\"mode\":\"Duration\",\"usage\":{\"cert_sign\":true},\"backdate\":\"1m\","
+	       "\"until\":\"2030-03-17T17:46:40Z\","
 	       "\"organization\":\"One\",\"sizes\":[],\"items\":[{\"oid\":\"x\",\"text\":\"none\"}],\"pin\":\"***\","
 	       "\"metadata\":{\"b\":1.50,\"a\":[\"no\"]},\"status\":\"ACTIVE\"}",
 	       "JSON");

@@ -268,7 +268,8 @@ static void signing(void)
 	struct ctx ctx = begin(TRANSIT, GIVEN, SCRIPT(LOOKED, { "POST transit/sign/k tok", 200, "{\"data\":{\"signature\":\"vault:v1:aGVsbG8=\"}}" }), &en);
 
 	ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) == 0 && bytes_equal(buf_bytes(&sig), bytes_of("hello")), "signed %s", e.msg);
-	is_str(last_body, "{\"input\":\"ZGlnZXN0\",\"key_version\":1,\"prehashed\":true,\"hash_algorithm\":\"sha2-256\",\"marshaling_algorithm\":\"asn1\"}",
+	is_str(last_body, "{\"input\":\"ZGlnZXN0\",\"key_version\":1,\"prehashed\":true,"
+	       "\"hash_algorithm\":\"sha2-256\",\"marshaling_algorithm\":\"asn1\"}",
 	       "the request");
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		ctx = begin(TRANSIT, GIVEN, SCRIPT(LOOKED, { "POST transit/sign/k tok", 200, bad[i] }), &en);
