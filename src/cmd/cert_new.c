@@ -1,6 +1,7 @@
 /* `cert issue`, `cert renew`: certificates whose key is ours. A key file is written before the commit that records its certificate,
- * and removed again when that fails; certificates are printed after it. */
+ * and removed again when that fails; one that it replaces stays until then. Certificates are printed after the commit. */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -54,26 +55,32 @@ static int make_order(struct ctx *ctx, const struct issue_args *a, struct cert_o
 	return metadata_from_list(ctx, &a->metadata, &o->metadata, e);
 }
 
-/* Key file, then commit; one without the other is taken back. */
+/* Key file, then commit; one without the other is taken back. A key that is replaced is lost only when the new one is certified:
+ * until then that one lies beside it. */
 static int commit_issue(struct ctx *ctx, const struct issue_args *a, const struct cert_made *m, struct err *e)
 {
+	struct stat st;
+	bool file = m->private_key && !ctx->dry_run, there = file && lstat(a->key_out, &st) == 0, written = false;
+	bool beside = there && a->force && S_ISREG(st.st_mode);
+	const char *path = beside ? arena_printf(ctx->arena, "%s.new", a->key_out) : a->key_out;
 	struct bytes pem;
-	bool written = false;
 	int rc = 0;
 
-	if (m->private_key && !ctx->dry_run) {
+	if (file) {
 		rc = key_text(ctx, m->private_key, a->encrypt_key, &pem, e);
 		if (rc == 0)
-			rc = fs_write(a->key_out, pem, 0600, a->force, e) != 0 ? err_ctx(e, "--key-out") : 0;
-		written = rc == 0;
+			rc = fs_write(path, pem, 0600, a->force && !beside, e) != 0 ? err_ctx(e, "--key-out") : 0;
+		written = rc == 0 && (beside || !there);
 	}
 	if (rc == 0)
 		rc = state_commit(ctx->state, arena_printf(ctx->arena, "certificate: issue %s with %s", m->issued.rec.serial_number,
 							   m->issued.rec.ca), e);
-	if (rc != 0 && written)
-		unlink(a->key_out);
 	if (rc != 0 || ctx->dry_run)
 		cert_unmake(ctx, m);
+	if (rc == 0 && beside && fs_write(a->key_out, pem, 0600, true, e) != 0)
+		return err_ctx(e, "the certificate is recorded, and its key is in %s", path);
+	if (written && (rc != 0 || beside))
+		unlink(path);
 	return rc;
 }
 

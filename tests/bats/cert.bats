@@ -329,6 +329,14 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	sum=$(sha256sum ../db.key)
 	fails 4 'exists already' lamassu cert issue --ca ca --subject CN=db --key-out ../db.key
 	[ "$(sha256sum ../db.key)" = "$sum" ]
+	# a key in use is not lost with a certificate that could not be recorded
+	: >.git/refs/heads/ledger.lock
+	fails 4 'holds this lock' lamassu --lock-timeout 1s cert issue --ca ca --subject CN=db --key-out ../db.key --force
+	rm .git/refs/heads/ledger.lock
+	[ "$(sha256sum ../db.key)" = "$sum" ] && [ ! -e ../db.key.new ]
+	ok lamassu cert issue --ca ca --subject CN=db --key-out ../db.key --force --out ../db.pem
+	openssl pkey -in ../db.key -pubout | cmp - <(openssl x509 -in ../db.pem -noout -pubkey)
+	[ "$(stat -c %a ../db.key)" = 600 ] && [ ! -e ../db.key.new ]
 	LAMASSU_EXPORT_PASSPHRASE=secret ok lamassu cert issue --ca ca --subject CN=enc --key-out ../enc.key --encrypt-key --out ../enc.pem
 	grep -q 'BEGIN ENCRYPTED PRIVATE KEY' ../enc.key
 	openssl pkey -in ../enc.key -passin pass:secret -pubout | cmp - <(openssl x509 -in ../enc.pem -noout -pubkey)
