@@ -283,7 +283,7 @@ static void entry_event(struct events *ev, const struct device_entry *x)
 static void cert_events(struct events *ev, const struct certrec *c, size_t version)
 {
 	const char *how = c->bind ? c->bind : version == 0 ? "PROVISIONED" : "RENEWED";
-	const char *reason = revocation_reason_names[c->revocation_reason];
+	const char *reason = c->revocation_reason < 0 ? NULL : revocation_reason_names[c->revocation_reason];
 
 	add_event(ev, (struct device_event){ .time = c->issued_at, .type = arena_strdup(ev->a, how), .serial_number = c->serial_number,
 					     .description = arena_printf(ev->a, "New Active Version set to %zu", version) });
