@@ -368,15 +368,20 @@ static void list(struct ctx *ctx, const char *folder, struct strv *ret)
 		ctx_warn(ctx, "secrets of devices: %s", e.msg);
 }
 
-/* Files that begin so; "": all. */
-static void drop_all(struct ctx *ctx, const char *folder, const char *prefix)
+static void drop_all(struct ctx *ctx, const char *folder)
 {
 	struct strv files;
 
 	list(ctx, folder, &files);
 	for (size_t i = 0; i < files.n; i++)
-		if (text_has_prefix(files.v[i], prefix))
-			drop(ctx, fs_join(ctx->arena, folder, files.v[i]));
+		drop(ctx, fs_join(ctx->arena, folder, files.v[i]));
+}
+
+/* What a secret of a list was spent on stays, as the secret does. */
+static void drop_one(struct ctx *ctx, const char *folder, const char *device)
+{
+	drop(ctx, fs_join(ctx->arena, folder, name_of(ctx->arena, device, ".yaml")));
+	drop(ctx, fs_join(ctx->arena, folder, name_of(ctx->arena, device, ".used")));
 }
 
 void psk_forget(struct ctx *ctx, const char *dms, const char *device)
@@ -392,8 +397,12 @@ void psk_forget(struct ctx *ctx, const char *dms, const char *device)
 
 		if (!fs_is_dir(folder))
 			continue;
-		drop_all(ctx, folder, device ? name_of(ctx->arena, device, ".") : "");
-		if (!device && rmdir(folder) != 0)
+		if (device) {
+			drop_one(ctx, folder, device);
+			continue;
+		}
+		drop_all(ctx, folder);
+		if (rmdir(folder) != 0)
 			ctx_warn(ctx, "%s cannot be removed", folder);
 	}
 }

@@ -158,6 +158,26 @@ print(*[n for n in (f"x-{i}" for i in range(2000)) if at(n) == at("dev-1")][:3])
 	[ "$(enrol dev-2 -u "dev-2:$(cat third.secret)")" = 200 ]
 }
 
+@test "E9 E13 E14: who is deleted takes no secret of others along, and what a list's secret was spent on stays so" {
+	for dev in dev dev.1 dev.used; do ok lamassu --repo pki device psk "$dev" --dms factory --generate --out "$dev.secret"; done
+	est_start --dms factory
+	for dev in dev dev.1; do [ "$(enrol "$dev" -u "$dev:$(cat "$dev.secret")")" = 200 ]; done
+	ok lamassu --repo pki --yes device decommission dev
+	ok lamassu --repo pki --yes device delete dev
+	est_csr again -subj /CN=dev.1
+	[ "$(enrol again -u "dev.1:$(cat dev.1.secret)")" = 401 ]
+	[ "$(enrol dev.used -u "dev.used:$(cat dev.used.secret)")" = 200 ]
+	est_stop
+	echo "listed:$(cat dev.secret)" >list
+	L --repo pki dms set factory "$AUTH={type: psk, psk: {store: ha1, secrets: \"file:$PWD/list\"}}"
+	est_start --dms factory
+	[ "$(enrol listed -u "listed:$(cat dev.secret)")" = 200 ]
+	ok lamassu --repo pki --yes device decommission listed
+	ok lamassu --repo pki --yes device delete listed
+	est_csr once-more -subj /CN=listed
+	[ "$(enrol once-more -u "listed:$(cat dev.secret)")" = 401 ]
+}
+
 # --- in TLS ---
 
 # request NAME [DMS]: NAME.http enrols with NAME.b64
