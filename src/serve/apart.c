@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "serve/link.h"
+#include "serve/process.h"
 
 static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, int fd)
 {
@@ -37,7 +38,7 @@ pid_t apart_begin(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *,
 
 	if (link_pairs(&ours, &theirs, 1, e) != 0)
 		return -1;
-	pid = fork();
+	pid = process_fork();
 	if (pid == 0) {
 		close(ours);
 		child(ctx, fn, arg, theirs);

@@ -265,7 +265,7 @@ static int spawn(struct listener *l, size_t worker, struct err *e)
 	l->workers[worker].began_ms = tm_mono_ms();
 	if (link_pairs(ours, theirs, l->nlinks, e) != 0)
 		return -1;
-	pid = fork();
+	pid = process_fork();
 	if (pid == 0) {
 		link_close(ours, l->nlinks);
 		become_worker(l, theirs);

@@ -1,9 +1,10 @@
-/* Who a process is and how much it may open. Guarantees: after process_become no privilege of before is left, or it
- * fails. */
+/* Who a process is, how much it may open, and its children. Guarantees: after process_become no privilege of before is left, or it
+ * fails; a signal that comes for a child tells the parent nothing. */
 #include "serve/process.h"
 
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -32,4 +33,22 @@ void process_raise_files(void)
 		if (setrlimit(RLIMIT_NOFILE, &r) != 0)
 			return; /* fewer connections, then */
 	}
+}
+
+pid_t process_fork(void)
+{
+	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	sigset_t wait, before;
+	pid_t pid;
+
+	sigemptyset(&wait);
+	for (size_t i = 0; i < COUNT(handled); i++)
+		sigaddset(&wait, handled[i]);
+	sigprocmask(SIG_BLOCK, &wait, &before);
+	pid = fork();
+	for (size_t i = 0; pid == 0 && i < COUNT(handled); i++)
+		if (signal(handled[i], SIG_DFL) == SIG_IGN)
+			signal(handled[i], SIG_IGN);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
 }

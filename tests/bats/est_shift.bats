@@ -214,3 +214,27 @@ enrol() { # enrol NAME
 	[ "$("$LAMASSU" --repo pki repo log --all -o json | grep -c 'certificate of the listener')" -ge 2 ]
 	ok "$LAMASSU" --repo pki repo verify
 }
+
+@test "E2: SIGHUP twice at once: a worker that has only begun ends, and not its listener" {
+	est_dms one
+	cc -shared -fPIC -o slow.so -x c - <<-'C'
+		#include <pthread.h>
+		#include <time.h>
+		static void slow(void) { const struct timespec t = { .tv_sec = 1 }; nanosleep(&t, 0); }
+		__attribute__((constructor)) static void begin(void) { pthread_atfork(0, 0, slow); }
+	C
+	LD_PRELOAD=$PWD/slow.so ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 est_start --dms one --workers 1 </dev/null
+	other() { # other PID...: $worker is the one, and none of these
+		for ((i = 0; i < 300 * ${LAMASSU_SLOW:-1}; i++)); do
+			kill -0 "$EST_PID" && worker=$(pgrep -P "$EST_PID") && [[ " $* " != *" $worker "* ]] && return
+			sleep 0.1
+		done
+		return 1
+	}
+	other none; first=$worker
+	[ "$(est_get -o answer -w '%{http_code}' "$EST_URL/one/cacerts")" = 200 ]
+	kill -HUP "$EST_PID"; other "$first"; second=$worker
+	kill -HUP "$EST_PID"; other "$first" "$second"
+	[ "$(est_get -o answer -w '%{http_code}' "$EST_URL/one/cacerts")" = 200 ]
+	est_stop; [ "$EST_STATUS" = 0 ]
+}
