@@ -10,7 +10,8 @@
 #include "base/text.h"
 #include "rec/fields.h"
 
-enum { GAP = 2, NARROW = 6, DATE = 11 }; /* columns between columns; what a shrunk one keeps at least; "2027-01-31…" */
+/* Columns between columns; what a shrunk one keeps, and where nothing else helps; "2027-01-31…". */
+enum { GAP = 2, NARROW = 6, NARROWEST = 3, DATE = 11 };
 
 size_t term_width(int fd)
 {
@@ -112,16 +113,16 @@ static void put_row(struct out *o, struct arena *a, const char *const *cells, co
 		o->buf.p[--o->buf.n] = '\0';
 }
 
-/* What a column keeps: the record's id all of it, a time its date, a state its name, while anything else can give. */
+/* What a column keeps while others can give: a time its date, then the record's id all of it, and a state its name. */
 static size_t least(const struct listing *l, size_t col, int pass)
 {
 	const struct field *f = field_find(l->type, l->cols[col]);
 
-	if (pass < 2 && f && f->flags & F_KEY)
+	if (f && ((pass < 3 && f->kind == F_ENUM) || (pass < 2 && f->flags & F_KEY)))
 		return l->width[col];
-	if (pass < 1 && f && f->kind == F_TIME)
+	if (f && pass < 1 && f->kind == F_TIME)
 		return DATE;
-	return pass < 1 && f && f->kind == F_ENUM ? l->width[col] : NARROW;
+	return pass < 3 ? NARROW : NARROWEST;
 }
 
 /* Takes from the widest columns until the row fits. */
@@ -134,7 +135,7 @@ static void shrink(struct listing *l, size_t room)
 			l->width[i] = room;
 		total += l->width[i];
 	}
-	for (int pass = 0; pass <= 2; pass++)
+	for (int pass = 0; pass <= 3; pass++)
 		while (total > room) {
 			size_t *widest = NULL;
 

@@ -88,6 +88,9 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	table=$(env -u COLUMNS script -qec 'stty cols 80; lamassu cert list --all --color never' /dev/null </dev/null | tr -d '\r')
 	[ "$(wc -L <<<"$table")" -eq 80 ]
 	echo "$table"
+	narrow=$(env -u COLUMNS script -qec 'stty cols 60; lamassu ca list --color never; lamassu cert list --all --color never' /dev/null </dev/null)
+	[ "$(tr -d '\r' <<<"$narrow" | wc -L)" -le 60 ]
+	[ "$(grep -c '^[0-9a-f]*…  ACTIVE ' <<<"$narrow")" -eq 4 ]
 	[ "$(grep -c "^[0-9a-f]\{32\}  ACTIVE .* 20..-..-..…$" <<<"$table")" -eq 4 ]
 }
 
