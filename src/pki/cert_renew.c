@@ -27,6 +27,14 @@ static int check(struct ctx *ctx, const struct certrec *c, struct err *e)
 	return 0;
 }
 
+/* A profile may have changed since. */
+static int load_profile(struct ctx *ctx, const struct certrec *c, struct profile *ret, struct err *e)
+{
+	if (profile_load(ctx, c->profile, ret, e) != 0)
+		return -1;
+	return ret->sign_as_ca ? err_set(e, ERR_DENIED, "profile %s makes authorities", ret->id) : 0;
+}
+
 static int check_window(struct ctx *ctx, const struct certrec *c, const struct profile *p, struct err *e)
 {
 	int64_t opens = c->not_after - window_of(p);
@@ -101,7 +109,7 @@ int cert_renew(struct ctx *ctx, struct authority *ca, const struct certrec *old,
 	struct bytes pem;
 	struct cert c;
 
-	if (check(ctx, old, e) != 0 || profile_load(ctx, old->profile, &p, e) != 0 || (!early && check_window(ctx, old, &p, e) != 0) ||
+	if (check(ctx, old, e) != 0 || load_profile(ctx, old, &p, e) != 0 || (!early && check_window(ctx, old, &p, e) != 0) ||
 	    ledger_cert_pem(ctx->state, old, &pem, e) != 0 || cert_parse(ctx->arena, pem, &c, e) != 0 || cert_pubkey(&c, &pub, e) != 0 ||
 	    same_names(ctx, &c, old, &p, &req, &w, e) != 0 || use_authority(ctx, ca, old->ca, e) != 0)
 		return err_ctx(e, "certificate %s", old->serial_number);

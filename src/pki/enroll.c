@@ -309,6 +309,8 @@ static void inherit_san(const struct cert *old, struct request *req, struct exts
 static int complete(struct decision *d, struct request *req, struct exts *exts, struct cert *old)
 {
 	*req = *d->en->request;
+	if (d->en->profile->sign_as_ca) /* which it was not when the manager was made */
+		return refuse(d->why, 403, "policy", "profile %s makes authorities, not devices", d->en->profile->id);
 	if (d->en->kind != ENROLL_RENEW)
 		return 0;
 	if (find_renewed(d, old) != 0)

@@ -393,4 +393,6 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	fails 5 'REVOKED' lamassu cert renew ../b.pem --force
 	fails 5 'ca reissue' lamassu cert renew ../ca.pem --force
 	fails 2 'one of them' lamassu cert renew
+	ok lamassu profile set tls-server sign_as_ca=true key_usage.cert_sign=true
+	fails 5 'profile tls-server makes authorities' lamassu cert renew "$new" --force
 }

@@ -109,6 +109,17 @@ teardown() { est_stop; }
 	[ "$(est_post ed/simplereenroll second.b64 "${with[@]}")" = 401 ]
 }
 
+@test "P4 E4: a profile that has become one of authorities since makes no device an authority" {
+	L --repo pki profile create -f - <<<'{"id": "thing", "honor_subject": true, "key_usage": {"digital_signature": true}}'
+	L --repo pki dms set factory settings.issuance_profile_id=thing
+	est_start
+	est_csr d-1 && est_csr d-2
+	[ "$(est_post factory/simpleenroll d-1.b64 --cert boot-1.pem --key boot-1.key)" = 200 ]
+	L --repo pki profile set thing sign_as_ca=true key_usage.cert_sign=true
+	[ "$(est_post factory/simpleenroll d-2.b64 --cert boot-1.pem --key boot-1.key)" = 403 ]
+	grep -q 'profile thing makes authorities' answer
+}
+
 @test "E2: a listener for more than 255 managers, with keys under a passphrase" {
 	rm -rf "$EST_TMP/est"; EST_KEYS='' est_pki; est_dms factory
 	for i in $(seq 260); do sed "s/^id: factory/id: line-$i/" pki/dms/factory.yaml >"pki/dms/line-$i.yaml"; done
