@@ -14,7 +14,7 @@
 int profile_load(struct ctx *ctx, const char *id, struct profile *ret, struct err *e)
 {
 	if (id == NULL)
-		return err_set(e, ERR_USAGE, "no profile: give --profile, or set one for the authority");
+		return err_set(e, ERR_USAGE, "no profile: give --profile, or the authority a default: `ca set CA issuance_profile_id=PROFILE`");
 	return state_get(ctx->state, &profile_type, id, ret, e);
 }
 

@@ -22,7 +22,8 @@ off() { ( cd ../off && lamassu "$@" ); }
 	grep -q 'CA:TRUE' ../req.txt
 	[ "$(ca_field issuing '[.status,.type] | join(" ")')" = 'PENDING MANAGED' ]
 	[ "$(git log -1 --format=%s)" = 'ca: request issuing' ]
-	# On the offline machine the request is signed like any other.
+	# On the offline machine the request is signed like any other, with a profile.
+	fails 2 'ca set CA issuance_profile_id=PROFILE' off ca sign root --csr ../stick/issuing.csr
 	ok off ca sign root --csr ../stick/issuing.csr --profile sub --chain --out ../stick/issuing.pem
 	ok lamassu ca install issuing --cert ../stick/issuing.pem
 	[ "$(ca_field issuing '[.status,.level,.parent_id] | join(" ")')" = 'ACTIVE 1 offline-root' ]
