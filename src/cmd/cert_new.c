@@ -55,6 +55,14 @@ static int make_order(struct ctx *ctx, const struct issue_args *a, struct cert_o
 	return metadata_from_list(ctx, &a->metadata, &o->metadata, e);
 }
 
+/* However the two are spelt. */
+static bool same_file(const char *x, const char *y)
+{
+	struct stat a, b;
+
+	return lstat(x, &a) == 0 && S_ISREG(a.st_mode) && lstat(y, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
 /* Key file, then commit; one without the other is taken back. A key that is replaced is lost only when the new one is certified:
  * until then that one lies beside it. */
 static int commit_issue(struct ctx *ctx, const struct issue_args *a, const struct cert_made *m, struct err *e)
@@ -71,6 +79,8 @@ static int commit_issue(struct ctx *ctx, const struct issue_args *a, const struc
 		if (rc == 0)
 			rc = fs_write(path, pem, 0600, a->force && !beside, e) != 0 ? err_ctx(e, "--key-out") : 0;
 		written = rc == 0 && (beside || !there);
+		if (rc == 0 && a->out && same_file(a->out, a->key_out))
+			rc = err_set(e, ERR_USAGE, "--out and --key-out name one file, and the certificate would replace the key");
 	}
 	if (rc == 0)
 		rc = state_commit(ctx->state, arena_printf(ctx->arena, "certificate: issue %s with %s", m->issued.rec.serial_number,

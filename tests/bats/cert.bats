@@ -340,6 +340,13 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	ok lamassu cert issue --ca ca --subject CN=db --key-out ../db.key --force --out ../db.pem
 	openssl pkey -in ../db.key -pubout | cmp - <(openssl x509 -in ../db.pem -noout -pubkey)
 	[ "$(stat -c %a ../db.key)" = 600 ] && [ ! -e ../db.key.new ]
+	for out in ../both.pem .././both.pem; do
+		fails 2 'name one file' lamassu cert issue --ca ca --subject CN=db --key-out ../both.pem --out $out
+		[ ! -e ../both.pem ]
+	done
+	sum=$(sha256sum ../db.key)
+	fails 2 'name one file' lamassu cert issue --ca ca --subject CN=db --key-out ../db.key --out ../db.key --force
+	[ "$(sha256sum ../db.key)" = "$sum" ] && [ ! -e ../db.key.new ]
 	LAMASSU_EXPORT_PASSPHRASE=secret ok lamassu cert issue --ca ca --subject CN=enc --key-out ../enc.key --encrypt-key --out ../enc.pem
 	grep -q 'BEGIN ENCRYPTED PRIVATE KEY' ../enc.key
 	openssl pkey -in ../enc.key -passin pass:secret -pubout | cmp - <(openssl x509 -in ../enc.pem -noout -pubkey)
