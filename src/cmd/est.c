@@ -80,7 +80,7 @@ static const struct opt serve_opts[] = {
 	ODUR(serve_args, idle_timeout, 0, "duration", "End when nobody has asked for anything for so long."),
 	OSTR(serve_args, stop_file, 0, "file", "End when this file appears, as by SIGTERM."),
 	OINT(serve_args, workers, 0, "n", "Processes; 0 is one per core."),
-	OINT(serve_args, threads, 0, "n", "Requests at once in each of them; 0 is 8."),
+	OINT(serve_args, threads, 0, "n", "Requests at once in each of them; 0 is 16."),
 	OINT(serve_args, address_connections, 0, "n", "Connections of one address in each process. Default: 2048. -1 is any number."),
 	OINT(serve_args, address_handshakes, 0, "n", "New TLS sessions of one address a second in each process. Default: 1000. -1 is any number."),
 	OSTR(serve_args, ready_file, 0, "file", "Written with the bound addresses, one a line, when it accepts."),

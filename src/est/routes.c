@@ -215,6 +215,7 @@ static enum log_class class_of(const char *op, int status)
 	return status == 401 ? CLASS_AUTHENTICATION : status == 403 ? CLASS_AUTHORIZATION : CLASS_ISSUANCE;
 }
 
+/* Threads mostly wait for commits, each of which takes along all that wait. */
 const struct service est_service = { .name = "est-serve", .prepare = est_prepare, .certificate = est_certificate,
-				    .learn = est_learn, .forget = est_forget, .handle = est_handle, .psk = est_psk,
-				     .counted = "enrolled", .event = event_of, .class = class_of, .judges_dates = true };
+				     .learn = est_learn, .forget = est_forget, .handle = est_handle, .psk = est_psk,
+				     .threads = 16, .counted = "enrolled", .event = event_of, .class = class_of, .judges_dates = true };

@@ -20,7 +20,7 @@
 #include "serve/tickets.h"
 #include "serve/worker.h"
 
-enum { THREADS = 8, WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, GATHER_MS = 5, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
+enum { WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, GATHER_MS = 5, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
 enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
 
 struct lane { /* to one thread of a worker, its event thread being the last */
@@ -462,7 +462,7 @@ static int size_up(struct listener *l, struct err *e)
 	if (o->per_address > ADDRESS_MAX || o->handshake_rate > ADDRESS_MAX)
 		return err_set(e, ERR_USAGE, "limits for an address are up to %d", ADDRESS_MAX);
 	l->nworkers = o->workers ? (size_t)o->workers : cores > 1 ? (size_t)cores : 1;
-	l->nthreads = o->threads ? (size_t)o->threads : THREADS;
+	l->nthreads = o->threads ? (size_t)o->threads : o->service->threads;
 	l->nlinks = l->nthreads + 1;
 	l->nlanes = l->nworkers * l->nlinks;
 	l->lanes = arena_new_array(l->ctx->arena, l->nlanes, struct lane);

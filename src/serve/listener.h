@@ -22,7 +22,7 @@ struct listen_options {
 	bool require_client;      /* there must be one */
 	struct bytes client_cas;  /* PEM */
 	struct logs_settings logs;
-	int64_t workers, threads; /* 0: one a core, 8 a worker */
+	int64_t workers, threads; /* 0: one a core, what the service has a worker */
 	int64_t per_address, handshake_rate; /* of server_limits; 0: those, -1: any number */
 	struct strv exempt;       /* networks that are not counted */
 	int64_t target;           /* 0: none */

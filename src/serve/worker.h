@@ -53,6 +53,7 @@ struct service {
 	/* As tls_psk.find, where `prepare` says that there are such clients; may be NULL. */
 	void (*psk)(struct arena *, const void *options, struct bytes own, const char *identity, struct tls_secret *ret);
 	bool counts_answers; /* the target counts what was answered, not what was committed */
+	unsigned threads;    /* of a worker, where the options do not say */
 	unsigned requests;   /* on one connection; 0: as server_limits has it */
 	const char *counted; /* "enrolled": what the target counts, for people */
 	/* The type of event that a refusal of this operation is; NULL: none. NULL: nothing that is refused is one. */

@@ -159,4 +159,5 @@ void va_handle(struct post *post, const void *options, const struct http_request
 }
 
 const struct service va_service = { .name = "va-serve", .prepare = va_prepare, .learn = va_learn, .forget = va_forget, .handle = va_handle,
-				    .share = va_share, .quick = quick, .counts_answers = true, .requests = 10000, .counted = "answered" };
+				    .share = va_share, .quick = quick, .threads = 8, .counts_answers = true, .requests = 10000,
+				    .counted = "answered" };
