@@ -250,6 +250,20 @@ static int view_cert(struct ctx *ctx, const struct authority *a, struct ca_view 
 	return name_format(ar, a->cert.subject, &v->subject, e) || name_format(ar, a->cert.issuer, &v->issuer, e) ? -1 : 0;
 }
 
+/* Without a certificate yet: the key that it will be for, to compare with the request. */
+static void view_key(struct ctx *ctx, const struct authority *a, struct ca_view *v)
+{
+	struct err ignored = { 0 };
+	const struct keytype *kt;
+	struct key k;
+
+	if (authority_key_record(ctx, a, &k, &ignored) != 0)
+		return;
+	kt = keytype_find(k.algorithm, k.size);
+	v->key_id = k.id;
+	v->key_type = arena_strdup(ctx->arena, kt ? kt->name : "other");
+}
+
 int authority_view(struct ctx *ctx, const struct authority *a, struct ca_view *ret, struct err *e)
 {
 	struct ca_view v = { .id = a->rec.id, .status = a->status, .type = a->rec.type, .level = a->level,
@@ -259,7 +273,9 @@ int authority_view(struct ctx *ctx, const struct authority *a, struct ca_view *r
 	struct engine_doc doc;
 	struct err ignored = { 0 };
 
-	if (a->cert.der.n && view_cert(ctx, a, &v, e) != 0)
+	if (a->cert.der.n == 0)
+		view_key(ctx, a, &v);
+	else if (view_cert(ctx, a, &v, e) != 0)
 		return -1;
 	if (a->rec.engine_id && state_get(ctx->state, &engine_type, a->rec.engine_id, &doc, &ignored) == 0)
 		v.security_level = arena_printf(ctx->arena, "SL%d", engine_security_level(&doc));

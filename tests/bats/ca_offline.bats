@@ -20,7 +20,8 @@ off() { ( cd ../off && lamassu "$@" ); }
 	openssl req -in ../stick/issuing.csr -noout -verify -text >../req.txt 2>&1
 	grep -q 'verify OK' ../req.txt
 	grep -q 'CA:TRUE' ../req.txt
-	[ "$(ca_field issuing '[.status,.type] | join(" ")')" = 'PENDING MANAGED' ]
+	[ "$(ca_field issuing '[.status,.type,.key_type] | join(" ")')" = 'PENDING MANAGED ecdsa:256' ]
+	[ "$(ca_field issuing .key_id)" = "$(openssl req -in ../stick/issuing.csr -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -r | cut -d' ' -f1)" ]
 	[ "$(git log -1 --format=%s)" = 'ca: request issuing' ]
 	# On the offline machine the request is signed like any other, with a profile.
 	fails 2 'ca set CA issuance_profile_id=PROFILE' off ca sign root --csr ../stick/issuing.csr
