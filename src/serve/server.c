@@ -25,10 +25,6 @@
 #include "serve/sockets.h"
 #include "serve/tls.h"
 
-const struct server_limits server_limits = { .handshakes = 256, .connections = 8192, .requests = 100, .exchanges = 512,
-					     .handshake_secs = 5, .request_secs = 20, .body = 64 << 10,
-					     .per_address = 2048, .handshake_rate = 1000 };
-
 enum { IDLE_SECS = 60, TELL_SECS = 2, BACKLOG = 1024 };
 
 enum phase { HANDSHAKE, WAITING, BUSY };
@@ -505,11 +501,19 @@ void server_answer(struct exchange *x)
 
 /* --- the server --- */
 
+/* Too many files are open: the oldest connections are on their way out, and who has come waits. */
+static void on_full(struct evconnlistener *l, void *arg)
+{
+	(void)l, (void)arg;
+}
+
 /* A socket that the parent has bound; accepted descriptors are ours alone. */
 static int listen_on(struct server *s, int fd, struct err *e)
 {
 	struct evconnlistener *l = evconnlistener_new(s->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, BACKLOG, fd);
 
+	if (l)
+		evconnlistener_set_error_cb(l, on_full);
 	s->socket = l ? evhttp_bind_listener(s->http, l) : NULL;
 	return s->socket ? 0 : err_sys(e, "listen");
 }

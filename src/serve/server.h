@@ -22,6 +22,8 @@ struct server_limits {
 	struct strv exempt;      /* networks whose addresses are not counted */
 };
 extern const struct server_limits server_limits;
+/* No more than the files that this process may open allow; `servers` share them. */
+void server_limits_fit(struct server_limits *, size_t servers);
 
 /* A request that is complete, until server_answer. */
 struct exchange {

@@ -468,6 +468,7 @@ static int start(struct worker *w, struct arena *a, struct err *e)
 		return err_sys(e, "events");
 	if (s->service->requests)
 		limits.requests = s->service->requests;
+	server_limits_fit(&limits, s->nsockets);
 	w->servers = arena_new_array(a, s->nsockets, struct server *);
 	for (size_t i = 0; i < s->nsockets; i++) {
 		w->servers[i] = server_new(w->base, s->sockets[i], s->tls, &limits, on_request, report_soon, w, e);

@@ -1,6 +1,7 @@
 """Clients that mean no good, and one that only wants much. The certificate is boot-1, the folder the one of the test.
 
 idle PORT N: N silent connections and N half handshakes; others are served meanwhile; all of them are closed in time.
+few PORT N: N silent connections, more than there may be; others are served soon, and the silent ones are closed for newer ones.
 trickle PORT: a request that comes a byte at a time; prints after how many seconds it is over.
 many PORT N: N connections with TLS stay open; others are served meanwhile.
 greedy PORT N RATE: one address opens more than N connections, then makes more than RATE handshakes a second; 0: any number is right.
@@ -75,6 +76,19 @@ def idle(port, n):
     until = time.monotonic() + 6 + 2 * SLOW
     assert all(closed(s, until) for s in all_)
     print(f"waited {worst:.2f} s")
+
+
+def few(port, n):
+    all_ = [socket.create_connection(("127.0.0.1", port)) for _ in range(n)]
+    until = time.monotonic() + 30 * SLOW
+    while True:
+        try:
+            served(port, 1)
+            break
+        except (AssertionError, OSError):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    assert closed(all_[0], until)
 
 
 def trickle(port):
@@ -429,5 +443,5 @@ def foreign():
 
 
 what, args = sys.argv[1], [int(a) if a.isdigit() else a for a in sys.argv[2:]]
-{"idle": idle, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "deaf": deaf,
+{"idle": idle, "few": few, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "deaf": deaf,
  "unread": unread, "late": late, "load": load, "foreign": foreign}[what](*args)

@@ -53,6 +53,14 @@ acknowledged() {
 	attack idle "$EST_PORT" 200
 }
 
+@test "E2 robust: silent connections stop nobody either where few files may be open, and fill no log" {
+	printf '#!/bin/sh\nulimit -n 200\nexec "%s" "$@"\n' "$LAMASSU" >few; chmod +x few
+	LAMASSU=$PWD/few own --workers 1
+	attack few "$EST_PORT" 300
+	[ "$(grep -ci accept err)" = 0 ]
+	est_stop; [ "$EST_STATUS" = 0 ]
+}
+
 @test "E2 robust: a thousand open connections, and two thousand more that say nothing" {
 	attack many "$EST_PORT" $((1000 / (LAMASSU_SLOW > 2 ? 4 : 1)))
 }
