@@ -12,11 +12,17 @@
 
 enum { EXPIRY_MARGIN = 3600, RETRY_SECS = 60 };
 
+struct pause { /* of an authority: when it is tried again */
+	const char *ca;
+	int64_t until;
+	struct pause *next;
+};
+
 struct renewals {
 	pthread_mutex_t lock; /* held while one is made: others for the same worker wait for it */
 	struct arena *arena;  /* never freed: what threads have found stays */
 	struct delegate *newest;
-	int64_t retry_at;
+	struct pause *pauses;
 };
 
 struct renewals *renewals_new(struct arena *a)
@@ -92,6 +98,19 @@ static bool had_one(const struct va_memory *m, const struct authority *ca)
 	return false;
 }
 
+static struct pause *pause_of(struct renewals *all, const char *ca)
+{
+	struct pause *p = all->pauses;
+
+	while (p && strcmp(p->ca, ca) != 0)
+		p = p->next;
+	if (p)
+		return p;
+	p = arena_new_array(all->arena, 1, struct pause);
+	*p = (struct pause){ .ca = arena_strdup(all->arena, ca), .next = all->pauses };
+	return all->pauses = p;
+}
+
 static int renew(struct va_memory *m, struct authority *ca, struct arena *lasting, struct delegate *ret, struct err *e)
 {
 	const char *claim = arena_printf(m->post->ctx.arena, "ocsp/%s", ca->rec.id);
@@ -111,17 +130,18 @@ static int renew(struct va_memory *m, struct authority *ca, struct arena *lastin
 
 static const struct delegate *find_new(struct va_memory *m, struct renewals *all, struct authority *ca)
 {
+	struct pause *pause = pause_of(all, ca->rec.id);
 	struct delegate *d = all->newest;
 	struct err e = { 0 };
 
 	while (d && !holds(m, d, ca))
 		d = d->next;
-	if (d || m->post->ctx.now < all->retry_at || !had_one(m, ca))
+	if (d || m->post->ctx.now < pause->until || !had_one(m, ca))
 		return d;
 	d = arena_new_array(all->arena, 1, struct delegate);
 	if (renew(m, ca, all->arena, d, &e) != 0) {
 		post_release(m->post);
-		all->retry_at = m->post->ctx.now + RETRY_SECS;
+		pause->until = m->post->ctx.now + RETRY_SECS;
 		ctx_warn(&m->post->ctx, "OCSP responder of ca %s: %s", ca->rec.id, e.msg);
 		return NULL;
 	}
@@ -129,7 +149,7 @@ static const struct delegate *find_new(struct va_memory *m, struct renewals *all
 	all->newest = d;
 	if (holds(m, d, ca))
 		return d;
-	all->retry_at = INT64_MAX; /* the profile has them end too soon */
+	pause->until = INT64_MAX; /* the profile has them end too soon */
 	return NULL;
 }
 

@@ -190,6 +190,21 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	va_stop; ok "$LAMASSU" repo verify
 }
 
+@test "C14: an authority that ends soon keeps no other from its responder certificates" {
+	L ca create short --parent root --subject CN=Short --key-type ecdsa:256 --validity 60s --issuance-profile iot-device
+	"$LAMASSU" ca export short --out short.pem >/dev/null
+	mkdir data && cp -r "$LAMASSU_DATADIR/profiles" data/ && sed -i 's/duration: 720h/duration: 75s/' data/profiles/ocsp-responder.yaml
+	LAMASSU_DATADIR=$PWD/data VA_TIMEOUT=300s va_start --workers 1 --ocsp-validity 1m
+	signer() { # signer CA: whose certificate is in the answer, which has a nonce
+		openssl ocsp -issuer "$1.pem" -serial 5 -url "$VA/ocsp" -CAfile ../root.pem -respout answer >said 2>&1 || :
+		python3 -c 'from cryptography.x509 import ocsp; c = ocsp.load_der_ocsp_response(open("answer", "rb").read()).certificates[0]; print("%x" % c.serial_number, c.subject.rfc4514_string())'
+	}
+	first=$(signer devices); [[ $first == *'OCSP responder of devices' ]]
+	signer short
+	for ((i = 0; i < 300 * ${LAMASSU_SLOW:-1}; i++)); do last=$(signer devices); [ "$last" = "$first" ] || break; sleep 0.1; done
+	[ "$last" != "$first" ]; [[ $last == *'OCSP responder of devices' ]]
+}
+
 @test "C13 C14: full and delta CRLs of partitions at the addresses that certificates and CRLs name; openssl reads them together" {
 	printf 'va_domains: [va.example]\ncrl: {delta: true}\n' >>lamassu.yaml
 	git add lamassu.yaml; git -c user.name=T -c user.email=t@example.org commit -qm config
