@@ -87,6 +87,11 @@ enrol() { [ -e "$1.b64" ] || est_csr "$1"; est_post factory/simpleenroll "$1.b64
 	[ "$(digest dev-1 "$one" "5${nonce}" $path)" = 401 ]
 	[ "$(digest dev-1 "$one" "$nonce" /.well-known/est/factory/cacerts)" = 401 ]
 	[ "$(digest dev-1 "$one" "$nonce" $path ', nonce="x"')" = 401 ]
+	worker=$(pgrep -P "$EST_PID")
+	for at in 8000000000000000 7fffffffffffffff ffffffffffffffff 0; do # times that no listener had
+		[ "$(enrol dev-1 -H "Authorization: Digest username=\"dev-1\", realm=\"EST factory\", nonce=\"$at-0\", uri=\"/.well-known/est/factory/simpleenroll\", response=\"0\", algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"x\"")" = 401 ]
+	done
+	[ "$(pgrep -P "$EST_PID")" = "$worker" ]
 	psk scrypt
 	[ "$(digest dev-1 "$one" "$nonce" $path)" = 401 ]
 }
