@@ -182,6 +182,8 @@ static void on_told(struct bufferevent *bev, void *arg)
 	struct conn *c = arg;
 	bool unclaimed = c->held && !c->claimed;
 
+	if (evbuffer_get_length(bufferevent_get_output(bev)) > 0)
+		return; /* it was the answer before */
 	part(c);
 	on_gone(bev, BEV_EVENT_READING | BEV_EVENT_EOF, c);
 	if (unclaimed)

@@ -11,6 +11,7 @@ flood PORT N LOG: N requests on one connection, a hundred at once and the others
 deaf PORT tls|plain: requests that are the last ones of their connections, each with megabytes behind it before anything is read; statuses.
 unread PORT: without TLS, a client that asks and asks and reads no answer; then one that reads the answers to as much as it likes at once.
 late PORT PARENT N: without TLS, N clients are sent away for N others while they speak; the worker lives on.
+pump PORT NAME PARENT: an enrolment with NAME.b64, and 100 MB behind it; statuses, and by how many MiB the workers have grown at most.
 load PORT FIRST N THREADS: enrols N devices; again after a lost connection; prints statuses; each certificate goes to got/NAME.
 foreign: an authority that is not ours, trusted.pem, and certificates of it.
 """
@@ -349,6 +350,30 @@ def late(port, parent, n):
     assert subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=True).stdout.split() == workers
 
 
+def most(parent):
+    """MiB of all workers, when they were largest."""
+    pids = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=True).stdout.split()
+    return sum(int(line.split()[1]) for p in pids for line in open(f"/proc/{p}/status") if line.startswith("VmHWM")) // 1024
+
+
+def pump(port, name, parent):
+    served(port)
+    before = most(parent)
+    with open(name + ".b64", "rb") as f:
+        body = f.read()
+    head = f"POST {PATH}simpleenroll HTTP/1.1\r\nHost: l\r\nContent-Type: application/pkcs10\r\nContent-Length: {len(body)}\r\n\r\n"
+    s = tls().wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost", suppress_ragged_eofs=False)
+    s.sendall(head.encode() + body)
+    s.setblocking(False)
+    left, more, got = 100 << 20, b"x" * 16384, b""
+    while (part := receive_some(s)) != b"":
+        got += part or b""
+        readable, _, _ = select.select([s], [s] if left > 0 else [], [], 30 * SLOW)
+        assert readable or left > 0, "silence"
+        left -= len(more) - len(send_some(s, more))
+    print(*statuses_of(got), most(parent) - before)
+
+
 def csr(name, key):
     b = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
     return base64.b64encode(b.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
@@ -444,4 +469,4 @@ def foreign():
 
 what, args = sys.argv[1], [int(a) if a.isdigit() else a for a in sys.argv[2:]]
 {"idle": idle, "few": few, "trickle": trickle, "many": many, "greedy": greedy, "crowd": crowd, "storm": storm, "flood": flood, "deaf": deaf,
- "unread": unread, "late": late, "load": load, "foreign": foreign}[what](*args)
+ "pump": pump, "unread": unread, "late": late, "load": load, "foreign": foreign}[what](*args)

@@ -54,6 +54,15 @@ enrol() { est_csr "$1" && est_post factory/simpleenroll "$1.b64" "${@:2}"; }
 	[ "$SECONDS" -le 3 ]
 }
 
+@test "E2 E8 robust: who goes on sending while a hook is asked fills no memory" {
+	ask slow 'call_timeout: 2s'
+	est_start --workers 1 --threads 4
+	est_csr dev-1
+	python3 "$BATS_TEST_DIRNAME/est_attack.py" pump "$EST_PORT" dev-1 "$EST_PID" >said; cat said
+	read -r first second mib <said
+	[ "$first $second" = '503 400' ]; [ "$mib" -lt 20 ]
+}
+
 @test "E8 S1: the hook knows us by an API key, by a token of OpenID Connect, by a certificate; we know it by its own" {
 	export HOOK_KEY='s3cret key' HOOK_SECRET='a&b=c'
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout us.key -out us.pem -subj /CN=us -days 9 2>/dev/null
