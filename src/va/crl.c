@@ -74,13 +74,34 @@ static void keep(struct post *p, const struct crl_made *made)
 		ctx_warn(&p->ctx, "%s", ignored.msg);
 }
 
-static int make(struct post *p, const struct wanted *w, struct crlrec *ret, struct bytes *ret_der, struct err *e)
+/* The newest of the scope, if there is one that need not be made anew. */
+static int find(struct post *p, const struct va_options *o, const struct wanted *w, bool *ret_found, bool *ret_good, struct crlrec *rec,
+		struct bytes *der, struct err *e)
+{
+	struct err none = { 0 };
+	bool due = false;
+
+	if (ledger_last_crl(p->ctx.state, w->ca->rec.id, scope_of(p->ctx.arena, w), ret_found, rec, e) != 0)
+		return -1;
+	if (*ret_found && !o->no_crl && !w->delta && w->ca->rec.key && crl_scope_due(&p->ctx, w->ca, w->partition, p->ctx.now, &due, &none) != 0)
+		due = false;
+	*ret_good = *ret_found && !due && rec->next_update > p->ctx.now && read_der(p, rec, der, &none) == 0;
+	return 0;
+}
+
+static int make(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *ret, struct bytes *ret_der, struct err *e)
 {
 	const char *key = arena_printf(p->ctx.arena, "crl/%s", w->ca->rec.id);
+	bool found, good;
 	struct crl_made made;
 
-	if (va_key(p, w->ca, e) != 0 || post_claim(p, &key, 1, false, e) != 0 ||
-	    crl_issue(&p->ctx, w->ca, &(struct crl_order){ .delta = w->delta, .partition = w->partition }, &made, e) != 0)
+	if (va_key(p, w->ca, e) != 0 || post_claim(p, &key, 1, false, e) != 0 || find(p, o, w, &found, &good, ret, ret_der, e) != 0)
+		return -1;
+	if (good) { /* somebody else has made it meanwhile */
+		post_release(p);
+		return 0;
+	}
+	if (crl_issue(&p->ctx, w->ca, &(struct crl_order){ .delta = w->delta, .partition = w->partition }, &made, e) != 0)
 		return -1;
 	keep(p, &made);
 	*ret = made.rec;
@@ -104,16 +125,17 @@ static bool may_begin(struct post *p, const struct wanted *w, struct err *e)
 static int newest(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *rec, struct bytes *der, struct err *e)
 {
 	struct err none = { 0 };
-	bool found, due = false;
+	struct crlrec made;
+	bool found, good;
 
-	if (ledger_last_crl(p->ctx.state, w->ca->rec.id, scope_of(p->ctx.arena, w), &found, rec, e) != 0)
+	if (find(p, o, w, &found, &good, rec, der, e) != 0)
 		return -1;
-	if (found && !o->no_crl && !w->delta && w->ca->rec.key && crl_scope_due(&p->ctx, w->ca, w->partition, p->ctx.now, &due, &none) != 0)
-		due = false;
-	if (found && !due && rec->next_update > p->ctx.now && read_der(p, rec, der, &none) == 0)
+	if (good)
 		return 0;
-	if (!o->no_crl && w->ca->rec.key && (found || may_begin(p, w, &none)) && make(p, w, rec, der, &none) == 0)
+	if (!o->no_crl && w->ca->rec.key && (found || may_begin(p, w, &none)) && make(p, o, w, &made, der, &none) == 0) {
+		*rec = made;
 		return 0;
+	}
 	post_release(p);
 	if (found && read_der(p, rec, der, e) == 0)
 		return 0; /* an old one is better than none: clients see when it ends */

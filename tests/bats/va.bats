@@ -190,6 +190,16 @@ serial() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
 	va_stop; ok "$LAMASSU" repo verify
 }
 
+@test "C13 C14: a CRL that many ask for at once is made once" {
+	va_start --workers 2
+	ski=$("$LAMASSU" ca show devices -o json | jq -r .subject_key_id)
+	asking=()
+	for i in {1..12}; do curl -sf -o "got.$i" "$VA/crl/$ski.crl" & asking+=($!); done
+	for i in "${asking[@]}"; do wait "$i"; done
+	[ "$(sha256sum got.* | cut -c1-64 | sort -u | wc -l)" = 1 ]
+	openssl crl -inform DER -in got.1 -noout -crlnumber
+}
+
 @test "C14: an authority that ends soon keeps no other from its responder certificates" {
 	L ca create short --parent root --subject CN=Short --key-type ecdsa:256 --validity 60s --issuance-profile iot-device
 	"$LAMASSU" ca export short --out short.pem >/dev/null
