@@ -535,20 +535,6 @@ static int set_up(struct listener *l, struct err *e)
 	return 0;
 }
 
-static int say_ready(struct listener *l, struct err *e)
-{
-	SCOPED_BUF text = buf_init(BUF_TEXT);
-
-	for (size_t i = 0; i < l->sockets.n; i++)
-		buf_printf(&text, "%s\n", l->sockets.names.v[i]);
-	if (l->o->ready_file && fs_put(l->o->ready_file, buf_bytes(&text), 0644, e) != 0)
-		return -1;
-	sockets_notify("READY=1");
-	for (size_t i = 0; i < l->sockets.n && l->o->say; i++)
-		l->o->say(arena_printf(l->ctx->arena, "listening on %s", l->sockets.names.v[i]));
-	return 0;
-}
-
 static void tear_down(struct listener *l)
 {
 	for (size_t i = 0; i < l->nlanes; i++)
@@ -575,7 +561,7 @@ int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *
 	int r = set_up(&l, e);
 
 	if (r == 0)
-		r = say_ready(&l, e);
+		r = sockets_ready(&l.sockets, o->ready_file, o->say, e);
 	if (r != 0)
 		drain(&l);
 	if (l.alive > 0)

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fs.h"
 #include "base/text.h"
 
@@ -170,4 +171,19 @@ void sockets_notify(const char *text)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to, n) < 0)
 		return;
+}
+
+int sockets_ready(const struct sockets *s, const char *file, void (*say)(const char *line), struct err *e)
+{
+	SCOPED_BUF text = buf_init(BUF_TEXT);
+	SCOPED_ARENA *a = arena_new();
+
+	for (size_t i = 0; i < s->n; i++)
+		buf_printf(&text, "%s\n", s->names.v[i]);
+	if (file && fs_put(file, buf_bytes(&text), 0644, e) != 0)
+		return -1;
+	sockets_notify("READY=1");
+	for (size_t i = 0; i < s->n && say; i++)
+		say(arena_printf(a, "listening on %s", s->names.v[i]));
+	return 0;
 }

@@ -17,3 +17,5 @@ void sockets_close(struct sockets *);
 void sockets_acknowledge(int fd);
 /* Tells systemd's NOTIFY_SOCKET ("READY=1"), where there is one; what fails is ignored. */
 void sockets_notify(const char *text);
+/* They accept: says so in the file, if any, with their names, a line each, to systemd, and to `say`, if any. */
+int sockets_ready(const struct sockets *, const char *file, void (*say)(const char *line), struct err *) NODISCARD;
