@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "base/tm.h"
 
-enum { SILENCE_SECS = 2, PARTING_MS = 10000, PARTING_BYTES = 16 << 20, PARTINGS_MAX = 1024, AT_ONCE = 16 << 10 };
+enum { SILENCE_SECS = 2, PARTING_MS = 10000, PARTING_BYTES = 16 << 20, AT_ONCE = 16 << 10 };
 
 struct parting {
 	struct parting *prev, *next; /* oldest first */
@@ -27,7 +27,7 @@ struct parting {
 struct partings {
 	struct event_base *base;
 	struct parting *first, *last;
-	size_t n;
+	size_t n, most;
 };
 
 static void end(struct parting *r)
@@ -56,13 +56,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		r->left -= (size_t)n;
 }
 
-struct partings *partings_new(struct event_base *base)
+struct partings *partings_new(struct event_base *base, size_t most)
 {
 	struct partings *all = OPENSSL_zalloc(sizeof(*all));
 
 	if (!all)
 		out_of_memory();
 	all->base = base;
+	all->most = most;
 	return all;
 }
 
@@ -76,7 +77,7 @@ void partings_add(struct partings *all, int fd, struct peer *peer)
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return;
-	if (all->n == PARTINGS_MAX)
+	if (all->n == all->most)
 		end(all->first);
 	r = OPENSSL_zalloc(sizeof(*r));
 	if (!r)

@@ -25,7 +25,7 @@
 #include "serve/sockets.h"
 #include "serve/tls.h"
 
-enum { IDLE_SECS = 60, TELL_SECS = 2, BACKLOG = 1024 };
+enum { IDLE_SECS = 60, TELL_SECS = 2, BACKLOG = 1024, PARTINGS_SHARE = 8 };
 
 enum phase { HANDSHAKE, WAITING, BUSY };
 
@@ -531,7 +531,7 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	*s = (struct server){ .base = base, .tls = tls, .limits = *limits, .on_request = on_request,
 			      .on_refused = on_refused, .arg = arg };
 	s->peers = peers_new(limits->handshake_rate);
-	s->partings = partings_new(base);
+	s->partings = partings_new(base, limits->connections / PARTINGS_SHARE + 1);
 	s->http = evhttp_new(base);
 	if (!s->http)
 		out_of_memory();
