@@ -232,7 +232,11 @@ static int commit_all(struct committer *c, struct refusal_log *summed, struct er
 	if (summed)
 		refusals_put(summed, c->state);
 	c->commits++;
-	what = n ? arena_printf(c->arena, "%s %zu", c->setup.what, n) : own ? "est: certificate of the listener" : "est: sum up refusals";
+	if (n)
+		what = arena_printf(c->arena, "%s %zu", c->setup.what, n);
+	else
+		what = arena_printf(c->arena, "%.*s: %s", (int)strcspn(c->setup.what, ":"), c->setup.what,
+				    own ? "certificate of the listener" : "sum up refusals");
 	if (state_commit(c->state, what, e) != 0)
 		return -1;
 	if (state_pause(c->state, &ignored) != 0) /* what is durable is acknowledged all the same */
