@@ -1,5 +1,6 @@
-/* make_ledger DIR N [CA]: adds N certificates to a repository, through the program's own state code; makes the repository when
- * there is none. Each tenth is revoked. For benchmarks: the certificates can be read, but one signature was copied into all. */
+/* make_ledger DIR N [CA]: adds N certificates to a repository, through the program's own state code; makes the
+ * repository when there is none. Each tenth is revoked. For benchmarks: the certificates can be read, but one signature
+ * was copied into all. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,8 @@ static int make_template(struct arena *a, struct template *ret, struct err *e)
 	EVP_PKEY *key = make_key(e);
 	const unsigned char *at;
 
-	if (!key || key_spki(a, key, &t.spki, e) != 0 || name_parse(a, "CN=Benchmark CA,O=Acme Corp", &t.issuer, e) != 0 ||
+	if (!key || key_spki(a, key, &t.spki, e) != 0 ||
+	    name_parse(a, "CN=Benchmark CA,O=Acme Corp", &t.issuer, e) != 0 ||
 	    name_parse(a, arena_printf(a, "CN=device-%s,O=Acme Corp,C=US", marker), &t.subject, e) != 0 ||
 	    san_build(a, &san, &value, e) != 0)
 		return -1;
@@ -69,8 +71,10 @@ static int add_one(struct arena *a, struct state *st, struct template *t, const 
 	static const char *const profiles[] = { "iot-device", "tls-server", "tls-client" };
 	int64_t now = tm_now();
 	char *number = arena_printf(a, "%012ld", i);
-	struct certrec r = { .ca = arena_strdup(a, ca), .type = arena_strdup(a, "ISSUED"), .partition = -1, .key_type = arena_strdup(a, "ecdsa:256"),
-			     .not_before = now, .not_after = now + (i % 700 - 30) * DAY, .issued_at = now - 365 * DAY + i };
+	struct certrec r = { .ca = arena_strdup(a, ca), .type = arena_strdup(a, "ISSUED"), .partition = -1,
+			     .key_type = arena_strdup(a, "ecdsa:256"),
+			     .not_before = now, .not_after = now + (i % 700 - 30) * DAY,
+			     .issued_at = now - 365 * DAY + i };
 	char *san[] = { arena_printf(a, "DNS:device-%s.example.com", number) };
 	struct tbs fresh;
 
@@ -89,7 +93,8 @@ static int add_one(struct arena *a, struct state *st, struct template *t, const 
 	if (ledger_add_cert(st, &r, cert_pem(a, t->der), e) != 0)
 		return -1;
 	if (i % 10 == 9) {
-		struct revocation v = { .serial_number = r.serial_number, .ca = r.ca, .reason = arena_strdup(a, "superseded"), .time = now,
+		struct revocation v = { .serial_number = r.serial_number, .ca = r.ca,
+					.reason = arena_strdup(a, "superseded"), .time = now,
 					.recorded = now, .not_after = r.not_after };
 
 		return ledger_add_revocation(st, &v, e);
@@ -114,7 +119,8 @@ static void warn(void *arg, const char *msg)
 static int work(const char *dir, long n, const char *ca, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
-	struct state_env env = { .actor = "Benchmark <bench@example.com>", .now = tm_now(), .op = "bench.make", .warn = warn };
+	struct state_env env = { .actor = "Benchmark <bench@example.com>", .now = tm_now(), .op = "bench.make",
+				 .warn = warn };
 	struct state_init_opts opts = { .name = "bench" };
 	struct template t;
 	int64_t start = tm_mono_ms();

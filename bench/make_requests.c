@@ -21,7 +21,8 @@ static int make_one(const char *dir, long i, struct err *e)
 	    name_parse(a, arena_printf(a, "CN=device-%06ld,O=Acme Corp", i), &subject, e) != 0 ||
 	    csr_build(a, subject, &none, key, sigalg_default(key), &der, e) != 0)
 		return -1;
-	return fs_put(arena_printf(a, "%s/device-%06ld.csr", dir, i), pem_encode(a, "CERTIFICATE REQUEST", der), 0644, e);
+	return fs_put(arena_printf(a, "%s/device-%06ld.csr", dir, i), pem_encode(a, "CERTIFICATE REQUEST", der), 0644,
+		      e);
 }
 
 int main(int argc, char **argv)

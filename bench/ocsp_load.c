@@ -1,6 +1,6 @@
-/* ocsp_load ADDRESS:PORT CONNECTIONS REQUESTS FILE...: posts OCSP requests, the files in turn, over connections that are kept as long as the
- * responder keeps them, and prints answers a second and the 50th and 99th percentile of the latency in ms. Every answer is looked at: one
- * that is not a successful OCSP answer ends the program with status 1. */
+/* ocsp_load ADDRESS:PORT CONNECTIONS REQUESTS FILE...: posts OCSP requests, the files in turn, over connections that
+ * are kept as long as the responder keeps them, and prints answers a second and the 50th and 99th percentile of the
+ * latency in ms. Every answer is looked at: one that is not a successful OCSP answer ends the program with status 1. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,8 @@ static void read_message(const char *path, const char *host)
 	if (n <= 0)
 		fail(path);
 	close(fd);
-	m->n = (size_t)snprintf(m->text, sizeof(m->text), "POST /ocsp HTTP/1.1\r\nHost: %s\r\nContent-Type: application/ocsp-request\r\n"
+	m->n = (size_t)snprintf(m->text, sizeof(m->text),
+				"POST /ocsp HTTP/1.1\r\nHost: %s\r\nContent-Type: application/ocsp-request\r\n"
 				"Content-Length: %zd\r\n\r\n", host, n);
 	memcpy(m->text + m->n, der, (size_t)n);
 	m->n += (size_t)n;
@@ -182,7 +183,8 @@ static void run(size_t n, long requests)
 	}
 	took = now() - began;
 	qsort(latencies, (size_t)requests, sizeof(*latencies), ascending);
-	printf("%.0f %.3f %.3f\n", (double)requests / took, (double)latencies[requests / 2], (double)latencies[requests * 99 / 100]);
+	printf("%.0f %.3f %.3f\n", (double)requests / took, (double)latencies[requests / 2],
+	       (double)latencies[requests * 99 / 100]);
 }
 
 int main(int argc, char **argv)

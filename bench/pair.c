@@ -1,6 +1,7 @@
-/* pair RUNS [-e SHELL] LAMASSU ... [-- PEER ...]: runs two commands in turn, A B A B …, and prints their medians on one line:
- * A's wall time, CPU time (both in ms) and peak memory (MiB), then, with a PEER, B's wall and CPU time and the medians of the
- * ratios A/B, pair by pair. The shell command runs, untimed, before each pair. What the two print is thrown away. */
+/* pair RUNS [-e SHELL] LAMASSU ... [-- PEER ...]: runs two commands in turn, A B A B …, and prints their medians on one
+ * line: A's wall time, CPU time (both in ms) and peak memory (MiB), then, with a PEER, B's wall and CPU time and the
+ * medians of the ratios A/B, pair by pair. The shell command runs, untimed, before each pair. What the two print is
+ * thrown away. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* slow_kms MILLISECONDS PORT-FILE: a stand-in for AWS KMS that is fast but far away, so that what is measured is the client. It has one
- * P-256 key, signs digests with it, gives each answer after so many milliseconds, and checks nothing. It says at its end how many
- * signatures it gave and how many requests were under way at most. */
+/* slow_kms MILLISECONDS PORT-FILE: a stand-in for AWS KMS that is fast but far away, so that what is measured is the
+ * client. It has one P-256 key, signs digests with it, gives each answer after so many milliseconds, and checks
+ * nothing. It says at its end how many signatures it gave and how many requests were under way at most. */
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -44,7 +44,8 @@ static json_t *sign(json_t *in, struct arena *a)
 	if (!text || b64_decode(a, bytes_of(text), &digest) != 0 || key_sign_digest(key, alg, digest, &sig, &e) != 0)
 		quit("no digest");
 	signatures++;
-	return json_pack("{s:s,s:s,s:s}", "KeyId", ARN, "Signature", b64_encode(a, buf_bytes(&sig)), "SigningAlgorithm", "ECDSA_SHA_256");
+	return json_pack("{s:s,s:s,s:s}", "KeyId", ARN, "Signature", b64_encode(a, buf_bytes(&sig)), "SigningAlgorithm",
+			 "ECDSA_SHA_256");
 }
 
 static json_t *answer(const char *target, json_t *in, struct arena *a)

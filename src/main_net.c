@@ -14,7 +14,8 @@
 #include "serve/listener.h"
 
 #ifdef WITH_EST
-static const struct listen_ops ops = { .run = listen_run, .config = listen_config, .identify = operator_identify, .est = &est_service, .va = &va_service };
+static const struct listen_ops ops = { .run = listen_run, .config = listen_config, .identify = operator_identify,
+				       .est = &est_service, .va = &va_service };
 static const struct listen_ops *const listeners = &ops;
 #else
 static const struct listen_ops *const listeners;
@@ -26,7 +27,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, wipe_malloc, wipe_free, wipe_realloc, wipe_strdup, wipe_calloc) != CURLE_OK)
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, wipe_malloc, wipe_free, wipe_realloc, wipe_strdup,
+				 wipe_calloc) != CURLE_OK)
 		return 1;
 	remote_wipe();
 	net_here = &net_curl;

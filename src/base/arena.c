@@ -1,6 +1,6 @@
 /* Bump allocation in blocks of 2 KiB, growing to 64, all zeroed, wiped when the arena ends: a secret never outlives the
- * command that used it. No caller ever sees a failed allocation. With ARENA_EACH_MALLOC every allocation is a block of its
- * own of exactly its size, so that the address sanitizer sees each overrun. */
+ * command that used it. No caller ever sees a failed allocation. With ARENA_EACH_MALLOC every allocation is a block of
+ * its own of exactly its size, so that the address sanitizer sees each overrun. */
 #include "base/arena.h"
 
 #include <stdarg.h>

@@ -17,7 +17,8 @@ char *arena_strdup(struct arena *, const char *);             /* NULL gives NULL
 char *arena_strndup(struct arena *, const char *, size_t n);
 void *arena_memdup(struct arena *, const void *, size_t n);
 char *arena_printf(struct arena *, const char *fmt, ...) PRINTF(2, 3);
-/* The array `old` of n items, grown to hold at least n + 1; returns it (maybe moved). Capacity is the next power of two. */
+/* The array `old` of n items, grown to hold at least n + 1; returns it (maybe moved). Capacity is the next power of
+ * two. */
 void *arena_grow(struct arena *, void *old, size_t n, size_t size);
 #define arena_new_array(a, n, T) ((T *)arena_alloc((a), (n), sizeof(T)))
 static inline void arena_free_scoped(struct arena **p)

@@ -27,8 +27,10 @@ void buf_put(struct buf *, const void *, size_t n);
 void buf_puts(struct buf *, const char *);
 void buf_putc(struct buf *, char);
 void buf_printf(struct buf *, const char *fmt, ...) PRINTF(2, 3);
-void buf_put_run(struct buf *, struct bytes); /* its length in 32 bits, then it: for processes of one machine that talk */
-bool bytes_take_run(struct bytes *from, struct bytes *ret); /* the first one, which stays where it is; false: none is left, or cut off */
+/* its length in 32 bits, then it: for processes of one machine that talk */
+void buf_put_run(struct buf *, struct bytes);
+/* the first one, which stays where it is; false: none is left, or cut off */
+bool bytes_take_run(struct bytes *from, struct bytes *ret);
 void buf_clear(struct buf *);            /* empties, keeps the memory */
 const char *buf_str(const struct buf *); /* never NULL; valid until the next put */
 static inline struct bytes buf_bytes(const struct buf *b)

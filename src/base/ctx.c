@@ -1,4 +1,5 @@
-/* Warnings and notes on their way to the user. They may quote hostile text, so they are made safe for a terminal here. */
+/* Warnings and notes on their way to the user. They may quote hostile text, so they are made safe for a terminal
+ * here. */
 #include "base/ctx.h"
 
 #include <stdarg.h>

@@ -36,8 +36,8 @@ struct ctx {
 	void (*fault)(void *arg, const char *msg); /* for ctx_fault; arg is warn_arg */
 	void (*note)(void *arg, const char *msg); /* for --verbose; arg is warn_arg */
 	void *warn_arg;
-	/* Fetches a secret (see struct secret_ask). On success *ret is text in the arena. ERR_DENIED names what to give when
-	 * there is neither a source nor a terminal. */
+	/* Fetches a secret (see struct secret_ask). On success *ret is text in the arena. ERR_DENIED names what to give
+	 * when there is neither a source nor a terminal. */
 	int (*secret)(struct ctx *, const struct secret_ask *, char **ret, struct err *);
 	void *secret_arg;
 	/* Called from one thread as work advances; total 0 = unknown. May be NULL. */
@@ -47,5 +47,6 @@ struct ctx {
 
 const char *ctx_actor(const struct ctx *); /* actor, else LAMASSU_OPERATOR; NULL: neither */
 void ctx_warn(struct ctx *, const char *fmt, ...) PRINTF(2, 3);
-void ctx_fault(struct ctx *, const char *fmt, ...) PRINTF(2, 3); /* an item of a batch that failed, by name: --quiet shows it too */
+/* an item of a batch that failed, by name: --quiet shows it too */
+void ctx_fault(struct ctx *, const char *fmt, ...) PRINTF(2, 3);
 void ctx_progress(const struct ctx *, const char *what, uint64_t done, uint64_t total);

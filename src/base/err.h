@@ -27,7 +27,8 @@ struct err {
 };
 
 int err_set(struct err *, enum err_code, const char *fmt, ...) PRINTF(3, 4); /* always returns -1 */
-int err_ctx(struct err *, const char *fmt, ...) PRINTF(2, 3); /* prefixes "fmt: " unless the message speaks of it already, keeps the code, returns -1 */
+/* prefixes "fmt: " unless the message speaks of it already, keeps the code, returns -1 */
+int err_ctx(struct err *, const char *fmt, ...) PRINTF(2, 3);
 int err_sys(struct err *, const char *what);                  /* ERR_IO "what: strerror(errno)", returns -1 */
 
 /* The compiler sees the -1 too, and so which variables a failure leaves unset. */

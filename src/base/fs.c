@@ -1,5 +1,6 @@
-/* Files. What fs_write reports as written is on the disk under its name; after a failure or a crash the old content is there
- * or the new one, never a part, and at most a stray ".lamassu-*.tmp". Nothing is read beyond the limit that the caller gives. */
+/* Files. What fs_write reports as written is on the disk under its name; after a failure or a crash the old content is
+ * there or the new one, never a part, and at most a stray ".lamassu-*.tmp". Nothing is read beyond the limit that the
+ * caller gives. */
 #include "base/fs.h"
 
 #include <dirent.h>
@@ -36,7 +37,8 @@ static int fail(struct err *e, const char *path)
 }
 
 /* Everything up to the end of file; `guess` is the size to expect. */
-static int read_all(struct arena *a, int fd, const char *path, size_t guess, size_t max, struct bytes *ret, struct err *e)
+static int read_all(struct arena *a, int fd, const char *path, size_t guess, size_t max, struct bytes *ret,
+		    struct err *e)
 {
 	size_t n = 0, cap = guess + 2; /* one for the NUL, one so that a right guess sees the end of file */
 	unsigned char *p = arena_alloc(a, 1, cap);
@@ -67,7 +69,8 @@ static int read_all(struct arena *a, int fd, const char *path, size_t guess, siz
 	return 0;
 }
 
-static int read_fd(struct arena *a, int fd, const char *path, bool regular, size_t max, struct bytes *ret, struct err *e)
+static int read_fd(struct arena *a, int fd, const char *path, bool regular, size_t max, struct bytes *ret,
+		   struct err *e)
 {
 	size_t guess = 4096;
 	struct stat st;
@@ -313,7 +316,8 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 		dir[i] = '\0';
 		made = mkdir(dir, mode) == 0;
 		error = errno;
-		if (!made && error != EEXIST && !fs_is_dir(dir)) { /* EROFS and EACCES also come for a folder that exists */
+		/* EROFS and EACCES also come for a folder that exists */
+		if (!made && error != EEXIST && !fs_is_dir(dir)) {
 			errno = error;
 			return fail(e, dir);
 		}

@@ -9,17 +9,19 @@
 #include "base/err.h"
 
 /* File access with limits and durability. Paths are never followed through a symlink in the last component, except by
- * fs_read_input, fs_read_found, fs_mkdirs and fs_is_dir. A missing file is ERR_NOT_FOUND, other failures of the system are ERR_IO. */
+ * fs_read_input, fs_read_found, fs_mkdirs and fs_is_dir. A missing file is ERR_NOT_FOUND, other failures of the system
+ * are ERR_IO. */
 enum { FS_LIMIT_DOC = 1 << 20, FS_LIMIT_CERT = 1 << 20, FS_LIMIT_BATCH = 1 << 30 }; /* bytes */
 
 /* Reads a regular file of at most `max` bytes ("-" is standard input); the result is followed by a NUL. */
 int fs_read(struct arena *, const char *path, size_t max, struct bytes *ret, struct err *) NODISCARD;
 /* The same for a file that the user named on the command line: symlinks, pipes and /dev/fd/N are read too. */
 int fs_read_input(struct arena *, const char *path, size_t max, struct bytes *ret, struct err *) NODISCARD;
-/* For a file found in a folder that the user named: through symlinks, but regular files only, so that nothing there can hang. */
+/* For a file found in a folder that the user named: through symlinks, but regular files only, so that nothing there can
+ * hang. */
 int fs_read_found(struct arena *, const char *path, size_t max, struct bytes *ret, struct err *) NODISCARD;
-/* Makes what was read of standard input and of pipes at /dev/fd/N readable again, for a program that this process is about to
- * become. */
+/* Makes what was read of standard input and of pipes at /dev/fd/N readable again, for a program that this process is
+ * about to become. */
 int fs_inputs_again(struct err *) NODISCARD;
 /* Temporary file in the same folder, write, fsync, rename, fsync of the folder. Refuses an existing file
  * (ERR_EXISTS) unless `replace`, and a symlink always; a device or a pipe is written to as it is. */

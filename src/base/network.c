@@ -27,7 +27,8 @@ static bool read_network(const char *text, struct network *ret)
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 	char base[INET6_ADDRSTRLEN];
 
-	if (len >= sizeof(base) || (slash && (!slash[1] || strlen(slash + 1) > 3 || slash[1 + strspn(slash + 1, "0123456789")])))
+	if (len >= sizeof(base) ||
+	    (slash && (!slash[1] || strlen(slash + 1) > 3 || slash[1 + strspn(slash + 1, "0123456789")])))
 		return false;
 	memcpy(base, text, len);
 	base[len] = '\0';

@@ -1,5 +1,5 @@
-/* Threads for batches. Jobs are taken from one atomic counter; the calling thread works too, so one thread means none are
- * started. Worker threads take no signals: those stay with the caller. */
+/* Threads for batches. Jobs are taken from one atomic counter; the calling thread works too, so one thread means none
+ * are started. Worker threads take no signals: those stay with the caller. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -76,8 +76,8 @@ static void start_threads(struct pool *p)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-struct pool *pool_start(size_t n, unsigned threads, int (*job)(void *arg, size_t i, struct arena *, struct err *), void *arg,
-			struct arena *keep)
+struct pool *pool_start(size_t n, unsigned threads, int (*job)(void *arg, size_t i, struct arena *, struct err *),
+			void *arg, struct arena *keep)
 {
 	struct pool *p = arena_new_array(keep, 1, struct pool);
 

@@ -1,5 +1,5 @@
-/* Text as bytes: encodings, UTF-8, and names. Nothing here depends on the locale, so the same input gives the same result
- * in every terminal and in every log. */
+/* Text as bytes: encodings, UTF-8, and names. Nothing here depends on the locale, so the same input gives the same
+ * result in every terminal and in every log. */
 #include "base/text.h"
 
 #include <stdint.h>
@@ -166,7 +166,8 @@ char *url_encode(struct arena *a, struct bytes b)
 	for (size_t i = 0; i < b.n; i++) {
 		unsigned char c = b.p[i];
 
-		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c))) {
+		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		    (c && strchr("-._~", c))) {
 			*to++ = (char)c;
 			continue;
 		}
@@ -185,7 +186,8 @@ char *url_decode(struct arena *a, struct bytes b)
 		int c = b.p[i];
 
 		if (c == '%') {
-			int hi = b.n - i > 2 ? hex_value((char)b.p[i + 1]) : -1, lo = b.n - i > 2 ? hex_value((char)b.p[i + 2]) : -1;
+			int hi = b.n - i > 2 ? hex_value((char)b.p[i + 1]) : -1, lo = b.n - i > 2
+				 ? hex_value((char)b.p[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
 				return NULL;
@@ -406,7 +408,8 @@ char *text_file_name(struct arena *a, const char *name, size_t max)
 	char *out = arena_alloc(a, 1, max + 3), *to = out;
 
 	for (const unsigned char *c = (const unsigned char *)name; *c && (size_t)(to - out) < max; c++) {
-		if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '-' || *c == '_' ||
+		if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '-' ||
+		    *c == '_' ||
 		    (*c == '.' && to != out)) {
 			*to++ = (char)*c;
 			continue;

@@ -95,7 +95,8 @@ static bool parse_offset(const char **s, int *ret)
 		*ret = 0;
 		return true;
 	}
-	if ((!skip(s, '+') && !skip(s, '-')) || !digits(s, 2, &h) || !skip(s, ':') || !digits(s, 2, &m) || h > 23 || m > 59)
+	if ((!skip(s, '+') && !skip(s, '-')) || !digits(s, 2, &h) || !skip(s, ':') || !digits(s, 2, &m) || h > 23 ||
+	    m > 59)
 		return false;
 	*ret = sign * (h * HOUR + m * MINUTE);
 	return true;
@@ -103,7 +104,8 @@ static bool parse_offset(const char **s, int *ret)
 
 static bool parse_clock(const char **s, struct civil *c, int *offset)
 {
-	if (!digits(s, 2, &c->hour) || !skip(s, ':') || !digits(s, 2, &c->minute) || !skip(s, ':') || !digits(s, 2, &c->second))
+	if (!digits(s, 2, &c->hour) || !skip(s, ':') || !digits(s, 2, &c->minute) || !skip(s, ':') ||
+	    !digits(s, 2, &c->second))
 		return false;
 	if (skip(s, '.')) {
 		if (!isdigit((unsigned char)**s))
@@ -121,7 +123,8 @@ int tm_parse(const char *text, int64_t *ret, struct err *e)
 	int offset = 0;
 	int64_t t;
 
-	if (!digits(&s, 4, &c.year) || !skip(&s, '-') || !digits(&s, 2, &c.month) || !skip(&s, '-') || !digits(&s, 2, &c.day) ||
+	if (!digits(&s, 4, &c.year) || !skip(&s, '-') || !digits(&s, 2, &c.month) || !skip(&s, '-') ||
+	    !digits(&s, 2, &c.day) ||
 	    (*s && ((!skip(&s, 'T') && !skip(&s, 't') && !skip(&s, ' ')) || !parse_clock(&s, &c, &offset))) || *s)
 		return err_set(e, ERR_INVALID, "\"%s\" is not a time such as 2026-11-21T12:00:00Z (RFC 3339)", text);
 	if (c.month < 1 || c.month > 12 || c.day < 1 || c.day > days_in_month(c.year, c.month))
@@ -174,7 +177,8 @@ static bool parse_number(const char **s, struct number *ret)
 	const char *start = *s;
 
 	for (; **s >= '0' && **s <= '9'; (*s)++)
-		n.over |= __builtin_mul_overflow(n.whole, 10, &n.whole) || __builtin_add_overflow(n.whole, **s - '0', &n.whole);
+		n.over |= __builtin_mul_overflow(n.whole, 10, &n.whole) ||
+			  __builtin_add_overflow(n.whole, **s - '0', &n.whole);
 	n.nfrac = 0;
 	if (**s == '.') {
 		n.frac = *s + 1;
@@ -230,7 +234,8 @@ static int bad_unit(const char *text, const char *at, struct err *e)
 	if (*at == 'M')
 		return err_set(e, ERR_INVALID, "duration \"%s\": there is no unit for months, which differ in length; "
 			       "use d, w or y (m is minutes)", text);
-	return err_set(e, ERR_INVALID, "duration \"%s\": unknown unit \"%.*s\"; the units are ns us ms s m h d w y", text, n, at);
+	return err_set(e, ERR_INVALID, "duration \"%s\": unknown unit \"%.*s\"; the units are ns us ms s m h d w y",
+		       text, n, at);
 }
 
 int dur_parse(const char *text, int64_t *ret_secs, struct err *e)

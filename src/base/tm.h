@@ -4,8 +4,8 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-/* Times are seconds since 1970-01-01T00:00:00Z as int64_t; durations are seconds as int64_t. In records a time of 0 means
- * "absent". */
+/* Times are seconds since 1970-01-01T00:00:00Z as int64_t; durations are seconds as int64_t. In records a time of 0
+ * means "absent". */
 #define TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z, RFC 5280 4.1.2.5 "no well-defined expiration" */
 
 #define DUR_MAX INT64_C(315360000000) /* 10000 y; dur_parse never gives more, so sums of times and durations are safe */

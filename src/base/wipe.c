@@ -1,5 +1,5 @@
-/* malloc() and its kin, with a free() that leaves nothing behind. Guarantees: no byte of a block is readable once the library has let
- * go of it; a failed allocation is NULL, as these libraries expect. */
+/* malloc() and its kin, with a free() that leaves nothing behind. Guarantees: no byte of a block is readable once the
+ * library has let go of it; a failed allocation is NULL, as these libraries expect. */
 #include "base/wipe.h"
 
 #include <malloc.h>

@@ -11,7 +11,8 @@
 #include "rec/schema.h"
 
 /* One tree of commands yields parsing, --help at every level, manual pages, completion and "did you mean". This folder
- * knows nothing of PKI: what a command needs opened (`needs`) and the live names for completion come from two callbacks. */
+ * knows nothing of PKI: what a command needs opened (`needs`) and the live names for completion come from two
+ * callbacks. */
 enum opt_kind {
 	O_FLAG, /* bool */
 	O_STR,  /* const char * */
@@ -26,7 +27,8 @@ struct opt {
 	const char *name; /* the member's: '_' is typed as '-', one at the end (for_) is dropped */
 	char letter;      /* or 0 */
 	enum opt_kind kind;
-	const char *arg;  /* metavariable, shown in capitals, and completer: "ca" "profile" "engine" "key" "file" "dir" … */
+	/* metavariable, shown in capitals, and completer: "ca" "profile" "engine" "key" "file" "dir" … */
+	const char *arg;
 	const char *doc;
 	size_t off;
 	unsigned flags;
@@ -44,7 +46,8 @@ struct operand {
 
 enum cmd_needs {
 	NEED_STATE = 1,   /* an open repository, for reading */
-	NEED_WRITE = 2,   /* … locked for writing; refused on another branch, a detached HEAD, in the middle of a merge */
+	/* … locked for writing; refused on another branch, a detached HEAD, in the middle of a merge */
+	NEED_WRITE = 2,
 	NEED_CONFIRM = 4, /* a destructive verb: asks, or takes --yes */
 	NEED_LIST = 8     /* takes the list options (--filter, --sort-by, …), found in ctx through cli_query() */
 };
@@ -54,18 +57,22 @@ struct cmd {
 	const char *brief;           /* one line, no full stop */
 	const char *doc;             /* paragraphs for help and manual, separated by blank lines; may be NULL */
 	const char *example;         /* command lines, one a line, for the EXAMPLES section; may be NULL */
-	const struct cmd *const *sub; /* a group: its verbs, ends with NULL; run is NULL. Each verb is defined beside its function */
+	/* a group: its verbs, ends with NULL; run is NULL. Each verb is defined beside its function */
+	const struct cmd *const *sub;
 	const struct opt *opts;      /* ends with an empty row; may be NULL */
 	const struct operand *operands;
 	size_t argsize;              /* of the args struct that offsets refer to */
 	unsigned needs;
 	int (*run)(struct ctx *, void *args, struct err *);
-	const struct schema *type;   /* the record type, for generic verbs and for the names of list columns and filters */
+	/* the record type, for generic verbs and for the names of list columns and filters */
+	const struct schema *type;
 };
 
 /* Row macros: the option's name is the member's with '_' as '-'; the member's type is checked at compile time. */
 #define OOFF(st, m, T) (offsetof(struct st, m) + 0 * sizeof(char[_Generic(((struct st *)0)->m, T : 1)]))
-#define OPT(st, m, K, T, l, a, d, ...) { .name = #m, .letter = l, .kind = K, .arg = a, .doc = d, .off = OOFF(st, m, T), __VA_ARGS__ }
+#define OPT(st, m, K, T, l, a, d, ...) { .name = #m, .letter = l, .kind = K, .arg = a, .doc = d, \
+					 .off = OOFF(st, m, T), \
+					 __VA_ARGS__ }
 #define OFLAG(st, m, l, ...) OPT(st, m, O_FLAG, bool, l, NULL, __VA_ARGS__, )
 #define OSTR(st, m, l, a, ...) OPT(st, m, O_STR, const char *, l, a, __VA_ARGS__, )
 #define OINT(st, m, l, a, ...) OPT(st, m, O_INT, int64_t, l, a, __VA_ARGS__, )
@@ -75,7 +82,8 @@ struct cmd {
 #define OEND { .name = NULL }
 #define PARAM(st, m, n, ...) { .name = n, .off = OOFF(st, m, const char *), .doc = __VA_ARGS__ }
 #define PARAMS(st, m, n, ...) { .name = n, .off = OOFF(st, m, struct strv), .flags = P_MANY, .doc = __VA_ARGS__ }
-#define PARAMS_OPT(st, m, n, ...) { .name = n, .off = OOFF(st, m, struct strv), .flags = P_MANY | P_OPTIONAL, .doc = __VA_ARGS__ }
+#define PARAMS_OPT(st, m, n, ...) { .name = n, .off = OOFF(st, m, struct strv), .flags = P_MANY | P_OPTIONAL, \
+				    .doc = __VA_ARGS__ }
 
 enum out_format { OUT_TABLE, OUT_JSON, OUT_YAML, OUT_ID };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -103,7 +111,8 @@ struct record_page {
 	const char *name;                  /* of the page: "profile" is PROGRAM-profile(5), "x.yaml" is x.yaml(5) */
 	const char *brief, *doc, *example; /* as in struct cmd; example is a document */
 	const struct schema *const *types; /* ends with NULL */
-	const struct schema *(*more)(size_t i); /* further types that only run time knows; NULL after the last; may be NULL */
+	/* further types that only run time knows; NULL after the last; may be NULL */
+	const struct schema *(*more)(size_t i);
 };
 
 struct cli {
@@ -116,7 +125,8 @@ struct cli {
 	int (*prepare)(struct ctx *, const struct globals *, const struct cmd *, struct err *);
 	void (*finish)(struct ctx *);
 	/* Emits live names of a kind ("ca", "profile", …) for completion; silent on any failure. */
-	void (*names)(struct ctx *, const char *kind, void (*emit)(void *, const char *name, const char *doc), void *arg);
+	void (*names)(struct ctx *, const char *kind, void (*emit)(void *, const char *name, const char *doc),
+		      void *arg);
 };
 
 /* Runs one command line; prints its error (text, or JSON with -o json) and returns the exit status. */

@@ -1,6 +1,6 @@
 /* Completion. The shells know nothing: their scripts hand the words to `lamassu __complete`, which reads them with the
- * same parser as a real command line and answers with candidates. Never fails and never writes to standard error: half a
- * command line is always wrong somewhere. */
+ * same parser as a real command line and answers with candidates. Never fails and never writes to standard error: half
+ * a command line is always wrong somewhere. */
 #include "cli/internal.h"
 
 #include "base/text.h"
@@ -109,7 +109,8 @@ static void offer_kind(const struct cli *cli, struct ctx *ctx, struct answer *to
 		cli->names(ctx, kind, offer, to);
 }
 
-/* Of what may have several forms ("file|dir|-") those that are paths by the shell, and first, as it puts them in place of others. */
+/* Of what may have several forms ("file|dir|-") those that are paths by the shell, and first, as it puts them in place
+ * of others. */
 static void offer_forms(const struct cli *cli, struct ctx *ctx, struct answer *to, const char *forms)
 {
 	SCOPED_ARENA *a = arena_new();

@@ -99,7 +99,8 @@ static int go_on(struct arena *a, const struct list_args *l, struct query *q, st
 	for (size_t i = 0; i < q->nfilters; i++)
 		same = same && carried(&page, &q->filters[i]);
 	if (!same)
-		return err_set(e, ERR_USAGE, "--bookmark carries the filters and the order: give the same beside it, or none");
+		return err_set(e, ERR_USAGE,
+			       "--bookmark carries the filters and the order: give the same beside it, or none");
 	*q = page;
 	return 0;
 }

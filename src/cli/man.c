@@ -239,8 +239,8 @@ static void example_of(struct man *m, const struct cmd *c, const char *words)
 
 static void head(struct man *m, const char *name, int section, const char *what)
 {
-	buf_printf(m->out, ".Dd %s\n.Dt %s %d\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", m->cli->date, metavar(m->arena, name), section,
-		   name, what);
+	buf_printf(m->out, ".Dd %s\n.Dt %s %d\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", m->cli->date, metavar(m->arena, name),
+		   section, name, what);
 	if (section == 1)
 		buf_puts(m->out, ".Sh SYNOPSIS\n");
 }

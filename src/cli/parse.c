@@ -1,6 +1,6 @@
 /* Reads a command line word by word against the tree of commands: nouns and verbs first, then operands and options in
- * any order, global options anywhere. Option values land in the command's args struct by offset. Nothing is abbreviated and
- * nothing is guessed: what is unknown is an error that names the nearest known word. Prints nothing. */
+ * any order, global options anywhere. Option values land in the command's args struct by offset. Nothing is abbreviated
+ * and nothing is guessed: what is unknown is an error that names the nearest known word. Prints nothing. */
 #include "cli/internal.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
-/* Reading the answers of EST servers. Guarantees: nothing is read beyond the body, no part is taken for what it does not say it is, and
- * what comes out is DER that its own parser has yet to judge. */
+/* Reading the answers of EST servers. Guarantees: nothing is read beyond the body, no part is taken for what it does
+ * not say it is, and what comes out is DER that its own parser has yet to judge. */
 #include "client/answer.h"
 
 #include <string.h>
@@ -177,7 +177,8 @@ int answer_keygen(struct arena *a, const char *content_type, struct bytes body, 
 			return -1;
 	}
 	if (kind != 2 || !r.der.n || !r.certs.n)
-		return err_set(e, ERR_INVALID, "the answer has no part with a key, none with a certificate, or no end (RFC 7030 4.4.2)");
+		return err_set(e, ERR_INVALID, "the answer has no part with a key, none with a certificate, or no end "
+			       "(RFC 7030 4.4.2)");
 	*ret = r;
 	return 0;
 }

@@ -5,7 +5,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* What EST servers answer (RFC 7030 4, RFC 8951 3): base64 with any white space, PEM armour, or DER, as servers in the field do. */
+/* What EST servers answer (RFC 7030 4, RFC 8951 3): base64 with any white space, PEM armour, or DER, as servers in the
+ * field do. */
 
 /* The certificates of a certs-only answer; at least one, at most ANSWER_CERTS_MAX. */
 enum { ANSWER_CERTS_MAX = 100 };
@@ -16,4 +17,5 @@ struct answer_key {
 	bool encrypted;
 	struct bytes certs; /* body of the certificate's part */
 };
-int answer_keygen(struct arena *, const char *content_type, struct bytes body, struct answer_key *ret, struct err *) NODISCARD;
+int answer_keygen(struct arena *, const char *content_type, struct bytes body, struct answer_key *ret,
+		  struct err *) NODISCARD;

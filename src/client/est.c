@@ -1,6 +1,6 @@
-/* A client of EST. Guarantees: TLS to a server that was verified by authorities, by its certificate's fingerprint, or (when the caller
- * says so) by nothing but staying the same; credentials go to no other; waiting is bounded; nothing is believed of an answer before
- * it was judged. */
+/* A client of EST. Guarantees: TLS to a server that was verified by authorities, by its certificate's fingerprint, or
+ * (when the caller says so) by nothing but staying the same; credentials go to no other; waiting is bounded; nothing is
+ * believed of an answer before it was judged. */
 #include "client/est.h"
 
 #include <string.h>
@@ -44,7 +44,8 @@ static char *base_of(struct arena *a, const struct est_target *t)
 
 	while (n > 8 && t->url[n - 1] == '/')
 		n--;
-	return arena_printf(a, "%.*s%s%s%s", (int)n, t->url, strstr(t->url, prefix) ? "" : prefix, *label ? "/" : "", label);
+	return arena_printf(a, "%.*s%s%s%s", (int)n, t->url, strstr(t->url, prefix) ? "" : prefix, *label ? "/" : "",
+			    label);
 }
 
 int est_has_host(const char *url, bool *ret_loopback, struct err *e)
@@ -55,7 +56,8 @@ int est_has_host(const char *url, bool *ret_loopback, struct err *e)
 	if (check_url(url, e) != 0)
 		return -1;
 	n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
-	*ret_loopback = (n == 9 && strncasecmp(host, "localhost", 9) == 0) || (n == 5 && memcmp(host, "[::1]", 5) == 0) ||
+	*ret_loopback = (n == 9 && strncasecmp(host, "localhost", 9) == 0) ||
+			(n == 5 && memcmp(host, "[::1]", 5) == 0) ||
 			(n > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n);
 	return 0;
 }
@@ -99,10 +101,13 @@ static int read_pin(struct arena *a, const char *text, const char **ret, struct 
 	return 0;
 }
 
-static int open_with(struct ctx *ctx, const struct est_target *t, const char *pinned_key, struct est **ret, struct err *e)
+static int open_with(struct ctx *ctx, const struct est_target *t, const char *pinned_key, struct est **ret,
+		     struct err *e)
 {
-	const struct net_options options = { .ca_file = t->ca_file, .cert_file = t->cert_file, .key_file = t->key_file, .key = t->key, .fresh = t->fresh,
-					     .pinned_key = pinned_key, .no_verify = pinned_key != NULL, .psk_identity = t->psk_identity, .psk = t->psk };
+	const struct net_options options = { .ca_file = t->ca_file, .cert_file = t->cert_file, .key_file = t->key_file,
+					     .key = t->key, .fresh = t->fresh, .pinned_key = pinned_key,
+					     .no_verify = pinned_key != NULL, .psk_identity = t->psk_identity,
+					     .psk = t->psk };
 	struct est *est = arena_new_array(ctx->arena, 1, struct est);
 
 	*est = (struct est){ .ctx = ctx, .target = t, .base = base_of(ctx->arena, t) };
@@ -129,7 +134,8 @@ int est_open(struct ctx *ctx, const struct est_target *t, struct est **ret, stru
 	return open_with(ctx, t, pin_of(ctx->arena, &c), ret, e);
 }
 
-int est_open_unknown(struct ctx *ctx, const struct est_target *t, struct est **ret, char **ret_fingerprint, struct err *e)
+int est_open_unknown(struct ctx *ctx, const struct est_target *t, struct est **ret, char **ret_fingerprint,
+		     struct err *e)
 {
 	struct cert c;
 
@@ -166,12 +172,15 @@ static int build(void *arg, struct arena *a, bool refresh, struct net_request *r
 	h[n++] = (struct net_header){ "Accept", c->accept };
 	if (c->body.p) {
 		h[n++] = (struct net_header){ "Content-Type", "application/pkcs10" };
-		h[n++] = (struct net_header){ "Content-Transfer-Encoding", "base64" }; /* RFC 8951 drops it, old servers want it */
+		/* RFC 8951 drops it, old servers want it */
+		h[n++] = (struct net_header){ "Content-Transfer-Encoding", "base64" };
 	}
 	if (c->est->target->authorization && c->body.p)
 		h[n++] = (struct net_header){ "Authorization", c->est->target->authorization };
-	*ret = (struct net_request){ .method = c->body.p ? "POST" : "GET", .url = arena_printf(a, "%s/%s", c->est->base, c->op),
-				     .headers = h, .nheaders = n, .body = c->body, .timeout_ms = REQUEST_MS, .what = c->op };
+	*ret = (struct net_request){ .method = c->body.p ? "POST" : "GET",
+				     .url = arena_printf(a, "%s/%s", c->est->base, c->op),
+				     .headers = h, .nheaders = n, .body = c->body, .timeout_ms = REQUEST_MS,
+				     .what = c->op };
 	return 0;
 }
 
@@ -197,8 +206,9 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	if (s == 202)
 		err_set(e, ERR_REMOTE, "%s: accepted, but not decided yet: ask again later", c->op);
 	else
-		err_set(e, s >= 400 && s < 500 && s != 408 && s != 429 ? ERR_DENIED : ERR_REMOTE, "%s: the server answered %d%s%s", c->op, s,
-			words(a, answer), s == 401 ? " (it wants other credentials)" : "");
+		err_set(e, s >= 400 && s < 500 && s != 408 && s != 429 ? ERR_DENIED : ERR_REMOTE,
+			"%s: the server answered %d%s%s", c->op, s, words(a, answer),
+			s == 401 ? " (it wants other credentials)" : "");
 	if (later && (s == 202 || s == 429 || s == 503))
 		err_set(e, ERR_REMOTE, "%s (Retry-After: %s)", arena_strdup(a, e->msg), remote_say(a, later));
 	if (s == 202 || s == 429 || s == 503)
@@ -206,11 +216,13 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	return s == 500 || s == 502 || s == 504 ? REMOTE_AGAIN : REMOTE_FAILED;
 }
 
-/* The same request may be sent again: a server that has carried it out gives the same certificate for it, or refuses. */
-static int carry_out(struct est *est, struct arena *a, const char *op, const char *accept, struct bytes body, struct net_answer *ret,
-		     struct err *e)
+/* The same request may be sent again: a server that has carried it out gives the same certificate for it, or
+ * refuses. */
+static int carry_out(struct est *est, struct arena *a, const char *op, const char *accept, struct bytes body,
+		     struct net_answer *ret, struct err *e)
 {
-	const struct remote_policy policy = { .deadline_ms = est->target->patience_ms ? est->target->patience_ms : PATIENCE_MS };
+	const struct remote_policy policy =
+		{ .deadline_ms = est->target->patience_ms ? est->target->patience_ms : PATIENCE_MS };
 	struct call c = { .est = est, .op = op, .accept = accept, .body = body };
 	const struct remote_call call = { .build = build, .judge = judge, .arg = &c };
 
@@ -230,8 +242,8 @@ int est_get_cas(struct est *est, struct arena *a, struct est_cas *ret, struct er
 	return answer_certs(a, answer.body, &ret->v, &ret->n, e) != 0 ? err_ctx(e, "cacerts") : 0;
 }
 
-int est_request(struct arena *a, struct bytes subject, const struct strv *san, EVP_PKEY *key, const struct est_recipient *to,
-		struct bytes *ret, struct err *e)
+int est_request(struct arena *a, struct bytes subject, const struct strv *san, EVP_PKEY *key,
+		const struct est_recipient *to, struct bytes *ret, struct err *e)
 {
 	struct exts exts = { 0 };
 	struct bytes value, wishes[EST_RECIPIENT_ATTRIBUTES];
@@ -250,7 +262,8 @@ int est_request(struct arena *a, struct bytes subject, const struct strv *san, E
 static int take_key(const struct answer_key *k, const struct est_recipient *to, struct est_answer *ret, struct err *e)
 {
 	if (k->encrypted != (to != NULL))
-		return err_set(e, ERR_CHECK, to ? "the server sent the key without the encryption that was asked for; it is not used"
+		return err_set(e, ERR_CHECK,
+			       to ? "the server sent the key without the encryption that was asked for; it is not used"
 					       : "the server sent the key encrypted, which was not asked for");
 	if (!to)
 		return key_load(k->der, NULL, &ret->key, e);
@@ -258,15 +271,16 @@ static int take_key(const struct answer_key *k, const struct est_recipient *to, 
 	return 0;
 }
 
-static int read_answer(const struct est *est, struct arena *a, enum est_op op, const struct net_answer *http, struct est_answer *ret,
-		       struct err *e)
+static int read_answer(const struct est *est, struct arena *a, enum est_op op, const struct net_answer *http,
+		       struct est_answer *ret, struct err *e)
 {
 	struct answer_key key = { .certs = http->body };
 	struct est_answer r = { 0 };
 
 	if (op == EST_KEYGEN && answer_keygen(a, net_header(http, "content-type"), http->body, &key, e) != 0)
 		return -1;
-	if (answer_certs(a, key.certs, &r.certs, &r.n, e) != 0 || (op == EST_KEYGEN && take_key(&key, est->target->to, &r, e) != 0))
+	if (answer_certs(a, key.certs, &r.certs, &r.n, e) != 0 ||
+	    (op == EST_KEYGEN && take_key(&key, est->target->to, &r, e) != 0))
 		return -1;
 	*ret = r;
 	return 0;
@@ -313,7 +327,8 @@ struct judging {
 	size_t n, nroots;
 };
 
-static int gather(struct arena *a, const struct est_answer *answer, const struct est_cas *cas, struct judging *j, struct err *e)
+static int gather(struct arena *a, const struct est_answer *answer, const struct est_cas *cas, struct judging *j,
+		  struct err *e)
 {
 	size_t n = answer->n + cas->n;
 
@@ -354,8 +369,8 @@ static void build_chain(struct arena *a, const struct judging *j, const struct c
 	}
 }
 
-int est_judge(struct ctx *ctx, const struct est_answer *answer, const struct est_cas *cas, struct bytes leaf, struct est_chain *ret,
-	      struct err *e)
+int est_judge(struct ctx *ctx, const struct est_answer *answer, const struct est_cas *cas, struct bytes leaf,
+	      struct est_chain *ret, struct err *e)
 {
 	int64_t at = ctx->now_given ? ctx->now : tm_now();
 	struct est_chain chain = { .leaf = leaf };

@@ -1,5 +1,6 @@
-/* A load of devices. Guarantees: each has a name, a key and a request of its own, made before its clock starts; what comes back is read
- * and must be for that key; memory does not grow with the number of devices but for eight octets each. */
+/* A load of devices. Guarantees: each has a name, a key and a request of its own, made before its clock starts; what
+ * comes back is read and must be for that key; memory does not grow with the number of devices but for eight octets
+ * each. */
 #include "client/load.h"
 
 #include <stdatomic.h>
@@ -24,7 +25,8 @@ static const struct field report_fields[] = {
 	STR(load_report, error, "Why the first one failed."),
 	END
 };
-const struct schema load_report_type = { .name = "load", .plural = "loads", .doc = "What a load of devices saw", .size = sizeof(struct load_report),
+const struct schema load_report_type = { .name = "load", .plural = "loads", .doc = "What a load of devices saw",
+					 .size = sizeof(struct load_report),
 					 .fields = report_fields };
 
 struct load {
@@ -116,9 +118,11 @@ static void report(struct load *l, int64_t took_us, struct load_report *ret)
 	while (failed < n && l->micros[failed] < 0)
 		failed++;
 	*ret = (struct load_report){ .count = (int64_t)n, .enrolled = (int64_t)(n - failed), .failed = (int64_t)failed,
-		.seconds = arena_printf(a, "%.3f", (double)took_us / 1e6), .rate = arena_printf(a, "%.1f", (double)(n - failed) * 1e6 / (double)took_us),
+		.seconds = arena_printf(a, "%.3f", (double)took_us / 1e6),
+		.rate = arena_printf(a, "%.1f", (double)(n - failed) * 1e6 / (double)took_us),
 		.p50_ms = percentile(a, l->micros, failed, n, 50), .p90_ms = percentile(a, l->micros, failed, n, 90),
-		.p99_ms = percentile(a, l->micros, failed, n, 99), .slowest_ms = percentile(a, l->micros, failed, n, 100),
+		.p99_ms = percentile(a, l->micros, failed, n, 99),
+		.slowest_ms = percentile(a, l->micros, failed, n, 100),
 		.error = failed ? arena_strdup(a, l->error.msg) : NULL };
 }
 
@@ -127,7 +131,8 @@ int load_run(struct ctx *ctx, struct est *est, const struct load_order *order, s
 	struct load *l = arena_new_array(ctx->arena, 1, struct load);
 	int64_t began = now_us();
 
-	*l = (struct load){ .ctx = ctx, .est = est, .order = order, .micros = arena_new_array(ctx->arena, order->count, int64_t),
+	*l = (struct load){ .ctx = ctx, .est = est, .order = order,
+			    .micros = arena_new_array(ctx->arena, order->count, int64_t),
 			    .told = ATOMIC_FLAG_INIT };
 	if (pool_run(order->count, order->connections, job, l, ctx->arena, tick, e) != 0)
 		return -1;

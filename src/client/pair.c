@@ -1,5 +1,6 @@
-/* Replacing a device's key and certificate. Guarantees: at any moment either the pair in place fits, or KEY.pending holds the one that
- * does and the next run puts it there; in a file with both nobody ever sees half of it. A private key is in no file that others read. */
+/* Replacing a device's key and certificate. Guarantees: at any moment either the pair in place fits, or KEY.pending
+ * holds the one that does and the next run puts it there; in a file with both nobody ever sees half of it. A private
+ * key is in no file that others read. */
 #include "client/pair.h"
 
 #include <string.h>

@@ -5,10 +5,10 @@
 #include "base/ctx.h"
 #include "crypto/ossl.h"
 
-/* Key and certificate of a device on its disk, and the enrolment that is under way. What is under way lives in one file beside the key,
- * "KEY.pending": the new key and its request before the request is sent, the certificate too before anything is replaced. Whenever a
- * run is cut off the next one goes on from there: with the same request, for which the server gives the same certificate, or with
- * putting the files in place. The file goes when all is done. */
+/* Key and certificate of a device on its disk, and the enrolment that is under way. What is under way lives in one file
+ * beside the key, "KEY.pending": the new key and its request before the request is sent, the certificate too before
+ * anything is replaced. Whenever a run is cut off the next one goes on from there: with the same request, for which the
+ * server gives the same certificate, or with putting the files in place. The file goes when all is done. */
 struct pair_paths {
 	const char *cert, *key; /* equal: one file with both, which is replaced in one step */
 	bool elsewhere;         /* the key is in a token: `key` only names CERT.pending, and no file has a key */

@@ -1,17 +1,19 @@
-/* A key that comes encrypted (RFC 7030 4.4.2, RFC 5958). Guarantees: it is used only when it was encrypted to the recipient's key and signed
- * by somebody whose certificate leads to the authorities that the server distributes. */
+/* A key that comes encrypted (RFC 7030 4.4.2, RFC 5958). Guarantees: it is used only when it was encrypted to the
+ * recipient's key and signed by somebody whose certificate leads to the authorities that the server distributes. */
 #include "client/est.h"
 #include "crypto/cms.h"
 #include "crypto/csr.h"
 #include "crypto/key.h"
 
-int est_recipient_attributes(struct arena *a, const struct est_recipient *to, struct bytes ret[EST_RECIPIENT_ATTRIBUTES], struct err *e)
+int est_recipient_attributes(struct arena *a, const struct est_recipient *to,
+			     struct bytes ret[EST_RECIPIENT_ATTRIBUTES], struct err *e)
 {
 	struct bytes capabilities;
 
 	if (cms_capabilities(a, to->key, &capabilities, e) != 0)
 		return -1;
-	ret[0] = csr_attribute_build(a, OID_ASYMMETRIC_DECRYPT_KEY_ID, DER_JOIN(a, DER_OCTETSTRING, cms_key_id(a, &to->cert)));
+	ret[0] = csr_attribute_build(a, OID_ASYMMETRIC_DECRYPT_KEY_ID,
+				     DER_JOIN(a, DER_OCTETSTRING, cms_key_id(a, &to->cert)));
 	ret[1] = csr_attribute_build(a, OID_SMIME_CAPABILITIES, capabilities);
 	return 0;
 }
@@ -31,8 +33,8 @@ static int unpack(struct bytes package, EVP_PKEY **ret, struct err *e)
 	return key_load(one, NULL, ret, e);
 }
 
-int est_unseal(struct ctx *ctx, const struct est_answer *answer, const struct est_recipient *to, const struct est_cas *cas, EVP_PKEY **ret,
-	       struct err *e)
+int est_unseal(struct ctx *ctx, const struct est_answer *answer, const struct est_recipient *to,
+	       const struct est_cas *cas, EVP_PKEY **ret, struct err *e)
 {
 	struct cms_signed key;
 	struct est_answer signer;

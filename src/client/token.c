@@ -1,5 +1,6 @@
-/* Keys in tokens for those who have no repository. Guarantees: which of several keys of one name is meant is said by a public key, never
- * guessed; a key is removed only by its public half; the PIN comes as for any engine, and from no argument. */
+/* Keys in tokens for those who have no repository. Guarantees: which of several keys of one name is meant is said by a
+ * public key, never guessed; a key is removed only by its public half; the PIN comes as for any engine, and from no
+ * argument. */
 #include "client/token.h"
 
 #include <string.h>
@@ -61,7 +62,8 @@ static int find(struct token *t, struct bytes spki, struct key *ret, struct err 
 	int r = engine_each(&t->ctx, t->wanted.doc.id, &none, look, &s, e);
 
 	if (!s.done)
-		return r != 0 ? -1 : err_set(e, ERR_NOT_FOUND, "token %s: the key of the certificate is not in it", t->wanted.doc.id);
+		return r != 0 ? -1 : err_set(e, ERR_NOT_FOUND, "token %s: the key of the certificate is not in it",
+					     t->wanted.doc.id);
 	*e = (struct err){ 0 };
 	*ret = s.found;
 	return 0;
@@ -78,7 +80,8 @@ int token_key(struct token *t, EVP_PKEY **ret, struct err *e)
 {
 	struct key k;
 
-	return engine_adopt(&t->ctx, t->wanted.doc.id, t->uri, &k, e) != 0 || engine_key(&t->ctx, &k, ret, e) != 0 ? -1 : 0;
+	return engine_adopt(&t->ctx, t->wanted.doc.id, t->uri, &k, e) != 0 || engine_key(&t->ctx, &k, ret, e) != 0
+	       ? -1 : 0;
 }
 
 int token_make(struct token *t, const struct keytype *type, EVP_PKEY **ret, struct err *e)
@@ -86,7 +89,8 @@ int token_make(struct token *t, const struct keytype *type, EVP_PKEY **ret, stru
 	struct key k;
 
 	if (!t->wanted.object || t->wanted.has_id)
-		return err_set(e, ERR_USAGE, "a key that is made is named by object=LABEL in the URI, and by no id, which it gets itself");
+		return err_set(e, ERR_USAGE, "a key that is made is named by object=LABEL in the URI, and by no id, "
+			       "which it gets itself");
 	if (engine_generate(&t->ctx, t->wanted.doc.id, type, t->wanted.object, &k, e) != 0)
 		return -1;
 	return engine_key(&t->ctx, &k, ret, e);

@@ -9,8 +9,8 @@ bool token_is_uri(const char *); /* NULL: false */
 int token_open(struct ctx *, const char *uri, struct token **ret, struct err *) NODISCARD;
 void token_close(struct token *); /* NULL is allowed */
 
-/* The key of a certificate, or of a request, wherever in the token it is: the URI has named the token, and the key says which it is.
- * ERR_NOT_FOUND. */
+/* The key of a certificate, or of a request, wherever in the token it is: the URI has named the token, and the key says
+ * which it is. ERR_NOT_FOUND. */
 int token_key_for(struct token *, struct bytes spki, EVP_PKEY **ret, struct err *) NODISCARD;
 /* The one that the URI names; ERR_NOT_FOUND. */
 int token_key(struct token *, EVP_PKEY **ret, struct err *) NODISCARD;

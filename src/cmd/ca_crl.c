@@ -1,5 +1,5 @@
-/* `ca crl`: CRLs by hand, when due, and ahead of time for offline authorities. A CRL leaves only after the commit that records its
- * number. */
+/* `ca crl`: CRLs by hand, when due, and ahead of time for offline authorities. A CRL leaves only after the commit that
+ * records its number. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -36,14 +36,16 @@ static int make_one(struct making *m, const struct crl_order *o, const char **re
 	return 0;
 }
 
-/* With crl.delta of lamassu.yaml a full CRL has its delta beside it, of the same number (RFC 5280 5.2.4): the place that freshestCRL
- * names is never behind. */
+/* With crl.delta of lamassu.yaml a full CRL has its delta beside it, of the same number (RFC 5280 5.2.4): the place
+ * that freshestCRL names is never behind. */
 static int make_scope(struct making *m, int64_t partition, int64_t this_update, int64_t validity, struct err *e)
 {
-	struct crl_order o = { .delta = m->args->delta, .partition = partition, .this_update = this_update, .validity = validity };
+	struct crl_order o = { .delta = m->args->delta, .partition = partition, .this_update = this_update,
+			       .validity = validity };
 	const char *number;
 
-	if (!o.delta && !this_update && state_config(m->ctx->state)->crl.delta && crl_has_base(m->ctx, m->ca, partition, e)) {
+	if (!o.delta && !this_update && state_config(m->ctx->state)->crl.delta &&
+	    crl_has_base(m->ctx, m->ca, partition, e)) {
 		o.delta = true;
 		if (make_one(m, &o, &number, e) != 0)
 			return -1;
@@ -64,7 +66,8 @@ static int make_scopes(struct making *m, int64_t this_update, int64_t validity, 
 	if (only >= s.partitions && s.partitions == 0)
 		return err_set(e, ERR_USAGE, "the CRL of ca %s has no partitions", m->ca->rec.id);
 	if (only >= s.partitions)
-		return err_set(e, ERR_USAGE, "the CRL of ca %s has the partitions 0 to %d", m->ca->rec.id, (int)s.partitions - 1);
+		return err_set(e, ERR_USAGE, "the CRL of ca %s has the partitions 0 to %d", m->ca->rec.id,
+			       (int)s.partitions - 1);
 	if (only >= 0)
 		return make_scope(m, only, this_update, validity, e);
 	if (s.complete && make_scope(m, -1, this_update, validity, e) != 0)
@@ -77,7 +80,9 @@ static int make_scopes(struct making *m, int64_t this_update, int64_t validity, 
 
 static int commit(struct making *m, struct err *e)
 {
-	return state_commit(m->ctx->state, arena_printf(m->ctx->arena, "ca: %scrl of %s", m->args->delta ? "delta " : "", m->ca->rec.id), e);
+	return state_commit(m->ctx->state,
+			    arena_printf(m->ctx->arena, "ca: %scrl of %s", m->args->delta ? "delta " : "",
+					 m->ca->rec.id), e);
 }
 
 /* One CRL a period, dated ahead, in one sitting. */
@@ -132,16 +137,18 @@ static bool is_delta(const struct crl_made *c)
 	return strncmp(c->rec.scope, "delta", 5) == 0;
 }
 
-/* "root.crl", "root.delta.crl", "root.3.crl"; with --horizon the time from when it holds: "root.20270101T000000Z.crl". */
+/* "root.crl", "root.delta.crl", "root.3.crl"; with --horizon the time from when it holds:
+ * "root.20270101T000000Z.crl". */
 static char *file_name(struct making *m, const struct crl_made *c)
 {
 	struct arena *ar = m->ctx->arena;
 	const char *part = strchr(c->rec.scope, '/');
 	struct civil t = tm_civil(c->rec.this_update);
-	char *date = m->args->horizon.secs ? arena_printf(ar, ".%04d%02d%02dT%02d%02d%02dZ", t.year, t.month, t.day, t.hour, t.minute,
-							  t.second) : arena_strdup(ar, "");
+	char *date = m->args->horizon.secs ? arena_printf(ar, ".%04d%02d%02dT%02d%02d%02dZ", t.year, t.month, t.day,
+							  t.hour, t.minute, t.second) : arena_strdup(ar, "");
 
-	return arena_printf(ar, "%s%s%s%s%s.crl", m->ca->rec.id, part ? "." : "", part ? part + 1 : "", is_delta(c) ? ".delta" : "", date);
+	return arena_printf(ar, "%s%s%s%s%s.crl", m->ca->rec.id, part ? "." : "", part ? part + 1 : "",
+			    is_delta(c) ? ".delta" : "", date);
 }
 
 /* Folders without a leading / are in the repository's top folder, wherever the command runs. */
@@ -183,7 +190,8 @@ static int into_folder(struct making *m, const char *folder, struct err *e)
 	if (fs_mkdirs(folder, 0777, e) != 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++)
-		if (out_bytes(m->ctx, fs_join(m->ctx->arena, folder, file_name(m, &m->made[i])), encode(m, &m->made[i]), false, true, e) != 0)
+		if (out_bytes(m->ctx, fs_join(m->ctx->arena, folder, file_name(m, &m->made[i])), encode(m, &m->made[i]),
+			      false, true, e) != 0)
 			return -1;
 	return 0;
 }
@@ -221,7 +229,8 @@ static int deliver(struct making *m, struct err *e)
 	}
 	if (out_is_table(m->ctx))
 		return 0;
-	return m->n == 1 ? out_record(m->ctx, &crlrec_type, recs, e) : out_list(m->ctx, &crlrec_type, recs, m->n, NULL, e);
+	return m->n == 1 ? out_record(m->ctx, &crlrec_type, recs, e)
+			 : out_list(m->ctx, &crlrec_type, recs, m->n, NULL, e);
 }
 
 static int run_crl(struct ctx *ctx, void *args, struct err *e)
@@ -234,16 +243,19 @@ static int run_crl(struct ctx *ctx, void *args, struct err *e)
 
 	if (a->format < 0)
 		a->format = FORMAT_PEM;
-	if (authority_load(ctx, a->ca, &ca, e) != 0 || ca_crl_need(ctx, &ca.rec, e) != 0 || (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
+	if (authority_load(ctx, a->ca, &ca, e) != 0 || ca_crl_need(ctx, &ca.rec, e) != 0 ||
+	    (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
 		return -1;
 	if (!due)
 		return 0;
 	rec = ca.rec;
-	if (ca_crl_sync(ctx, e) != 0 || authority_load(ctx, rec.id, &ca, e) != 0 || (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
+	if (ca_crl_sync(ctx, e) != 0 || authority_load(ctx, rec.id, &ca, e) != 0 ||
+	    (a->due && crl_due(ctx, &ca, ctx->now, &due, e) != 0))
 		return -1;
 	if (!due)
 		return 0;
-	if ((a->horizon.text ? make_horizon(&m, e) : make_scopes(&m, 0, a->validity.secs, e)) != 0 || commit(&m, e) != 0)
+	if ((a->horizon.text ? make_horizon(&m, e) : make_scopes(&m, 0, a->validity.secs, e)) != 0 ||
+	    commit(&m, e) != 0)
 		return -1;
 	if (ctx->dry_run)
 		return 0;
@@ -256,7 +268,8 @@ int ca_crl_now(struct ctx *ctx, const char *id, const char *folder, struct err *
 	SCOPED_AUTHORITY ca = { 0 };
 	struct making m = { .ctx = ctx, .args = &a, .ca = &ca };
 
-	if (authority_load(ctx, id, &ca, e) != 0 || make_scopes(&m, 0, 0, e) != 0 || commit(&m, e) != 0 || publish(&m, e) != 0)
+	if (authority_load(ctx, id, &ca, e) != 0 || make_scopes(&m, 0, 0, e) != 0 || commit(&m, e) != 0 ||
+	    publish(&m, e) != 0)
 		return -1;
 	return folder ? into_folder(&m, folder, e) : 0;
 }
@@ -268,7 +281,8 @@ static const struct opt crl_opts[] = {
 	ODUR(crl_args, validity, 0, "duration", "How long it is valid. Default: crl.validity of lamassu.yaml."),
 	OINT(crl_args, partition, 0, "n", "Only this partition. Default: all.", .dflt = -1),
 	OFLAG(crl_args, due, 0, "Only if a new one is due; silent otherwise."),
-	ODUR(crl_args, horizon, 0, "duration", "For offline authorities: one CRL a period for so long, dated ahead; needs --out and a folder."),
+	ODUR(crl_args, horizon, 0, "duration",
+	     "For offline authorities: one CRL a period for so long, dated ahead; needs --out and a folder."),
 	ODUR(crl_args, every, 0, "duration", "The period of --horizon. Default: 4w."),
 	OEND
 };
@@ -277,9 +291,9 @@ static const struct operand crl_operands[] = { PARAM(crl_args, ca, "ca", "The au
 const struct cmd ca_crl_cmd = {
 	.name = "crl", .brief = "Make a certificate revocation list", .opts = crl_opts, .operands = crl_operands,
 	.argsize = sizeof(struct crl_args), .needs = NEED_STATE | NEED_WRITE, .run = run_crl, .type = &crlrec_type,
-	.doc = "Full CRLs by default. Where there is a remote, the ledger is synced first (crl.sync of lamassu.yaml: required, try or off). "
-	       "Numbers only grow, and a CRL is refused while the ledger here lacks what the last one was made from. "
-	       "Authorities that are revoked or switched off sign CRLs too. Besides --out it is written, in DER, to the folders of "
-	       "crl.publish, and sent to the addresses there.",
+	.doc = "Full CRLs by default. Where there is a remote, the ledger is synced first (crl.sync of lamassu.yaml: "
+	       "required, try or off). Numbers only grow, and a CRL is refused while the ledger here lacks what the "
+	       "last one was made from. Authorities that are revoked or switched off sign CRLs too. Besides --out it "
+	       "is written, in DER, to the folders of crl.publish, and sent to the addresses there.",
 	.example = "lamassu ca crl devices --out devices.crl\nlamassu ca crl root --horizon 52w --every 4w --out crls/"
 };

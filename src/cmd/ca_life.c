@@ -1,4 +1,5 @@
-/* `ca set`, `metadata`, `enable`, `disable`, `revoke`, `delete`, `compromise`: what happens to an authority after it was made. */
+/* `ca set`, `metadata`, `enable`, `disable`, `revoke`, `delete`, `compromise`: what happens to an authority after it
+ * was made. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -44,7 +45,8 @@ static int apply_fragment(struct ctx *ctx, const char *id, const char *file, str
 /* However the path spells the field. */
 static bool is_protected(struct ctx *ctx, const char *path)
 {
-	static const char *const fields[] = { "id", "type", "parent_id", "key", "engine_id", "serial_number", "previous_serials",
+	static const char *const fields[] = { "id", "type", "parent_id", "key", "engine_id", "serial_number",
+					      "previous_serials",
 		"compromised", "created_at", NULL };
 	const struct field *f;
 	struct err unknown = { 0 };
@@ -52,7 +54,8 @@ static bool is_protected(struct ctx *ctx, const char *path)
 	char *ignored;
 
 	rec_default(ctx->arena, &ca_type, &none);
-	if (rec_get(ctx->arena, &ca_type, &none, arena_strndup(ctx->arena, path, strcspn(path, ".")), &ignored, &f, &unknown) != 0)
+	if (rec_get(ctx->arena, &ca_type, &none, arena_strndup(ctx->arena, path, strcspn(path, ".")), &ignored, &f,
+		    &unknown) != 0)
 		return false; /* as setting it will say */
 	for (size_t i = 0; fields[i]; i++)
 		if (strcmp(fields[i], f->name) == 0)
@@ -74,8 +77,10 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 		return -1;
 	for (size_t i = 0; i < a->assignments.n; i++)
 		if (is_protected(ctx, v[i].path))
-			return err_set(e, ERR_DENIED, "%s is set by what happens to the authority, not by hand", v[i].path);
-	if (state_set_all(ctx->state, &ca_type, a->id, v, a->assignments.n, e) != 0 || refs_check_stored(ctx, &ca_type, a->id, e) != 0 ||
+			return err_set(e, ERR_DENIED, "%s is set by what happens to the authority, not by hand",
+				       v[i].path);
+	if (state_set_all(ctx->state, &ca_type, a->id, v, a->assignments.n, e) != 0 ||
+	    refs_check_stored(ctx, &ca_type, a->id, e) != 0 ||
 	    authority_load(ctx, a->id, &ca, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: set %s", a->id), e) != 0)
 		return -1;
@@ -84,7 +89,8 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt set_opts[] = {
 	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct set_args, file),
-	  .doc = "A document with crl_distribution_points, crl_update_interval_hours, validity, partitions, publish, issuer_key." },
+	  .doc = "A document with crl_distribution_points, crl_update_interval_hours, validity, partitions, publish, "
+		 "issuer_key." },
 	OEND
 };
 static const struct operand set_operands[] = {
@@ -114,9 +120,11 @@ static int change_metadata(struct ctx *ctx, const struct metadata_args *a, bool 
 	for (size_t i = 0; i < a->items.n; i++) {
 		const char *s = a->items.v[i], *eq = strchr(s, '=');
 		if (!unset && (eq == NULL || eq == s))
-			return err_set(e, ERR_USAGE, "\"%s\" is not of the form key=value", text_escape(ctx->arena, bytes_of(s)));
+			return err_set(e, ERR_USAGE, "\"%s\" is not of the form key=value",
+				       text_escape(ctx->arena, bytes_of(s)));
 		if (unset ? any_unset(ctx->arena, *json, s, json, e) != 0
-			  : any_set(ctx->arena, *json, arena_strndup(ctx->arena, s, (size_t)(eq - s)), eq + 1, json, e) != 0)
+			  : any_set(ctx->arena, *json, arena_strndup(ctx->arena, s, (size_t)(eq - s)), eq + 1, json,
+				    e) != 0)
 			return -1;
 	}
 	if (state_put(ctx->state, &ca_type, ca.rec.id, &ca.rec, e) != 0 ||
@@ -144,11 +152,13 @@ static const struct operand metadata_unset_operands[] = {
 };
 static const struct cmd metadata_set_cmd = {
 	.name = "set", .brief = "Set free data of an authority", .operands = metadata_set_operands,
-	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_set, .type = &ca_view_type
+	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_set,
+	.type = &ca_view_type
 };
 static const struct cmd metadata_unset_cmd = {
 	.name = "unset", .brief = "Remove free data of an authority", .operands = metadata_unset_operands,
-	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_unset, .type = &ca_view_type
+	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_unset,
+	.type = &ca_view_type
 };
 static const struct cmd *const metadata_verbs[] = { &metadata_set_cmd, &metadata_unset_cmd, NULL };
 const struct cmd ca_metadata_cmd = { .name = "metadata", .brief = "Free data of an authority", .sub = metadata_verbs };
@@ -185,12 +195,14 @@ static int run_disable(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd ca_enable_cmd = {
-	.name = "enable", .brief = "Let an authority issue again", .operands = ca_operand, .argsize = sizeof(struct ca_ref),
+	.name = "enable", .brief = "Let an authority issue again", .operands = ca_operand,
+	.argsize = sizeof(struct ca_ref),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_enable, .type = &ca_view_type
 };
 const struct cmd ca_disable_cmd = {
-	.name = "disable", .brief = "Switch an authority off: it issues nothing, but signs CRLs", .operands = ca_operand,
-	.argsize = sizeof(struct ca_ref), .needs = NEED_STATE | NEED_WRITE, .run = run_disable, .type = &ca_view_type
+	.name = "disable", .brief = "Switch an authority off: it issues nothing, but signs CRLs",
+	.operands = ca_operand, .argsize = sizeof(struct ca_ref), .needs = NEED_STATE | NEED_WRITE, .run = run_disable,
+	.type = &ca_view_type
 };
 
 /* --- revoke, delete --- */
@@ -209,7 +221,8 @@ static int run_revoke(struct ctx *ctx, void *args, struct err *e)
 	size_t n = 0;
 
 	if (revocation_reason_parse(a->reason, &o.reason) != 0)
-		return err_set(e, ERR_USAGE, "--reason \"%s\" is none of RFC 5280 5.3.1", text_escape(ctx->arena, bytes_of(a->reason)));
+		return err_set(e, ERR_USAGE, "--reason \"%s\" is none of RFC 5280 5.3.1",
+			       text_escape(ctx->arena, bytes_of(a->reason)));
 	if (authority_load(ctx, a->ca, &ca, e) != 0)
 		return -1;
 	if (cli_confirm(ctx, e, "revoke ca %s (%s)%s?", ca.rec.id, authority_subject(ctx->arena, &ca),
@@ -217,15 +230,16 @@ static int run_revoke(struct ctx *ctx, void *args, struct err *e)
 	    revoke_authority(ctx, &ca, &o, a->cascade, &n, e) != 0)
 		return -1;
 	if (n == 0)
-		return err_set(e, ERR_CONFLICT, "ca %s is %s%s: there is nothing to revoke", ca.rec.id, ca_status_names[ca.status],
-			       a->cascade ? " with all that is below it" : "");
+		return err_set(e, ERR_CONFLICT, "ca %s is %s%s: there is nothing to revoke", ca.rec.id,
+			       ca_status_names[ca.status], a->cascade ? " with all that is below it" : "");
 	if (state_commit(ctx->state, subject, e) != 0)
 		return -1;
 	return out_done(ctx, e, "revoked ca %s: %zu certificate%s", ca.rec.id, n, n == 1 ? "" : "s");
 }
 
 static const struct opt revoke_opts[] = {
-	OSTR(end_args, reason, 'r', "reason", "Why, of RFC 5280 5.3.1: key_compromise, ca_compromise, superseded and so on.", .flags = O_REQ),
+	OSTR(end_args, reason, 'r', "reason",
+	     "Why, of RFC 5280 5.3.1: key_compromise, ca_compromise, superseded and so on.", .flags = O_REQ),
 	OFLAG(end_args, cascade, 0, "Its children and everything that it and they issued as well."),
 	OSTR(end_args, note, 0, "text", "A note for the ledger."),
 	OEND
@@ -233,9 +247,10 @@ static const struct opt revoke_opts[] = {
 static const struct operand end_operands[] = { PARAM(end_args, ca, "ca", "The authority."), { 0 } };
 const struct cmd ca_revoke_cmd = {
 	.name = "revoke", .brief = "Revoke an authority's certificates", .opts = revoke_opts, .operands = end_operands,
-	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_revoke, .type = &ca_view_type,
-	.doc = "A cascade of more than 10,000 certificates is several commits, the authority's own certificates first; one that was cut "
-	       "off goes on when it is run again.",
+	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_revoke,
+	.type = &ca_view_type,
+	.doc = "A cascade of more than 10,000 certificates is several commits, the authority's own certificates first; "
+	       "one that was cut off goes on when it is run again.",
 	.example = "lamassu ca revoke devices --reason superseded --cascade"
 };
 
@@ -271,7 +286,8 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	if (cli_confirm(ctx, e, "delete ca %s%s?", ca.rec.id, a->delete_key ? " and its key" : "") != 0 ||
 	    authority_delete(ctx, &ca, a->cascade, e) != 0 || check_users(ctx, &before, e) != 0)
 		return -1;
-	if (a->delete_key && (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, &gone, e) != 0))
+	if (a->delete_key &&
+	    (state_get(ctx->state, &key_type, k.id, &k, e) != 0 || keys_delete(ctx, &k, a->note, &gone, e) != 0))
 		return -1;
 	if ((gone && keys_may_destroy(ctx, &k, e) != 0) ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "ca: delete %s", ca.rec.id), e) != 0)
@@ -279,8 +295,8 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	if (gone && !ctx->dry_run)
 		gone_at = keys_destroy(ctx, &k);
 	if (gone_at)
-		return out_done(ctx, e, "deleted ca %s; engine %s keeps its private key, unusable, until %s", ca.rec.id, k.engine_id,
-				tm_format(ctx->arena, gone_at));
+		return out_done(ctx, e, "deleted ca %s; engine %s keeps its private key, unusable, until %s", ca.rec.id,
+				k.engine_id, tm_format(ctx->arena, gone_at));
 	return out_done(ctx, e, "deleted ca %s", ca.rec.id);
 }
 
@@ -292,9 +308,10 @@ static const struct opt delete_opts[] = {
 };
 const struct cmd ca_delete_cmd = {
 	.name = "delete", .brief = "Delete an authority's record", .opts = delete_opts, .operands = end_operands,
-	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &ca_view_type,
-	.doc = "Refused while live certificates of the authority exist. The history and the ledger keep all that was; the private key "
-	       "stays unless --delete-key is given."
+	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete,
+	.type = &ca_view_type,
+	.doc = "Refused while live certificates of the authority exist. The history and the ledger keep all that was; "
+	       "the private key stays unless --delete-key is given."
 };
 
 /* --- compromise --- */
@@ -317,7 +334,8 @@ struct emergency {
 	size_t affected;
 };
 
-static int each_concerned(struct emergency *m, int (*do_it)(struct emergency *, const struct authority *, struct err *), struct err *e)
+static int each_concerned(struct emergency *m, int (*do_it)(struct emergency *, const struct authority *, struct err *),
+			  struct err *e)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		const struct authority *a = &m->all[i];
@@ -351,7 +369,8 @@ static int print_affected(void *arg, const struct affected *rows, size_t n, stru
 
 static int list_affected(struct emergency *m, struct err *e)
 {
-	if (out_list_begin(m->ctx, &affected_type, e) != 0 || compromise_each(m->ctx, m->ca->rec.id, print_affected, m, e) != 0)
+	if (out_list_begin(m->ctx, &affected_type, e) != 0 ||
+	    compromise_each(m->ctx, m->ca->rec.id, print_affected, m, e) != 0)
 		return -1;
 	return out_list_end(m->ctx, NULL, e);
 }
@@ -374,13 +393,15 @@ static int run_compromise(struct ctx *ctx, void *args, struct err *e)
 	struct emergency m = { .ctx = ctx, .ca = &ca, .out = a->out };
 	const char *subject;
 
-	if (authority_load(ctx, a->ca, &ca, e) != 0 || authority_all(ctx, &m.all, &m.n, e) != 0 || each_concerned(&m, need_network, e) != 0)
+	if (authority_load(ctx, a->ca, &ca, e) != 0 || authority_all(ctx, &m.all, &m.n, e) != 0 ||
+	    each_concerned(&m, need_network, e) != 0)
 		return -1;
 	subject = arena_printf(ctx->arena, "ca: compromise %s", ca.rec.id);
 	if (cli_confirm(ctx, e, "take ca %s offline and revoke everything below it?", ca.rec.id) != 0 ||
 	    compromise_authority(ctx, &ca, a->note, subject, e) != 0 || state_commit(ctx->state, subject, e) != 0)
 		return -1;
-	if (!ctx->dry_run && (ca_crl_sync(ctx, e) != 0 || each_concerned(&m, make_crl, e) != 0 || list_affected(&m, e) != 0 ||
+	if (!ctx->dry_run && (ca_crl_sync(ctx, e) != 0 || each_concerned(&m, make_crl, e) != 0 ||
+			      list_affected(&m, e) != 0 ||
 			      write_notice(&m, e) != 0))
 		return err_ctx(e, "ca %s is revoked with all below it, but not all was published", ca.rec.id);
 	return 0;
@@ -392,9 +413,10 @@ static const struct opt compromise_opts[] = {
 	OEND
 };
 const struct cmd ca_compromise_cmd = {
-	.name = "compromise", .brief = "Carry out the incident plan for a compromised authority", .opts = compromise_opts,
-	.operands = end_operands, .argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM,
-	.run = run_compromise, .type = &affected_type,
-	.doc = "Takes the authority offline for good, revokes it and everything below it, makes and publishes emergency CRLs of all that is "
-	       "concerned, its parent included, and lists every live certificate that is affected with what to do about it."
+	.name = "compromise", .brief = "Carry out the incident plan for a compromised authority",
+	.opts = compromise_opts, .operands = end_operands, .argsize = sizeof(struct end_args),
+	.needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_compromise, .type = &affected_type,
+	.doc = "Takes the authority offline for good, revokes it and everything below it, makes and publishes "
+	       "emergency CRLs of all that is concerned, its parent included, and lists every live certificate that is "
+	       "affected with what to do about it."
 };

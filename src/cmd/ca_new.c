@@ -1,5 +1,5 @@
-/* `ca create`, `import`, `request`, `install`, `reissue`: how authorities come to be. Arguments are turned into one order for pki/;
- * flags win over the document of -f. */
+/* `ca create`, `import`, `request`, `install`, `reissue`: how authorities come to be. Arguments are turned into one
+ * order for pki/; flags win over the document of -f. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +19,8 @@
 /* --- create, request --- */
 
 struct new_args {
-	const char *id, *file, *subject, *parent, *engine, *key_type, *key, *profile, *issuance_profile, *validity, *out;
+	const char *id, *file, *subject, *parent, *engine, *key_type, *key, *profile, *issuance_profile, *validity;
+	const char *out;
 	int64_t path_length;
 	bool allow_outlive;
 	struct strv metadata;
@@ -31,7 +32,8 @@ static char *given(char *text)
 	return text && *text ? text : NULL;
 }
 
-/* C1: issuance_profile_id of the input document is the shape if that profile signs as CA, else the default for what is issued. */
+/* C1: issuance_profile_id of the input document is the shape if that profile signs as CA, else the default for what is
+ * issued. */
 static int assign_issuance_profile(struct ctx *ctx, struct ca_create_doc *d, struct err *e)
 {
 	struct profile p;
@@ -63,15 +65,17 @@ static int order_from_doc(struct ctx *ctx, const char *file, struct ca_order *o,
 	if (generic_load(ctx, file, &ca_create_type, &d, e) != 0 || assign_issuance_profile(ctx, &d, e) != 0)
 		return -1;
 	if (given(d.type) && !text_same_name(d.type, "MANAGED"))
-		return err_set(e, ERR_INVALID, "%s: type: `ca create` makes MANAGED authorities; use `ca import`", file);
+		return err_set(e, ERR_INVALID, "%s: type: `ca create` makes MANAGED authorities; use `ca import`",
+			       file);
 	*o = (struct ca_order){ .id = given(d.id), .parent = given(d.parent_id), .engine = given(d.engine_id),
-		.profile = given(d.profile_id), .issuance_profile = given(d.ca_issuance_profile_id), .key = given(d.key_metadata.key_id),
+		.profile = given(d.profile_id), .issuance_profile = given(d.ca_issuance_profile_id),
+		.key = given(d.key_metadata.key_id),
 		.path_length = -1, .metadata = d.metadata, .validity = validity_text(ctx, &d.ca_expiration) };
 	if (given(d.key_metadata.type)) {
 		o->keytype = keytype_find(d.key_metadata.type, d.key_metadata.bits);
 		if (o->keytype == NULL)
-			return err_set(e, ERR_INVALID, "%s: key_metadata: no key type %s of %d bits", file, d.key_metadata.type,
-				       (int)d.key_metadata.bits);
+			return err_set(e, ERR_INVALID, "%s: key_metadata: no key type %s of %d bits", file,
+				       d.key_metadata.type, (int)d.key_metadata.bits);
 	}
 	return name_from_fields(ctx->arena, &d.subject, &o->subject, e) != 0 ? err_ctx(e, "%s: subject", file) : 0;
 }
@@ -143,15 +147,17 @@ static int run_request(struct ctx *ctx, void *args, struct err *e)
 	return out_bytes(ctx, a->out, pem_encode(ctx->arena, "CERTIFICATE REQUEST", der), false, true, e);
 }
 
-#define NEW_OPTS                                                                                                                 \
-	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct new_args, file),                   \
-	  .doc = "The whole order as a YAML or JSON document; flags win over it." },                                             \
-	OSTR(new_args, subject, 's', "dn", "Distinguished name, such as \"CN=Acme Root CA,O=Acme Corp,C=US\"."),                  \
-	OSTR(new_args, engine, 'e', "engine", "Engine where the key is made. Default: the repository's default engine."),        \
-	OSTR(new_args, key_type, 'k', "key-type", "Type of the new key: rsa:2048, rsa:3072, rsa:4096, ecdsa:256, ecdsa:384, "    \
-	     "ecdsa:521, ed25519. Default: ecdsa:384 for roots, else ecdsa:256."),                                                \
-	OSTR(new_args, key, 0, "key", "An existing key: id, alias or URI."),                                                     \
-	OSTR(new_args, issuance_profile, 0, "profile", "Default profile for what the authority issues."),                        \
+#define NEW_OPTS \
+	{ .name = "file", .letter = 'f', .kind = O_STR, .arg = "file", .off = offsetof(struct new_args, file), \
+	  .doc = "The whole order as a YAML or JSON document; flags win over it." }, \
+	OSTR(new_args, subject, 's', "dn", "Distinguished name, such as \"CN=Acme Root CA,O=Acme Corp,C=US\"."), \
+	OSTR(new_args, engine, 'e', "engine", \
+	     "Engine where the key is made. Default: the repository's default engine."), \
+	OSTR(new_args, key_type, 'k', "key-type", \
+	     "Type of the new key: rsa:2048, rsa:3072, rsa:4096, ecdsa:256, ecdsa:384, " \
+	     "ecdsa:521, ed25519. Default: ecdsa:384 for roots, else ecdsa:256."), \
+	OSTR(new_args, key, 0, "key", "An existing key: id, alias or URI."), \
+	OSTR(new_args, issuance_profile, 0, "profile", "Default profile for what the authority issues."), \
 	OLIST(new_args, metadata, 0, "key=value", "Free data.")
 
 static const struct opt create_opts[] = {
@@ -169,9 +175,11 @@ static const struct operand new_operands[] = {
 };
 
 const struct cmd ca_create_cmd = {
-	.name = "create", .brief = "Make a root or subordinate authority", .opts = create_opts, .operands = new_operands,
-	.argsize = sizeof(struct new_args), .needs = NEED_STATE | NEED_WRITE, .run = run_create, .type = &ca_view_type,
-	.example = "lamassu ca create root --subject \"CN=Acme Root CA,O=Acme Corp,C=US\" --key-type ecdsa:384 --validity 10y\n"
+	.name = "create", .brief = "Make a root or subordinate authority", .opts = create_opts,
+	.operands = new_operands, .argsize = sizeof(struct new_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_create, .type = &ca_view_type,
+	.example = "lamassu ca create root --subject \"CN=Acme Root CA,O=Acme Corp,C=US\" --key-type ecdsa:384 "
+		   "--validity 10y\n"
 		   "lamassu ca create devices --parent root --subject \"CN=Acme Devices CA,O=Acme Corp\" --validity 5y "
 		   "--issuance-profile iot-device"
 };
@@ -184,11 +192,12 @@ static const struct opt request_opts[] = {
 };
 
 const struct cmd ca_request_cmd = {
-	.name = "request", .brief = "Make a request for a parent that is elsewhere", .opts = request_opts, .operands = new_operands,
-	.argsize = sizeof(struct new_args), .needs = NEED_STATE | NEED_WRITE, .run = run_request,
-	.doc = "Makes a key here and a certificate request for it, to be signed by an authority in another repository (ca sign) and "
-	       "brought back with `ca install`. The authority is PENDING until then. For an authority that exists, only its request is "
-	       "printed: for renewal by its parent, or for a cross certificate.",
+	.name = "request", .brief = "Make a request for a parent that is elsewhere", .opts = request_opts,
+	.operands = new_operands, .argsize = sizeof(struct new_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_request,
+	.doc = "Makes a key here and a certificate request for it, to be signed by an authority in another repository "
+	       "(ca sign) and brought back with `ca install`. The authority is PENDING until then. For an authority "
+	       "that exists, only its request is printed: for renewal by its parent, or for a cross certificate.",
 	.example = "lamassu ca request issuing --subject \"CN=Acme Issuing CA\" --out issuing.csr"
 };
 
@@ -207,7 +216,8 @@ static bool names_a_file(const char *ref)
 
 static int ask_passphrase(struct ctx *ctx, const char *what, const char **ret, struct err *e)
 {
-	const struct secret_ask ask = { .what = what, .env = "LAMASSU_IMPORT_PASSPHRASE", .env_general = "LAMASSU_PASSPHRASE" };
+	const struct secret_ask ask = { .what = what, .env = "LAMASSU_IMPORT_PASSPHRASE",
+					.env_general = "LAMASSU_PASSPHRASE" };
 	char *secret;
 
 	if (ctx->secret(ctx, &ask, &secret, e) != 0)
@@ -234,7 +244,8 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	} else {
 		in.key_ref = a->key;
 	}
-	if (arrival_needs_passphrase(ctx->arena, &in) && ask_passphrase(ctx, "passphrase of the imported key", &in.passphrase, e) != 0)
+	if (arrival_needs_passphrase(ctx->arena, &in) &&
+	    ask_passphrase(ctx, "passphrase of the imported key", &in.passphrase, e) != 0)
 		return -1;
 	if (ca_import(ctx, &in, &made, &key_is_new, e) != 0)
 		return -1;
@@ -246,8 +257,10 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt import_opts[] = {
 	OSTR(import_args, cert, 'c', "file", "Certificate, chain in any order, or PKCS#12.", .flags = O_REQ),
-	OSTR(import_args, key, 'k', "file|key", "Private key file, or an existing key (id, alias, URI) that stays where it is."),
-	OSTR(import_args, engine, 'e', "engine", "Engine that takes the key. Default: the repository's default engine."),
+	OSTR(import_args, key, 'k', "file|key",
+	     "Private key file, or an existing key (id, alias, URI) that stays where it is."),
+	OSTR(import_args, engine, 'e', "engine",
+	     "Engine that takes the key. Default: the repository's default engine."),
 	OSTR(import_args, issuance_profile, 0, "profile", "Default profile for what the authority issues."),
 	OLIST(import_args, metadata, 0, "key=value", "Free data."),
 	OEND
@@ -256,10 +269,11 @@ static const struct opt import_opts[] = {
 static const struct operand import_operands[] = { PARAM(import_args, id, "id", "Identifier of the authority."), { 0 } };
 
 const struct cmd ca_import_cmd = {
-	.name = "import", .brief = "Take an existing authority, with or without its key", .opts = import_opts, .operands = import_operands,
-	.argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE, .run = run_import, .type = &ca_view_type,
-	.doc = "Without --key the authority is known for chains and validation only. A passphrase of the file is asked for, or taken from "
-	       "LAMASSU_IMPORT_PASSPHRASE.",
+	.name = "import", .brief = "Take an existing authority, with or without its key", .opts = import_opts,
+	.operands = import_operands, .argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_import, .type = &ca_view_type,
+	.doc = "Without --key the authority is known for chains and validation only. A passphrase of the file is asked "
+	       "for, or taken from LAMASSU_IMPORT_PASSPHRASE.",
 	.example = "lamassu ca import old-root --cert old-root.pem --key old-root.key"
 };
 
@@ -280,8 +294,8 @@ static int run_install(struct ctx *ctx, void *args, struct err *e)
 	if (state_commit(ctx->state, arena_printf(ctx->arena, "ca: install %s", a->id), e) != 0)
 		return -1;
 	if (a->crl)
-		return out_done(ctx, e, "installed CRL %s of %s, which revokes %zu certificate%s here", made.rec.number, ca.rec.id, made.taken,
-				made.taken == 1 ? "" : "s");
+		return out_done(ctx, e, "installed CRL %s of %s, which revokes %zu certificate%s here", made.rec.number,
+				ca.rec.id, made.taken, made.taken == 1 ? "" : "s");
 	return ca_print(ctx, &ca, e);
 }
 
@@ -295,9 +309,10 @@ static const struct opt install_opts[] = {
 static const struct operand install_operands[] = { PARAM(import_args, id, "ca", "The authority."), { 0 } };
 
 const struct cmd ca_install_cmd = {
-	.name = "install", .brief = "Take a certificate or CRL that was made elsewhere for an authority here", .opts = install_opts,
-	.operands = install_operands, .argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE, .run = run_install,
-	.type = &ca_view_type, .example = "lamassu ca install issuing --cert issuing.pem\nlamassu ca install root --crl root.crl"
+	.name = "install", .brief = "Take a certificate or CRL that was made elsewhere for an authority here",
+	.opts = install_opts, .operands = install_operands, .argsize = sizeof(struct import_args),
+	.needs = NEED_STATE | NEED_WRITE, .run = run_install, .type = &ca_view_type,
+	.example = "lamassu ca install issuing --cert issuing.pem\nlamassu ca install root --crl root.crl"
 };
 
 /* --- reissue --- */
@@ -327,11 +342,14 @@ static int run_reissue(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt reissue_opts[] = {
 	OFLAG(reissue_args, new_key, 0, "With a new key, under a new id; a root also gets link certificates."),
-	OSTR(reissue_args, new_id, 0, "id", "Id of the authority with the new key. Default: the old one with -g2, -g3 and so on."),
+	OSTR(reissue_args, new_id, 0, "id",
+	     "Id of the authority with the new key. Default: the old one with -g2, -g3 and so on."),
 	OSTR(reissue_args, key_type, 'k', "key-type", "Type of the new key. Default: as the old one."),
 	OSTR(reissue_args, engine, 'e', "engine", "Engine of the new key. Default: where the old one is."),
-	OSTR(reissue_args, profile, 0, "profile", "Profile that shapes the new certificate. Default: the authority's; without one it is as the old one."),
-	OSTR(reissue_args, validity, 0, "duration|time", "How long it is valid. Default: as long as the old one was, or until the parent ends."),
+	OSTR(reissue_args, profile, 0, "profile",
+	     "Profile that shapes the new certificate. Default: the authority's; without one it is as the old one."),
+	OSTR(reissue_args, validity, 0, "duration|time",
+	     "How long it is valid. Default: as long as the old one was, or until the parent ends."),
 	OFLAG(reissue_args, allow_outlive, 0, "Permit it to end after its parent."),
 	OSTR(reissue_args, reason, 0, "text", "Why; kept in the metadata of both sides."),
 	OEND
@@ -340,7 +358,8 @@ static const struct opt reissue_opts[] = {
 static const struct operand reissue_operands[] = { PARAM(reissue_args, ca, "ca", "The authority."), { 0 } };
 
 const struct cmd ca_reissue_cmd = {
-	.name = "reissue", .brief = "Renew an authority's certificate, with the same or a new key", .opts = reissue_opts,
-	.operands = reissue_operands, .argsize = sizeof(struct reissue_args), .needs = NEED_STATE | NEED_WRITE, .run = run_reissue,
-	.type = &ca_view_type, .example = "lamassu ca reissue root\nlamassu ca reissue root --new-key --new-id root-2027"
+	.name = "reissue", .brief = "Renew an authority's certificate, with the same or a new key",
+	.opts = reissue_opts, .operands = reissue_operands, .argsize = sizeof(struct reissue_args),
+	.needs = NEED_STATE | NEED_WRITE, .run = run_reissue, .type = &ca_view_type,
+	.example = "lamassu ca reissue root\nlamassu ca reissue root --new-key --new-id root-2027"
 };

@@ -1,5 +1,5 @@
-/* `ca ocsp`: OCSP answers made ahead, for static hosting (RFC 5019). Guarantees: one file for each certificate that has not expired, whole or
- * not there; memory does not grow with their number. */
+/* `ca ocsp`: OCSP answers made ahead, for static hosting (RFC 5019). Guarantees: one file for each certificate that has
+ * not expired, whole or not there; memory does not grow with their number. */
 #include "base/fs.h"
 #include "base/text.h"
 #include "cmd/ca.h"
@@ -71,7 +71,8 @@ static int run_ocsp(struct ctx *ctx, void *args, struct err *e)
 	struct query q = { .filters = &only, .nfilters = 1 };
 	struct produced_view v = { 0 };
 
-	p.responder = (struct ocsp_responder){ .v = &p.issuer, .n = 1, .validity = a->validity.text ? a->validity.secs : VALIDITY,
+	p.responder = (struct ocsp_responder){ .v = &p.issuer, .n = 1,
+					       .validity = a->validity.text ? a->validity.secs : VALIDITY,
 					       .signer = own_key, .arg = &p.issuer };
 	if (p.responder.validity < 60 || p.responder.validity > VALIDITY_MAX)
 		return err_set(e, ERR_USAGE, "--validity must be between 1m and 366d");
@@ -85,7 +86,8 @@ static int run_ocsp(struct ctx *ctx, void *args, struct err *e)
 	only.value = ca.rec.id;
 	if (ledger_each_cert(ctx->state, &q, produce_one, &p, e) != 0)
 		return -1;
-	v = (struct produced_view){ ca.rec.id, arena_strdup(ctx->arena, a->out), (int64_t)p.n, ctx->now + p.responder.validity };
+	v = (struct produced_view){ ca.rec.id, arena_strdup(ctx->arena, a->out), (int64_t)p.n,
+				    ctx->now + p.responder.validity };
 	return out_record(ctx, &produced_type, &v, e);
 }
 
@@ -97,10 +99,12 @@ static const struct opt ocsp_opts[] = {
 static const struct operand ocsp_operands[] = { PARAM(ocsp_args, ca, "ca", "The authority."), { 0 } };
 
 const struct cmd ca_ocsp_cmd = {
-	.name = "ocsp", .brief = "Make OCSP answers ahead, for static hosting", .opts = ocsp_opts, .operands = ocsp_operands,
-	.argsize = sizeof(struct ocsp_args), .needs = NEED_STATE, .run = run_ocsp, .type = &produced_type,
-	.doc = "One file for each certificate that has not expired, signed with the authority's own key. A file is named as a GET request "
-	       "names its answer (RFC 5019 5: the request, with SHA-1 hashes, in base64, URL-encoded), so a web server serves the folder at /ocsp/ "
-	       "as it is, with the type application/ocsp-response.",
+	.name = "ocsp", .brief = "Make OCSP answers ahead, for static hosting", .opts = ocsp_opts,
+	.operands = ocsp_operands, .argsize = sizeof(struct ocsp_args), .needs = NEED_STATE, .run = run_ocsp,
+	.type = &produced_type,
+	.doc = "One file for each certificate that has not expired, signed with the authority's own key. A file is "
+	       "named as a GET request names its answer (RFC 5019 5: the request, with SHA-1 hashes, in base64, "
+	       "URL-encoded), so a web server serves the folder at /ocsp/ as it is, with the type "
+	       "application/ocsp-response.",
 	.example = "lamassu ca ocsp devices --out /srv/www/ocsp --validity 3d"
 };

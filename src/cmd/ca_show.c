@@ -31,7 +31,8 @@ static int run_list(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd ca_list_cmd = {
-	.name = "list", .brief = "List authorities", .needs = NEED_STATE | NEED_LIST, .run = run_list, .type = &ca_view_type,
+	.name = "list", .brief = "List authorities", .needs = NEED_STATE | NEED_LIST, .run = run_list,
+	.type = &ca_view_type,
 	.example = "lamassu ca list --filter status=ACTIVE --sort-by valid_to"
 };
 
@@ -44,8 +45,8 @@ static int run_show(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd ca_show_cmd = {
-	.name = "show", .brief = "Show one authority", .operands = ca_operand, .argsize = sizeof(struct ca_ref), .needs = NEED_STATE,
-	.run = run_show, .type = &ca_view_type, .example = "lamassu ca show root -o json"
+	.name = "show", .brief = "Show one authority", .operands = ca_operand, .argsize = sizeof(struct ca_ref),
+	.needs = NEED_STATE, .run = run_show, .type = &ca_view_type, .example = "lamassu ca show root -o json"
 };
 
 /* --- tree --- */
@@ -70,7 +71,8 @@ static const struct field tree_fields[] = {
 	END
 };
 static const struct schema tree_type = {
-	.name = "ca", .plural = "cas", .doc = "An authority in its hierarchy", .size = sizeof(struct tree_row), .fields = tree_fields
+	.name = "ca", .plural = "cas", .doc = "An authority in its hierarchy", .size = sizeof(struct tree_row),
+	.fields = tree_fields
 };
 
 struct tree {
@@ -92,7 +94,8 @@ static int add_below(struct tree *t, const char *parent, const char *indent, str
 			continue;
 		if (authority_view(t->ctx, a, &v, e) != 0)
 			return -1;
-		t->rows[t->nrows++] = (struct tree_row){ arena_printf(t->ctx->arena, "%s%s", indent, v.id), v.id, v.status, v.level,
+		t->rows[t->nrows++] = (struct tree_row){ arena_printf(t->ctx->arena, "%s%s", indent, v.id), v.id,
+							 v.status, v.level,
 			v.subject, v.valid_to, v.key_type };
 		if (add_below(t, v.id, arena_printf(t->ctx->arena, "  %s", indent), e) != 0)
 			return -1;
@@ -153,17 +156,20 @@ static int run_lint(struct ctx *ctx, void *args, struct err *e)
 			return -1;
 	if (out_list(ctx, &advice_type, all, n, NULL, e) != 0)
 		return -1;
-	return a->strict && n ? err_set(e, ERR_CHECK, "%s from best practice", text_count(ctx->arena, n, "departure", NULL)) : 0;
+	return a->strict && n
+	       ? err_set(e, ERR_CHECK, "%s from best practice", text_count(ctx->arena, n, "departure", NULL)) : 0;
 }
 
-static const struct opt lint_opts[] = { OFLAG(lint_args, strict, 0, "Exit with status 5 when something is found."), OEND };
-static const struct operand lint_operands[] = { PARAMS_OPT(lint_args, cas, "ca", "The authorities. Default: all."), { 0 } };
+static const struct opt lint_opts[] = { OFLAG(lint_args, strict, 0, "Exit with status 5 when something is found."),
+					OEND };
+static const struct operand lint_operands[] = { PARAMS_OPT(lint_args, cas, "ca", "The authorities. Default: all."),
+						{ 0 } };
 
 const struct cmd ca_lint_cmd = {
 	.name = "lint", .brief = "Compare authorities with best practice", .opts = lint_opts, .operands = lint_operands,
 	.argsize = sizeof(struct lint_args), .needs = NEED_STATE, .run = run_lint, .type = &advice_type,
-	.doc = "Key sizes per level, recommended validity, roots in software or signing end-entity certificates, one authority for several types "
-	       "of certificate, missing expiration deltas."
+	.doc = "Key sizes per level, recommended validity, roots in software or signing end-entity certificates, one "
+	       "authority for several types of certificate, missing expiration deltas."
 };
 
 /* --- certs --- */
@@ -176,7 +182,8 @@ static struct query only_of(struct ctx *ctx, const char *ca)
 
 	for (size_t i = 0; i < q.nfilters; i++) {
 		filters[i] = q.filters[i];
-		if (strcmp(q.filters[i].field, "ca") == 0 && q.filters[i].op == OP_EQ && strcmp(q.filters[i].value, ca) == 0)
+		if (strcmp(q.filters[i].field, "ca") == 0 && q.filters[i].op == OP_EQ &&
+		    strcmp(q.filters[i].value, ca) == 0)
 			return q;
 	}
 	filters[q.nfilters++] = (struct filter){ .field = "ca", .op = OP_EQ, .value = ca };
@@ -202,7 +209,8 @@ static int run_certs(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd ca_certs_cmd = {
-	.name = "certs", .brief = "List what an authority issued", .operands = ca_operand, .argsize = sizeof(struct ca_ref),
+	.name = "certs", .brief = "List what an authority issued", .operands = ca_operand,
+	.argsize = sizeof(struct ca_ref),
 	.needs = NEED_STATE | NEED_LIST, .run = run_certs, .type = &certrec_type,
 	.example = "lamassu ca certs devices --filter status=REVOKED"
 };
@@ -246,10 +254,11 @@ static const struct operand stats_operands[] = {
 };
 
 const struct cmd ca_stats_cmd = {
-	.name = "stats", .brief = "Count authorities and certificates", .operands = stats_operands, .argsize = sizeof(struct stats_args),
+	.name = "stats", .brief = "Count authorities and certificates", .operands = stats_operands,
+	.argsize = sizeof(struct stats_args),
 	.needs = NEED_STATE, .run = run_stats, .type = &stats_type,
-	.doc = "Authorities by status and engine; certificates by status and authority; how many live ones end in each of the next twelve "
-	       "periods of 30 days."
+	.doc = "Authorities by status and engine; certificates by status and authority; how many live ones end in each "
+	       "of the next twelve periods of 30 days."
 };
 
 /* --- export --- */
@@ -262,7 +271,8 @@ struct export_args {
 enum export_format { EXPORT_PEM, EXPORT_DER, EXPORT_P7B };
 static const char *const export_formats[] = { "pem", "der", "p7b", NULL };
 
-static int export_text(struct ctx *ctx, const struct export_args *a, const struct bytes *ders, size_t n, struct bytes *ret, struct err *e)
+static int export_text(struct ctx *ctx, const struct export_args *a, const struct bytes *ders, size_t n,
+		       struct bytes *ret, struct err *e)
 {
 	SCOPED_BUF b = buf_init(BUF_TEXT);
 	struct bytes p7;
@@ -295,14 +305,16 @@ static int run_export(struct ctx *ctx, void *args, struct err *e)
 	if (a->link) {
 		const char *path = arena_printf(ctx->arena, "cas/%s/%s.pem", ca.rec.id, a->link);
 		if (!id_valid(a->link))
-			return err_set(e, ERR_USAGE, "--link \"%s\" is not a name", text_escape(ctx->arena, bytes_of(a->link)));
+			return err_set(e, ERR_USAGE, "--link \"%s\" is not a name",
+				       text_escape(ctx->arena, bytes_of(a->link)));
 		if (state_read(ctx->state, path, &text, e) != 0)
 			return -1;
 		return out_bytes(ctx, a->out, text, false, true, e);
 	}
 	if (ca.cert.der.n == 0)
 		return err_set(e, ERR_NOT_FOUND, "ca %s is PENDING and has no certificate", ca.rec.id);
-	if (authority_chain(ctx->arena, &ca, &ders, &n, e) != 0 || export_text(ctx, a, ders, a->chain ? n : 1, &text, e) != 0)
+	if (authority_chain(ctx->arena, &ca, &ders, &n, e) != 0 ||
+	    export_text(ctx, a, ders, a->chain ? n : 1, &text, e) != 0)
 		return -1;
 	return out_bytes(ctx, a->out, text, false, true, e);
 }
@@ -311,7 +323,8 @@ static const struct opt export_opts[] = {
 	OSTR(export_args, out, 0, "file", "Where it goes. Default: standard output."),
 	OENUM(export_args, format, 0, export_formats, "pem, der or p7b."),
 	OFLAG(export_args, chain, 0, "With its issuers up to the root."),
-	OSTR(export_args, link, 0, "name", "Another certificate kept for it: new-with-old, old-with-new, cross-SERIAL, or a serial number."),
+	OSTR(export_args, link, 0, "name",
+	     "Another certificate kept for it: new-with-old, old-with-new, cross-SERIAL, or a serial number."),
 	OEND
 };
 static const struct operand export_operands[] = { PARAM(export_args, ca, "ca", "The authority."), { 0 } };

@@ -44,7 +44,8 @@ static const struct field sign_view_fields[] = {
 };
 
 static const struct schema sign_view_type = {
-	.name = "result", .plural = "results", .doc = "Outcome of `ca sign`, one a request", .size = sizeof(struct sign_view),
+	.name = "result", .plural = "results", .doc = "Outcome of `ca sign`, one a request",
+	.size = sizeof(struct sign_view),
 	.fields = sign_view_fields
 };
 
@@ -127,7 +128,8 @@ static char *file_name(struct signing *s, const struct batch_item *it)
 	const char *suffix = format_suffixes[s->args->format];
 	char *base = stem(s, it->name);
 
-	if (strpbrk(base, "/:") || base[0] == '.' || base[0] == '-' || bsearch(&base, s->twins, s->ntwins, sizeof(base), by_text))
+	if (strpbrk(base, "/:") || base[0] == '.' || base[0] == '-' ||
+	    bsearch(&base, s->twins, s->ntwins, sizeof(base), by_text))
 		base = it->rec.serial_number;
 	return arena_printf(s->ctx->arena, "%s%s", base, suffix);
 }
@@ -221,7 +223,8 @@ static int print_results(struct signing *s, struct err *e)
 	bool to_stdout = a->out == NULL || strcmp(a->out, "-") == 0;
 
 	if (s->text->over)
-		return err_set(e, ERR_INVALID, "the certificates are larger than 1 GiB together: give --out and a folder");
+		return err_set(e, ERR_INVALID,
+			       "the certificates are larger than 1 GiB together: give --out and a folder");
 	if (!s->folder && s->text->n && (!to_stdout || out_is_table(s->ctx))) {
 		if (out_bytes(s->ctx, a->out, buf_bytes(s->text), false, true, e) != 0)
 			return -1;
@@ -248,7 +251,8 @@ static int sign_all(struct signing *s, struct batch *b, struct err *e)
 	if (!s->ctx->dry_run && print_results(s, e) != 0)
 		return -1;
 	if (b->failed)
-		return err_set(e, ERR_PARTIAL, "%zu of %s failed%s", b->failed, text_count(s->ctx->arena, b->n, "request", NULL),
+		return err_set(e, ERR_PARTIAL, "%zu of %s failed%s", b->failed,
+			       text_count(s->ctx->arena, b->n, "request", NULL),
 			       b->atomic ? ", so none was signed" : "");
 	return 0;
 }
@@ -260,7 +264,8 @@ static int run_sign(struct ctx *ctx, void *args, struct err *e)
 	SCOPED_BUF text = buf_init(BUF_BIG);
 	struct profile prof;
 	struct signing s = { .ctx = ctx, .args = a, .ca = &ca, .text = &text };
-	struct batch b = { .ca = &ca, .profile = &prof, .atomic = a->atomic, .jobs = (unsigned)a->jobs, .done = take_chunk, .arg = &s,
+	struct batch b = { .ca = &ca, .profile = &prof, .atomic = a->atomic, .jobs = (unsigned)a->jobs,
+			   .done = take_chunk, .arg = &s,
 		.wishes = { .subject = a->subject, .san = a->san, .validity = a->validity, .device = a->device,
 			    .allow_outlive = a->allow_outlive, .path_length = a->path_length } };
 
@@ -281,14 +286,17 @@ static int run_sign(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt sign_opts[] = {
-	OLIST(sign_args, csr, 0, "file|dir|-", "Requests: a file, a folder, or - for standard input (PEM one after the other, DER, or "
+	OLIST(sign_args, csr, 0, "file|dir|-",
+	      "Requests: a file, a folder, or - for standard input (PEM one after the other, DER, or "
 	      "a tar archive).", .flags = O_REQ),
 	OSTR(sign_args, profile, 'p', "profile", "Profile to apply. Default: the authority's."),
-	OSTR(sign_args, out, 0, "file|dir|-", "Where certificates go; a folder gets one file a request. Default: standard output."),
+	OSTR(sign_args, out, 0, "file|dir|-",
+	     "Where certificates go; a folder gets one file a request. Default: standard output."),
 	OFLAG(sign_args, chain, 0, "Add the issuers' certificates."),
 	OENUM(sign_args, format, 0, format_names, "Form of the certificates: pem, der or p7b."),
 	OSTR(sign_args, device, 0, "device", "The device that the certificate is for; fills ${device_id}."),
-	OSTR(sign_args, validity, 0, "duration|time", "Instead of the profile's validity; refused when it passes the authority's end."),
+	OSTR(sign_args, validity, 0, "duration|time",
+	     "Instead of the profile's validity; refused when it passes the authority's end."),
 	OSTR(sign_args, subject, 's', "dn", "Instead of the request's subject."),
 	OLIST(sign_args, san, 0, "name", "Alternative name instead of the request's, such as DNS:a.example."),
 	OFLAG(sign_args, atomic, 0, "All or none."),
@@ -301,11 +309,12 @@ static const struct opt sign_opts[] = {
 static const struct operand sign_operands[] = { PARAM(sign_args, ca, "ca", "The authority that signs."), { 0 } };
 
 const struct cmd ca_sign_cmd = {
-	.name = "sign", .brief = "Sign requests", .opts = sign_opts, .operands = sign_operands, .argsize = sizeof(struct sign_args),
+	.name = "sign", .brief = "Sign requests", .opts = sign_opts, .operands = sign_operands,
+	.argsize = sizeof(struct sign_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_sign, .type = &sign_view_type,
-	.doc = "Every request's signature is verified and its key judged; what the profile does not allow is left out or refused. Of "
-	       "several requests the bad ones are named and the rest are issued (exit 1), unless --atomic. A batch that was cut off goes on "
-	       "where it was when it is run again.",
+	.doc = "Every request's signature is verified and its key judged; what the profile does not allow is left out "
+	       "or refused. Of several requests the bad ones are named and the rest are issued (exit 1), unless "
+	       "--atomic. A batch that was cut off goes on where it was when it is run again.",
 	.example = "lamassu ca sign devices --csr sensor-1.csr --out sensor-1.pem\n"
 		   "lamassu ca sign devices --csr requests/ --out certificates/ -o json"
 };

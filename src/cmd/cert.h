@@ -5,9 +5,11 @@
 extern const struct cmd cert_cmd; /* the noun `cert` */
 /* Verbs, by file. */
 extern const struct cmd cert_list_cmd, cert_show_cmd, cert_expiring_cmd, cert_metadata_cmd;  /* cert_show.c */
-extern const struct cmd cert_issue_cmd, cert_renew_cmd, cert_import_cmd;                     /* cert_new.c, cert_take.c */
+/* cert_new.c, cert_take.c */
+extern const struct cmd cert_issue_cmd, cert_renew_cmd, cert_import_cmd;
 extern const struct cmd cert_revoke_cmd, cert_hold_cmd, cert_unhold_cmd;                     /* cert_revoke.c */
-extern const struct cmd cert_export_cmd, cert_chain_cmd, cert_verify_cmd;                    /* cert_export.c, cert_chain.c */
+/* cert_export.c, cert_chain.c */
+extern const struct cmd cert_export_cmd, cert_chain_cmd, cert_verify_cmd;
 
 struct cert_args { /* verbs that take one certificate */
 	const char *cert, *ca;

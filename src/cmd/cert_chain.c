@@ -27,7 +27,8 @@ static const struct field link_fields[] = {
 	END
 };
 static const struct schema link_type = {
-	.name = "link", .plural = "links", .doc = "A certificate in a chain", .size = sizeof(struct link), .fields = link_fields
+	.name = "link", .plural = "links", .doc = "A certificate in a chain", .size = sizeof(struct link),
+	.fields = link_fields
 };
 
 static int describe(struct ctx *ctx, struct bytes der, size_t depth, struct link *ret, struct err *e)
@@ -37,9 +38,11 @@ static int describe(struct ctx *ctx, struct bytes der, size_t depth, struct link
 
 	if (cert_parse(ctx->arena, der, &c, e) != 0)
 		return -1;
-	*ret = (struct link){ .depth = (int64_t)depth, .serial_number = cert_serial_hex(ctx->arena, c.serial), .not_after = c.not_after,
+	*ret = (struct link){ .depth = (int64_t)depth, .serial_number = cert_serial_hex(ctx->arena, c.serial),
+			      .not_after = c.not_after,
 		.is_ca = c.is_ca, .certificate = arena_strndup(ctx->arena, (const char *)pem.p, pem.n) };
-	return name_format(ctx->arena, c.subject, &ret->subject, e) || name_format(ctx->arena, c.issuer, &ret->issuer, e) ? -1 : 0;
+	return name_format(ctx->arena, c.subject, &ret->subject, e) || name_format(ctx->arena, c.issuer, &ret->issuer,
+										   e) ? -1 : 0;
 }
 
 static int run_chain(struct ctx *ctx, void *args, struct err *e)
@@ -71,8 +74,9 @@ static const struct opt chain_opts[] = {
 };
 static const struct operand chain_operands[] = { PARAM(chain_args, cert, "cert", CERT_REF_DOC), { 0 } };
 const struct cmd cert_chain_cmd = {
-	.name = "chain", .brief = "Show the certificates from one up to its root", .opts = chain_opts, .operands = chain_operands,
-	.argsize = sizeof(struct chain_args), .needs = NEED_STATE, .run = run_chain, .type = &link_type,
+	.name = "chain", .brief = "Show the certificates from one up to its root", .opts = chain_opts,
+	.operands = chain_operands, .argsize = sizeof(struct chain_args), .needs = NEED_STATE, .run = run_chain,
+	.type = &link_type,
 	.example = "lamassu cert chain 5f3a0c11\nlamassu cert chain sensor-1.pem --out chain.pem"
 };
 
@@ -91,9 +95,11 @@ static int run_verify(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd cert_verify_cmd = {
-	.name = "verify", .brief = "Check a certificate: chain, dates, revocation", .opts = cert_ca_opt, .operands = cert_operand,
-	.argsize = sizeof(struct cert_args), .needs = NEED_STATE, .run = run_verify, .type = &cert_verdict_type,
-	.doc = "The path must lead to a root of this repository (RFC 5280 6), all dates must hold now (or at --at TIME), and neither the "
-	       "certificate nor an authority above it may be revoked by our own records. Exit status 5 when it is not valid.",
+	.name = "verify", .brief = "Check a certificate: chain, dates, revocation", .opts = cert_ca_opt,
+	.operands = cert_operand, .argsize = sizeof(struct cert_args), .needs = NEED_STATE, .run = run_verify,
+	.type = &cert_verdict_type,
+	.doc = "The path must lead to a root of this repository (RFC 5280 6), all dates must hold now (or at --at "
+	       "TIME), and neither the certificate nor an authority above it may be revoked by our own records. Exit "
+	       "status 5 when it is not valid.",
 	.example = "lamassu cert verify sensor-1.pem"
 };

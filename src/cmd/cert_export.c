@@ -1,5 +1,5 @@
-/* `cert export`: a certificate in the form that others want. A private key leaves only in a PKCS#12, only when its engine lets keys
- * out, into a file of mode 0600. */
+/* `cert export`: a certificate in the form that others want. A private key leaves only in a PKCS#12, only when its
+ * engine lets keys out, into a file of mode 0600. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -36,15 +36,19 @@ static int key_from_engine(struct exporting *x, EVP_PKEY **ret, struct err *e)
 	struct key k;
 
 	if (!keys_have(x->ctx, c->key_id))
-		return err_set(e, ERR_DENIED, "the key of certificate %s is not in our engines: name its file with --key", c->serial_number);
+		return err_set(e, ERR_DENIED,
+			       "the key of certificate %s is not in our engines: name its file with --key",
+			       c->serial_number);
 	if (state_get(x->ctx->state, &key_type, c->key_id, &k, e) != 0)
 		return -1;
 	if (!k.has_private_key)
-		return err_set(e, ERR_DENIED, "only the public half of the key of certificate %s is here", c->serial_number);
+		return err_set(e, ERR_DENIED, "only the public half of the key of certificate %s is here",
+			       c->serial_number);
 	if (engine_get(x->ctx, k.engine_id, &eng, e) != 0)
 		return -1;
 	if (!(eng->ops->caps & CAP_EXPORT))
-		return err_set(e, ERR_DENIED, "the key of certificate %s is in engine %s, which lets no key out", c->serial_number, k.engine_id);
+		return err_set(e, ERR_DENIED, "the key of certificate %s is in engine %s, which lets no key out",
+			       c->serial_number, k.engine_id);
 	return engine_key(x->ctx, &k, ret, e);
 }
 
@@ -59,7 +63,8 @@ static int find_key(struct exporting *x, EVP_PKEY **ret, struct err *e)
 	    keys_read(x->ctx, x->args->key, text, &key, e) != 0 || cert_pubkey(&x->found.cert, &pub, e) != 0)
 		return -1;
 	if (!key_matches(key, pub))
-		return err_set(e, ERR_DENIED, "%s is not the key of certificate %s", x->args->key, x->found.rec.serial_number);
+		return err_set(e, ERR_DENIED, "%s is not the key of certificate %s", x->args->key,
+			       x->found.rec.serial_number);
 	*ret = key;
 	key = NULL;
 	return 0;
@@ -153,11 +158,13 @@ static int run_export(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt export_opts[] = {
-	OENUM(export_args, format, 0, formats, "pem, der, p7b (with the chain), p12 (with chain and key), or fullchain (PEM, all but the root)."),
+	OENUM(export_args, format, 0, formats,
+	      "pem, der, p7b (with the chain), p12 (with chain and key), or fullchain (PEM, all but the root)."),
 	OSTR(export_args, out, 0, "file", "Where it goes. Default: standard output."),
 	OFLAG(export_args, chain, 0, "Its issuers up to the root as well."),
 	OSTR(export_args, key, 0, "file", "For p12: the private key, when it is not in our engines."),
-	OSTR(export_args, export_passphrase_file, 0, "file", "For p12: its passphrase. Default: LAMASSU_EXPORT_PASSPHRASE, LAMASSU_PASSPHRASE, or "
+	OSTR(export_args, export_passphrase_file, 0, "file",
+	     "For p12: its passphrase. Default: LAMASSU_EXPORT_PASSPHRASE, LAMASSU_PASSPHRASE, or "
 	     "asked for."),
 	OFLAG(export_args, legacy, 0, "For p12: 3DES and SHA-1, for importers that know nothing better."),
 	OFLAG(export_args, force, 0, "Replace an existing file that holds a key."),
@@ -169,7 +176,8 @@ static const struct operand export_operands[] = { PARAM(export_args, cert, "cert
 const struct cmd cert_export_cmd = {
 	.name = "export", .brief = "Write a certificate, its chain, or a PKCS#12 with its key", .opts = export_opts,
 	.operands = export_operands, .argsize = sizeof(struct export_args), .needs = NEED_STATE, .run = run_export,
-	.doc = "A PKCS#12 uses AES-256 and HMAC-SHA-256 (PBES2). A key whose engine lets none out is refused with exit status 5.",
+	.doc = "A PKCS#12 uses AES-256 and HMAC-SHA-256 (PBES2). A key whose engine lets none out is refused with exit "
+	       "status 5.",
 	.example = "lamassu cert export 5f3a0c11 --format fullchain --out server.pem\n"
 		   "lamassu cert export 5f3a0c11 --format p12 --out server.p12"
 };

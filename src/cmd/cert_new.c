@@ -1,5 +1,6 @@
-/* `cert issue`, `cert renew`: certificates whose key is ours. A key file is written before the commit that records its certificate,
- * and removed again when that fails; one that it replaces stays until then. Certificates are printed after the commit. */
+/* `cert issue`, `cert renew`: certificates whose key is ours. A key file is written before the commit that records its
+ * certificate, and removed again when that fails; one that it replaces stays until then. Certificates are printed after
+ * the commit. */
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,11 +40,13 @@ static int key_text(struct ctx *ctx, const EVP_PKEY *key, bool encrypt, struct b
 
 static int make_order(struct ctx *ctx, const struct issue_args *a, struct cert_order *o, struct err *e)
 {
-	*o = (struct cert_order){ .profile = a->profile, .key = a->key, .engine = a->engine, .key_to_file = a->key_out != NULL,
+	*o = (struct cert_order){ .profile = a->profile, .key = a->key, .engine = a->engine,
+				  .key_to_file = a->key_out != NULL,
 		.wishes = { .subject = a->subject, .san = a->san, .validity = a->validity, .device = a->device,
 			    .allow_outlive = a->allow_outlive, .path_length = -1 } };
 	if (a->key && (a->key_type || a->key_out || a->engine))
-		return err_set(e, ERR_USAGE, "--key names an existing key; --key-type, --engine and --key-out are for new ones");
+		return err_set(e, ERR_USAGE,
+			       "--key names an existing key; --key-type, --engine and --key-out are for new ones");
 	if (a->key_out && a->engine)
 		return err_set(e, ERR_USAGE, "a key for a file (--key-out) is made in no engine");
 	if (a->encrypt_key && a->key_out == NULL)
@@ -60,11 +63,12 @@ static bool same_file(const char *x, const char *y)
 {
 	struct stat a, b;
 
-	return lstat(x, &a) == 0 && S_ISREG(a.st_mode) && lstat(y, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	return lstat(x, &a) == 0 && S_ISREG(a.st_mode) && lstat(y, &b) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
 }
 
-/* Key file, then commit; one without the other is taken back. A key that is replaced is lost only when the new one is certified:
- * until then that one lies beside it. */
+/* Key file, then commit; one without the other is taken back. A key that is replaced is lost only when the new one is
+ * certified: until then that one lies beside it. */
 static int commit_issue(struct ctx *ctx, const struct issue_args *a, const struct cert_made *m, struct err *e)
 {
 	struct stat st;
@@ -80,11 +84,13 @@ static int commit_issue(struct ctx *ctx, const struct issue_args *a, const struc
 			rc = fs_write(path, pem, 0600, a->force && !beside, e) != 0 ? err_ctx(e, "--key-out") : 0;
 		written = rc == 0 && (beside || !there);
 		if (rc == 0 && a->out && same_file(a->out, a->key_out))
-			rc = err_set(e, ERR_USAGE, "--out and --key-out name one file, and the certificate would replace the key");
+			rc = err_set(e, ERR_USAGE,
+				     "--out and --key-out name one file, and the certificate would replace the key");
 	}
 	if (rc == 0)
-		rc = state_commit(ctx->state, arena_printf(ctx->arena, "certificate: issue %s with %s", m->issued.rec.serial_number,
-							   m->issued.rec.ca), e);
+		rc = state_commit(ctx->state,
+				  arena_printf(ctx->arena, "certificate: issue %s with %s", m->issued.rec.serial_number,
+					       m->issued.rec.ca), e);
 	if (rc != 0 || ctx->dry_run)
 		cert_unmake(ctx, m);
 	if (rc == 0 && beside && fs_write(a->key_out, pem, 0600, true, e) != 0)
@@ -95,7 +101,8 @@ static int commit_issue(struct ctx *ctx, const struct issue_args *a, const struc
 }
 
 /* PEM to a file, or to standard output where a table would stand; else the record. */
-static int deliver(struct ctx *ctx, const char *out, bool chain, struct authority *ca, const struct issued *made, struct err *e)
+static int deliver(struct ctx *ctx, const char *out, bool chain, struct authority *ca, const struct issued *made,
+		   struct err *e)
 {
 	SCOPED_BUF b = buf_init(BUF_BIG);
 	struct bytes *above, pem = cert_pem(ctx->arena, made->der);
@@ -123,11 +130,13 @@ static int run_issue(struct ctx *ctx, void *args, struct err *e)
 	SCOPED_CERT_MADE made = { 0 };
 	struct cert_order o;
 
-	if (make_order(ctx, a, &o, e) != 0 || authority_load(ctx, a->ca, &ca, e) != 0 || authority_may_issue(&ca, e) != 0)
+	if (make_order(ctx, a, &o, e) != 0 || authority_load(ctx, a->ca, &ca, e) != 0 ||
+	    authority_may_issue(&ca, e) != 0)
 		return -1;
 	if (a->key_out && !a->force && fs_exists(a->key_out))
 		return err_set(e, ERR_EXISTS, "%s exists already: --force replaces it", a->key_out);
-	if (authority_open_key(ctx, &ca, e) != 0 || cert_make(ctx, &ca, &o, &made, e) != 0 || commit_issue(ctx, a, &made, e) != 0)
+	if (authority_open_key(ctx, &ca, e) != 0 || cert_make(ctx, &ca, &o, &made, e) != 0 ||
+	    commit_issue(ctx, a, &made, e) != 0)
 		return -1;
 	return deliver(ctx, a->out, a->chain, &ca, &made.issued, e);
 }
@@ -137,10 +146,13 @@ static const struct opt issue_opts[] = {
 	OSTR(issue_args, subject, 's', "dn", "Distinguished name, such as \"CN=www.example.com,O=Acme Corp\"."),
 	OLIST(issue_args, san, 0, "name", "Alternative name, such as DNS:www.example.com or IP:192.0.2.1."),
 	OSTR(issue_args, key_type, 'k', "key-type", "Type of the new key. Default: ecdsa:256."),
-	OSTR(issue_args, engine, 'e', "engine", "Engine where the key is made. Default: the repository's default engine."),
+	OSTR(issue_args, engine, 'e', "engine",
+	     "Engine where the key is made. Default: the repository's default engine."),
 	OSTR(issue_args, key, 0, "key", "An existing key: id, alias or URI."),
-	OSTR(issue_args, key_out, 0, "file", "Make the key outside of the engines and write it to this file (PKCS#8, mode 0600)."),
-	OFLAG(issue_args, encrypt_key, 0, "Encrypt the file of --key-out; the passphrase is LAMASSU_EXPORT_PASSPHRASE or asked for."),
+	OSTR(issue_args, key_out, 0, "file",
+	     "Make the key outside of the engines and write it to this file (PKCS#8, mode 0600)."),
+	OFLAG(issue_args, encrypt_key, 0,
+	      "Encrypt the file of --key-out; the passphrase is LAMASSU_EXPORT_PASSPHRASE or asked for."),
 	OSTR(issue_args, profile, 'p', "profile", "Profile to apply. Default: the authority's."),
 	OSTR(issue_args, validity, 0, "duration|time", "Instead of the profile's validity."),
 	OSTR(issue_args, out, 0, "file|-", "Where the certificate goes. Default: standard output."),
@@ -153,12 +165,15 @@ static const struct opt issue_opts[] = {
 };
 
 const struct cmd cert_issue_cmd = {
-	.name = "issue", .brief = "Make a key and its certificate in one step", .opts = issue_opts, .argsize = sizeof(struct issue_args),
+	.name = "issue", .brief = "Make a key and its certificate in one step", .opts = issue_opts,
+	.argsize = sizeof(struct issue_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_issue, .type = &certrec_type,
-	.doc = "The key is made in an engine, where `cert renew` finds it again and `cert export` may let it out; or in a file, with "
-	       "--key-out, of which nothing is kept.",
-	.example = "lamassu cert issue --ca web --profile tls-server --subject CN=www.example.com --san DNS:www.example.com --out www.pem\n"
-		   "lamassu cert issue --ca web --subject CN=db --san DNS:db.lan --key-type rsa:2048 --key-out db.key --out db.pem"
+	.doc = "The key is made in an engine, where `cert renew` finds it again and `cert export` may let it out; or "
+	       "in a file, with --key-out, of which nothing is kept.",
+	.example = "lamassu cert issue --ca web --profile tls-server --subject CN=www.example.com --san "
+		   "DNS:www.example.com --out www.pem\n"
+		   "lamassu cert issue --ca web --subject CN=db --san DNS:db.lan --key-type rsa:2048 --key-out db.key "
+		   "--out db.pem"
 };
 
 /* --- renew --- */
@@ -185,7 +200,8 @@ static const struct field renew_view_fields[] = {
 	END
 };
 static const struct schema renew_view_type = {
-	.name = "renewal", .plural = "renewals", .doc = "Outcome of `cert renew`, one a certificate", .size = sizeof(struct renew_view),
+	.name = "renewal", .plural = "renewals", .doc = "Outcome of `cert renew`, one a certificate",
+	.size = sizeof(struct renew_view),
 	.fields = renew_view_fields
 };
 
@@ -267,7 +283,8 @@ static int write_renewed(struct renewing *r, struct err *e)
 			buf_put(&all, pem.p, pem.n);
 			continue;
 		}
-		r->views[i].file = fs_join(r->ctx->arena, out, arena_printf(r->ctx->arena, "%s.pem", r->views[i].serial_number));
+		r->views[i].file = fs_join(r->ctx->arena, out,
+					   arena_printf(r->ctx->arena, "%s.pem", r->views[i].serial_number));
 		if (fs_write(r->views[i].file, pem, 0644, true, e) != 0)
 			return -1;
 	}
@@ -281,24 +298,29 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 	bool printed;
 
 	if (collect(&r, e) != 0 || renew_all(&r, e) != 0 ||
-	    state_commit(ctx->state, r.n == 1 ? arena_printf(ctx->arena, "certificate: renew %s", r.old[0].serial_number)
+	    state_commit(ctx->state,
+			 r.n == 1 ? arena_printf(ctx->arena, "certificate: renew %s", r.old[0].serial_number)
 					      : arena_printf(ctx->arena, "certificate: renew %s",
-							     text_count(ctx->arena, r.n - r.failed, "certificate", NULL)), e) != 0)
+							     text_count(ctx->arena, r.n - r.failed, "certificate",
+									NULL)), e) != 0)
 		return -1;
 	printed = r.n == 1 && out_is_table(ctx) && (a->out == NULL || strcmp(a->out, "-") == 0);
 	if (write_renewed(&r, e) != 0)
 		return -1;
 	if (!printed && (r.n || !out_is_table(ctx)) &&
-	    (r.n == 1 ? out_record(ctx, &renew_view_type, r.views, e) : out_list(ctx, &renew_view_type, r.views, r.n, NULL, e)) != 0)
+	    (r.n == 1 ? out_record(ctx, &renew_view_type, r.views, e) : out_list(ctx, &renew_view_type, r.views, r.n,
+										 NULL, e)) != 0)
 		return -1;
-	return r.failed ? err_set(e, ERR_PARTIAL, "%zu of %s %s not renewed", r.failed, text_count(ctx->arena, r.n, "certificate", NULL),
-				  r.failed == 1 ? "was" : "were") : 0;
+	return r.failed ? err_set(e, ERR_PARTIAL, "%zu of %s %s not renewed", r.failed,
+				  text_count(ctx->arena, r.n, "certificate", NULL), r.failed == 1 ? "was" : "were") : 0;
 }
 
 static const struct opt renew_opts[] = {
-	OFLAG(renew_args, due, 0, "All whose key is in our engines and that are inside their profile's renewal window."),
+	OFLAG(renew_args, due, 0,
+	      "All whose key is in our engines and that are inside their profile's renewal window."),
 	OFLAG(renew_args, force, 0, "Before the window too."),
-	OSTR(renew_args, out, 0, "file|dir|-", "Where certificates go; a folder gets one file each, named by serial number."),
+	OSTR(renew_args, out, 0, "file|dir|-",
+	     "Where certificates go; a folder gets one file each, named by serial number."),
 	OSTR(renew_args, ca, 0, "ca", CERT_CA_DOC),
 	OFLAG(renew_args, atomic, 0, "All or none."),
 	OEND
@@ -306,9 +328,10 @@ static const struct opt renew_opts[] = {
 static const struct operand renew_operands[] = { PARAMS_OPT(renew_args, certs, "cert", CERT_REF_DOC), { 0 } };
 
 const struct cmd cert_renew_cmd = {
-	.name = "renew", .brief = "Issue certificates anew for the same keys", .opts = renew_opts, .operands = renew_operands,
-	.argsize = sizeof(struct renew_args), .needs = NEED_STATE | NEED_WRITE, .run = run_renew, .type = &renew_view_type,
-	.doc = "Subject and alternative names stay what they were; the rest is what the profile says today. The old certificate stays valid "
-	       "until its end. Each is renewed once; its metadata names the new one.",
+	.name = "renew", .brief = "Issue certificates anew for the same keys", .opts = renew_opts,
+	.operands = renew_operands, .argsize = sizeof(struct renew_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_renew, .type = &renew_view_type,
+	.doc = "Subject and alternative names stay what they were; the rest is what the profile says today. The old "
+	       "certificate stays valid until its end. Each is renewed once; its metadata names the new one.",
 	.example = "lamassu cert renew --due --out renewed/\nlamassu cert renew 5f3a0c11 --force --out www.pem"
 };

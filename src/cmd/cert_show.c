@@ -54,8 +54,10 @@ static int run_list(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd cert_list_cmd = {
-	.name = "list", .brief = "List certificates", .needs = NEED_STATE | NEED_LIST, .run = run_list, .type = &certrec_type,
-	.example = "lamassu cert list --filter ca=devices --filter 'subject[ct]=sensor' --sort-by not_after --sort-mode desc"
+	.name = "list", .brief = "List certificates", .needs = NEED_STATE | NEED_LIST, .run = run_list,
+	.type = &certrec_type,
+	.example = "lamassu cert list --filter ca=devices --filter 'subject[ct]=sensor' --sort-by not_after "
+		   "--sort-mode desc"
 };
 
 struct expiring_args {
@@ -94,9 +96,11 @@ static int run_expiring(struct ctx *ctx, void *args, struct err *e)
 	return print_query(ctx, &q, e);
 }
 
-static const struct opt expiring_opts[] = { ODUR(expiring_args, within, 0, "duration", "How soon. Default: 30d."), OEND };
+static const struct opt expiring_opts[] = { ODUR(expiring_args, within, 0, "duration", "How soon. Default: 30d."),
+					    OEND };
 const struct cmd cert_expiring_cmd = {
-	.name = "expiring", .brief = "List live certificates that end soon", .opts = expiring_opts, .argsize = sizeof(struct expiring_args),
+	.name = "expiring", .brief = "List live certificates that end soon", .opts = expiring_opts,
+	.argsize = sizeof(struct expiring_args),
 	.needs = NEED_STATE | NEED_LIST, .run = run_expiring, .type = &certrec_type,
 	.example = "lamassu cert expiring --within 14d --filter ca=web"
 };
@@ -146,7 +150,8 @@ static int add_extension(struct arena *ar, const struct ext *x, char **json, str
 	char *line = ext_describe(ar, x), *colon = strstr(line, ": ");
 	const char *name = arena_strndup(ar, line, strcspn(line, " :"));
 
-	return any_set(ar, *json, name, arena_printf(ar, "%s%s", x->critical ? "critical: " : "", colon ? colon + 2 : ""), json, e);
+	return any_set(ar, *json, name,
+		       arena_printf(ar, "%s%s", x->critical ? "critical: " : "", colon ? colon + 2 : ""), json, e);
 }
 
 static int print_one(struct ctx *ctx, const struct found_cert *f, struct err *e)
@@ -186,8 +191,9 @@ static int run_show(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd cert_show_cmd = {
-	.name = "show", .brief = "Show a certificate and what is known of it", .opts = cert_ca_opt, .operands = cert_operand,
-	.argsize = sizeof(struct cert_args), .needs = NEED_STATE, .run = run_show, .type = &certrec_type,
+	.name = "show", .brief = "Show a certificate and what is known of it", .opts = cert_ca_opt,
+	.operands = cert_operand, .argsize = sizeof(struct cert_args), .needs = NEED_STATE, .run = run_show,
+	.type = &certrec_type,
 	.example = "lamassu cert show 5f3a0c11\nlamassu cert show sensor-1.pem -o json"
 };
 
@@ -207,11 +213,14 @@ static int change(struct ctx *ctx, const struct metadata_args *a, bool unset, st
 	for (size_t i = 0; i < a->items.n; i++) {
 		const char *s = a->items.v[i], *eq = strchr(s, '=');
 		if (!unset && (eq == NULL || eq == s))
-			return err_set(e, ERR_USAGE, "\"%s\" is not of the form key=value", text_escape(ctx->arena, bytes_of(s)));
-		if (cert_set_metadata(ctx, &f.rec, unset ? s : arena_strndup(ctx->arena, s, (size_t)(eq - s)), unset ? NULL : eq + 1, e) != 0)
+			return err_set(e, ERR_USAGE, "\"%s\" is not of the form key=value",
+				       text_escape(ctx->arena, bytes_of(s)));
+		if (cert_set_metadata(ctx, &f.rec, unset ? s : arena_strndup(ctx->arena, s, (size_t)(eq - s)),
+				      unset ? NULL : eq + 1, e) != 0)
 			return -1;
 	}
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "certificate: metadata of %s", f.rec.serial_number), e) != 0)
+	if (state_commit(ctx->state, arena_printf(ctx->arena, "certificate: metadata of %s", f.rec.serial_number),
+			 e) != 0)
 		return -1;
 	return cert_print(ctx, &f.rec, 1, e);
 }
@@ -231,11 +240,13 @@ static int run_metadata_show(struct ctx *ctx, void *args, struct err *e)
 	const struct cert_args *a = args;
 	struct found_cert f;
 	static const struct field fields[] = {
-		STR(certrec, serial_number, "Serial number.", .flags = F_KEY), STR(certrec, ca, "The issuing authority."),
+		STR(certrec, serial_number, "Serial number.", .flags = F_KEY),
+		STR(certrec, ca, "The issuing authority."),
 		ANY(certrec, metadata, "Free key-value data."), END
 	};
 	static const struct schema type = {
-		.name = "metadata", .plural = "metadata", .doc = "Free data of a certificate", .size = sizeof(struct certrec), .fields = fields
+		.name = "metadata", .plural = "metadata", .doc = "Free data of a certificate",
+		.size = sizeof(struct certrec), .fields = fields
 	};
 
 	return cert_find(ctx, a->ca, a->cert, &f, e) != 0 ? -1 : out_record(ctx, &type, &f.rec, e);
@@ -251,12 +262,14 @@ static const struct operand unset_operands[] = {
 };
 static const struct cmd set_cmd = {
 	.name = "set", .brief = "Set free data of a certificate", .opts = metadata_opts, .operands = set_operands,
-	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_set, .type = &certrec_type,
+	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_set,
+	.type = &certrec_type,
 	.example = "lamassu cert metadata set 5f3a0c11 site=vienna rack=12"
 };
 static const struct cmd unset_cmd = {
-	.name = "unset", .brief = "Remove free data of a certificate", .opts = metadata_opts, .operands = unset_operands,
-	.argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE, .run = run_metadata_unset, .type = &certrec_type
+	.name = "unset", .brief = "Remove free data of a certificate", .opts = metadata_opts,
+	.operands = unset_operands, .argsize = sizeof(struct metadata_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_metadata_unset, .type = &certrec_type
 };
 static const struct cmd show_cmd = {
 	.name = "show", .brief = "Show free data of a certificate", .opts = cert_ca_opt, .operands = cert_operand,
@@ -265,6 +278,6 @@ static const struct cmd show_cmd = {
 static const struct cmd *const metadata_verbs[] = { &set_cmd, &unset_cmd, &show_cmd, NULL };
 const struct cmd cert_metadata_cmd = {
 	.name = "metadata", .brief = "Free data of a certificate", .sub = metadata_verbs,
-	.doc = "The certificate's entry in the ledger never changes: each change of its metadata is an entry of its own, and what is shown "
-	       "is the sum."
+	.doc = "The certificate's entry in the ledger never changes: each change of its metadata is an entry of its "
+	       "own, and what is shown is the sum."
 };

@@ -61,7 +61,8 @@ static int take_file(struct importing *m, const char *path, struct err *e)
 static int run_import(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct import_args *a = args;
-	struct importing m = { .ctx = ctx, .args = a, .in = { .ca = a->ca, .profile = a->profile, .device = a->device } };
+	struct importing m = { .ctx = ctx, .args = a,
+			       .in = { .ca = a->ca, .profile = a->profile, .device = a->device } };
 	struct err first = { 0 };
 
 	if (metadata_from_list(ctx, &a->metadata, &m.in.metadata, e) != 0)
@@ -77,16 +78,22 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 	}
 	for (size_t i = 0; i < m.complaints.n; i++)
 		ctx_fault(ctx, "%s", m.complaints.v[i]);
-	if (m.n && (state_commit(ctx->state, m.n == 1 ? arena_printf(ctx->arena, "certificate: import %s", m.v[0].serial_number)
-						      : arena_printf(ctx->arena, "certificate: import %s", text_count(ctx->arena, m.n, "certificate", NULL)), e) != 0 ||
-		    cert_print(ctx, m.v, m.n, e) != 0))
+	if (m.n &&
+	    (state_commit(ctx->state,
+			  m.n == 1 ? arena_printf(ctx->arena, "certificate: import %s", m.v[0].serial_number)
+					       : arena_printf(ctx->arena, "certificate: import %s",
+							      text_count(ctx->arena, m.n, "certificate", NULL)),
+							      e) != 0 ||
+	     cert_print(ctx, m.v, m.n, e) != 0))
 		return -1;
-	return m.failed ? err_set(e, ERR_PARTIAL, "%zu of %s %s not imported", m.failed, text_count(ctx->arena, m.total, "certificate", NULL),
+	return m.failed ? err_set(e, ERR_PARTIAL, "%zu of %s %s not imported", m.failed,
+				  text_count(ctx->arena, m.total, "certificate", NULL),
 				  m.failed == 1 ? "was" : "were") : 0;
 }
 
 static const struct opt import_opts[] = {
-	OSTR(import_args, ca, 0, "ca", "The authority that issued them; its signature is checked. Default: found among the authorities."),
+	OSTR(import_args, ca, 0, "ca",
+	     "The authority that issued them; its signature is checked. Default: found among the authorities."),
 	OSTR(import_args, profile, 'p', "profile", "The profile to note with them, for renewals and lists."),
 	OSTR(import_args, device, 0, "device", "The device that they belong to."),
 	OLIST(import_args, metadata, 0, "key=value", "Free data."),
@@ -98,9 +105,10 @@ static const struct operand import_operands[] = {
 };
 
 const struct cmd cert_import_cmd = {
-	.name = "import", .brief = "Record certificates that were made elsewhere", .opts = import_opts, .operands = import_operands,
-	.argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE, .run = run_import, .type = &certrec_type,
-	.doc = "The issuer is the authority whose signature they bear, or - when none here does. What is recorded already is named and left "
-	       "alone. Weak keys are warned of, not refused.",
+	.name = "import", .brief = "Record certificates that were made elsewhere", .opts = import_opts,
+	.operands = import_operands, .argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_import, .type = &certrec_type,
+	.doc = "The issuer is the authority whose signature they bear, or - when none here does. What is recorded "
+	       "already is named and left alone. Weak keys are warned of, not refused.",
 	.example = "lamassu cert import old/*.pem --metadata source=easy-rsa"
 };

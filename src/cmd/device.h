@@ -4,13 +4,20 @@
 
 extern const struct cmd device_cmd; /* the noun `device` */
 /* Verbs, by file. */
-extern const struct cmd device_register_cmd, device_set_cmd, device_metadata_cmd;                                       /* device_new.c */
-extern const struct cmd device_import_cmd, device_export_cmd;                                                           /* device_io.c */
-extern const struct cmd device_decommission_cmd, device_delete_cmd, device_compromise_cmd, device_unblock_cmd;          /* device_life.c */
-extern const struct cmd device_group_cmd;                                                                               /* device_group.c */
-extern const struct cmd device_bootstrap_cmd;                                                                           /* device_bootstrap.c */
-extern const struct cmd device_enroll_cmd, device_renew_cmd;                                                              /* device_enroll.c */
-extern const struct cmd device_psk_cmd;                                                                                 /* device_psk.c */
+/* device_new.c */
+extern const struct cmd device_register_cmd, device_set_cmd, device_metadata_cmd;
+/* device_io.c */
+extern const struct cmd device_import_cmd, device_export_cmd;
+/* device_life.c */
+extern const struct cmd device_decommission_cmd, device_delete_cmd, device_compromise_cmd, device_unblock_cmd;
+/* device_group.c */
+extern const struct cmd device_group_cmd;
+/* device_bootstrap.c */
+extern const struct cmd device_bootstrap_cmd;
+/* device_enroll.c */
+extern const struct cmd device_enroll_cmd, device_renew_cmd;
+/* device_psk.c */
+extern const struct cmd device_psk_cmd;
 
 struct device_ref { /* args of verbs that take only a device */
 	const char *device;

@@ -26,7 +26,8 @@ static int subject_of(struct enrolment_run *r, struct err *e)
 static int load(struct enrolment_run *r, struct err *e)
 {
 	const struct client_args *a = r->a;
-	struct load_order order = { .count = (size_t)a->count, .connections = a->connections ? (unsigned)a->connections : 1,
+	struct load_order order = { .count = (size_t)a->count,
+				    .connections = a->connections ? (unsigned)a->connections : 1,
 				    .prefix = a->prefix ? a->prefix : "load" };
 	struct load_report report;
 
@@ -35,7 +36,8 @@ static int load(struct enrolment_run *r, struct err *e)
 			       LOAD_CONNECTIONS_MAX);
 	if (a->device || a->subject || a->san.n || a->out || a->key_out || a->exec || a->server_key)
 		return err_set(e, ERR_USAGE,
-			       "--count keeps nothing: it goes without a device, names, files, --exec and --server-key");
+			       "--count keeps nothing: it goes without a device, names, files, --exec and "
+			       "--server-key");
 	order.type = keytype_parse(a->key_type ? a->key_type : "ecdsa:256", e);
 	if (!order.type)
 		return err_ctx(e, "--key-type");
@@ -137,38 +139,51 @@ static int run_renew(struct ctx *ctx, void *args, struct err *e)
 }
 
 #define SERVER_ROWS \
-	OSTR(client_args, est, 0, "url", "The server: https://HOST:PORT, or with the whole path up to the operation.", .flags = O_REQ), \
+	OSTR(client_args, est, 0, "url", "The server: https://HOST:PORT, or with the whole path up to the operation.", \
+	     .flags = O_REQ), \
 	OSTR(client_args, label, 0, "dms", "The label in the server's path: with est-serve a device manager's id."), \
-	OSTR(client_args, ca_file, 0, "file", "Authorities that the server's TLS certificate must come from, PEM. Default: the system's."), \
-	OSTR(client_args, pin, 0, "sha256", "Instead of authorities, the SHA-256 fingerprint of the server's certificate."), \
-	OFLAG(client_args, trust_on_first_use, 0, "When the file of --ca-file is not there yet, believe the server and store its authorities there."), \
-	OSTR(client_args, user, 0, "user", "Name for HTTP Basic; its password is asked for, or comes from --passphrase-file, --passphrase-fd or " \
+	OSTR(client_args, ca_file, 0, "file", \
+	     "Authorities that the server's TLS certificate must come from, PEM. Default: the system's."), \
+	OSTR(client_args, pin, 0, "sha256", \
+	     "Instead of authorities, the SHA-256 fingerprint of the server's certificate."), \
+	OFLAG(client_args, trust_on_first_use, 0, \
+	      "When the file of --ca-file is not there yet, believe the server and store its authorities there."), \
+	OSTR(client_args, user, 0, "user", \
+	     "Name for HTTP Basic; its password is asked for, or comes from --passphrase-file, --passphrase-fd or " \
 	     "$LAMASSU_EST_PASSWORD."), \
 	OSTR(client_args, token_file, 0, "file", "A bearer token (JWT) to show."), \
 	OSTR(client_args, key_type, 'k', "key-type", "Type of the new key. Default: ecdsa:256."), \
 	OLIST(client_args, san, 0, "name", "Alternative name: DNS:, IP:, URI:, email: …."), \
 	OFLAG(client_args, chain, 0, "Write the authorities between the certificate and its root behind it."), \
 	OSTR(client_args, cacerts_out, 0, "file", "Where to write the authorities that the server distributes."), \
-	OSTR(client_args, exec, 0, "program", "Run it when the files are in place, with the paths of the certificate and the key as arguments."), \
+	OSTR(client_args, exec, 0, "program", \
+	     "Run it when the files are in place, with the paths of the certificate and the key as arguments."), \
 	ODUR(client_args, timeout, 0, "duration", "How long to go on trying, Retry-After included. Default: 2m.")
 
 #define TOKEN_DOC \
-	"A key in a PKCS#11 token is named by a URI of RFC 7512. module-path says which module, else those of p11-kit are asked; pin-source names a " \
+	"A key in a PKCS#11 token is named by a URI of RFC 7512. module-path says which module, else those of " \
+	"p11-kit are asked; pin-source names a " \
 	"file with the PIN, else it comes from LAMASSU_PIN_<TOKEN'S LABEL>, LAMASSU_PIN or the terminal."
 
 static const struct opt enroll_opts[] = {
 	SERVER_ROWS,
-	OSTR(client_args, cert, 0, "file", "Certificate to show, and what leads to its root: a bootstrap certificate, PEM."),
-	OSTR(client_args, key, 0, "file|uri", "Its key, PEM without passphrase, or pkcs11:… in a token. Default: in the file of --cert."),
-	OSTR(client_args, psk_file, 0, "file", "A secret that the server has too, in hexadecimal digits, for TLS-PSK: it takes the place of --ca-file and --cert."),
+	OSTR(client_args, cert, 0, "file",
+	     "Certificate to show, and what leads to its root: a bootstrap certificate, PEM."),
+	OSTR(client_args, key, 0, "file|uri",
+	     "Its key, PEM without passphrase, or pkcs11:… in a token. Default: in the file of --cert."),
+	OSTR(client_args, psk_file, 0, "file", "A secret that the server has too, in hexadecimal digits, for TLS-PSK: "
+	     "it takes the place of --ca-file and --cert."),
 	OSTR(client_args, psk_identity, 0, "text", "Whose secret it is. Default: DEVICE."),
 	OSTR(client_args, subject, 0, "dn", "Subject to ask for. Default: CN=DEVICE."),
 	OSTR(client_args, out, 0, "file", "Where the certificate goes."),
-	OSTR(client_args, key_out, 0, "file|uri", "Where the key goes (PKCS#8, mode 0600), or pkcs11:…, which key of a token it is. Default: before "
+	OSTR(client_args, key_out, 0, "file|uri",
+	     "Where the key goes (PKCS#8, mode 0600), or pkcs11:…, which key of a token it is. Default: before "
 	     "the certificate, in one file."),
 	OFLAG(client_args, server_key, 0, "The server makes the key (serverkeygen)."),
-	OFLAG(client_args, encrypted, 0, "It encrypts it to the key of --cert, RSA or EC, whose usage must allow that."),
-	OINT(client_args, count, 0, "n", "A load: so many devices with names and keys of their own, of which nothing is kept."),
+	OFLAG(client_args, encrypted, 0,
+	      "It encrypts it to the key of --cert, RSA or EC, whose usage must allow that."),
+	OINT(client_args, count, 0, "n",
+	     "A load: so many devices with names and keys of their own, of which nothing is kept."),
 	OINT(client_args, connections, 0, "n", "How many of them at once. Default: 1."),
 	OSTR(client_args, prefix, 0, "text", "Their names are PREFIX-000001 and so on. Default: load."),
 	OFLAG(client_args, reconnect, 0, "A new TLS handshake for each of them."),
@@ -178,42 +193,50 @@ static const struct operand enroll_operands[] = {
 	PARAM(client_args, device, "device", "The device's id.", .flags = P_OPTIONAL), { 0 }
 };
 const struct cmd device_enroll_cmd = {
-	.name = "enroll", .brief = "Enrol this device at an EST server", .opts = enroll_opts, .operands = enroll_operands,
-	.argsize = sizeof(struct client_args), .run = run_enroll, .type = &load_report_type,
-	.doc = "Runs on the device and needs no repository. The key is made here and leaves only as a request; nothing is written before the "
-	       "certificate was found to be for it and to lead to the authorities that the server distributes. An enrolment that was cut off "
-	       "is in KEY.pending; the same command goes on with it, and the server gives the same certificate.\n\n"
-	       TOKEN_DOC " With --key-out pkcs11:…;object=LABEL the key of that label is taken, or made there when --key-type is given and there is "
-	       "none; what is under way is in CERT.pending.\n\n"
-	       "With --count it is a load for a server that is to be measured, and prints rate and latencies. A server on another machine needs "
-	       "--yes.\n\n"
-	       "The status is 5 when the server refuses, and 6 when it cannot be reached or puts the device off for longer than --timeout.",
-	.example = "lamassu device enroll sensor-1 --est https://pki.example:8443 --label factory --ca-file root.pem --cert boot.pem --key boot.key "
-		   "--out device.pem --key-out device.key\n"
-		   "lamassu device enroll --est https://localhost:8443 --ca-file root.pem --cert boot.pem --key boot.key --count 1000 --connections 32 "
-		   "--reconnect"
+	.name = "enroll", .brief = "Enrol this device at an EST server", .opts = enroll_opts,
+	.operands = enroll_operands, .argsize = sizeof(struct client_args), .run = run_enroll,
+	.type = &load_report_type,
+	.doc = "Runs on the device and needs no repository. The key is made here and leaves only as a request; nothing "
+	       "is written before the certificate was found to be for it and to lead to the authorities that the "
+	       "server distributes. An enrolment that was cut off is in KEY.pending; the same command goes on with it, "
+	       "and the server gives the same certificate.\n\n"
+	       TOKEN_DOC " With --key-out pkcs11:…;object=LABEL the key of that label is taken, or made there when "
+			 "--key-type is given and there is none; what is under way is in CERT.pending.\n\n"
+	       "With --count it is a load for a server that is to be measured, and prints rate and latencies. A server "
+	       "on another machine needs --yes.\n\n"
+	       "The status is 5 when the server refuses, and 6 when it cannot be reached or puts the device off for "
+	       "longer than --timeout.",
+	.example = "lamassu device enroll sensor-1 --est https://pki.example:8443 --label factory --ca-file root.pem "
+		   "--cert boot.pem --key boot.key --out device.pem --key-out device.key\n"
+		   "lamassu device enroll --est https://localhost:8443 --ca-file root.pem --cert boot.pem --key "
+		   "boot.key --count 1000 --connections 32 --reconnect"
 };
 
 static const struct opt renew_opts[] = {
 	SERVER_ROWS,
 	OSTR(client_args, cert, 0, "file", "The certificate to renew, PEM; it is replaced.", .flags = O_REQ),
-	OSTR(client_args, key, 0, "file|uri", "Its key, which is replaced too; or pkcs11:…, the token that it is in. Default: in the file of --cert."),
+	OSTR(client_args, key, 0, "file|uri",
+	     "Its key, which is replaced too; or pkcs11:…, the token that it is in. Default: in the file of --cert."),
 	OSTR(client_args, subject, 0, "dn", "Subject to ask for. Default: the certificate's."),
 	OINT(client_args, days, 0, "n", "Renew when so many days are left."),
 	OINT(client_args, percent, 0, "n", "Renew when so much of the lifetime is left. Default: 33."),
 	OFLAG(client_args, force, 0, "Renew now."),
 	OFLAG(client_args, same_key, 0, "Keep the key."),
-	OFLAG(client_args, remove_old_key, 0, "When the new certificate is in place, remove the old key from the token."),
+	OFLAG(client_args, remove_old_key, 0,
+	      "When the new certificate is in place, remove the old key from the token."),
 	OEND
 };
 const struct cmd device_renew_cmd = {
-	.name = "renew", .brief = "Renew this device's certificate at an EST server, when it is due", .opts = renew_opts,
-	.argsize = sizeof(struct client_args), .run = run_renew, .type = &load_report_type,
-	.doc = "For timers: runs on the device, needs no repository, and says and does nothing while the certificate is good for long enough. "
-	       "The names stay, the key is new. The new pair takes the place of the old one when it was found to be good: in one step where "
-	       "one file holds both; of two files the key is replaced first, and a run that was cut off between them is completed by the "
-	       "next, as is a program of --exec that failed.\n\n"
-	       TOKEN_DOC " The certificate says which key of the token is its own, so that a label may have several. A new key is made under the "
-	       "label of the URI; the old one stays, unless --remove-old-key is given.",
-	.example = "lamassu device renew --est https://pki.example:8443 --label factory --ca-file root.pem --cert device.pem --key device.key --days 30"
+	.name = "renew", .brief = "Renew this device's certificate at an EST server, when it is due",
+	.opts = renew_opts, .argsize = sizeof(struct client_args), .run = run_renew, .type = &load_report_type,
+	.doc = "For timers: runs on the device, needs no repository, and says and does nothing while the certificate "
+	       "is good for long enough. The names stay, the key is new. The new pair takes the place of the old one "
+	       "when it was found to be good: in one step where one file holds both; of two files the key is replaced "
+	       "first, and a run that was cut off between them is completed by the next, as is a program of --exec "
+	       "that failed.\n\n"
+	       TOKEN_DOC " The certificate says which key of the token is its own, so that a label may have several. A "
+			 "new key is made under the label of the URI; the old one stays, unless --remove-old-key "
+			 "is given.",
+	.example = "lamassu device renew --est https://pki.example:8443 --label factory --ca-file root.pem --cert "
+		   "device.pem --key device.key --days 30"
 };

@@ -1,4 +1,5 @@
-/* `device group`: groups of devices by filter. Membership is never stored: it is the filters of the group and of those above it. */
+/* `device group`: groups of devices by filter. Membership is never stored: it is the filters of the group and of those
+ * above it. */
 #include <string.h>
 
 #include "base/text.h"
@@ -24,9 +25,13 @@ static int filters_of(struct ctx *ctx, const struct group *g, struct filter **re
 			struct err why = { 0 };
 
 			if (n == MAX_CRITERIA)
-				return err_set(e, ERR_INVALID, "criteria: more than %d with those of the groups above", MAX_CRITERIA);
-			if (filter_parse(ctx->arena, arena_printf(ctx->arena, "%s[%s]=%s", c[i].field, c[i].operand, c[i].value), &v[n++], &why) != 0)
-				return err_set(e, ERR_INVALID, "criteria: number %zu of group %s: %s", i, above.id, why.msg);
+				return err_set(e, ERR_INVALID, "criteria: more than %d with those of the groups above",
+					       MAX_CRITERIA);
+			if (filter_parse(ctx->arena,
+					 arena_printf(ctx->arena, "%s[%s]=%s", c[i].field, c[i].operand, c[i].value),
+					 &v[n++], &why) != 0)
+				return err_set(e, ERR_INVALID, "criteria: number %zu of group %s: %s", i, above.id,
+					       why.msg);
 		}
 		if (!above.parent_id)
 			break;
@@ -56,7 +61,8 @@ int group_check(struct ctx *ctx, const void *rec, struct err *e)
 		struct err why = { 0 };
 
 		if (ledger_device_counts(ctx->state, &q, counts, &why) != 0)
-			return err_set(e, why.code == ERR_USAGE ? ERR_INVALID : why.code, "criteria: number %zu: %s", i, why.msg);
+			return err_set(e, why.code == ERR_USAGE ? ERR_INVALID : why.code, "criteria: number %zu: %s", i,
+				       why.msg);
 	}
 	return 0;
 }
@@ -70,7 +76,8 @@ struct write_args {
 
 static int add_filters(struct ctx *ctx, const struct strv *texts, struct group *g, struct err *e)
 {
-	static const char *const names[] = { "eq", "ne", "ct", "nc", "sw", "ew", "gt", "ge", "lt", "le", "bf", "af", "in", "nin" };
+	static const char *const names[] = { "eq", "ne", "ct", "nc", "sw", "ew", "gt", "ge", "lt", "le", "bf", "af",
+					     "in", "nin" };
 	struct group_criterion *v = arena_new_array(ctx->arena, texts->n + 1, struct group_criterion);
 
 	for (size_t i = 0; i < texts->n; i++) {
@@ -79,7 +86,8 @@ static int add_filters(struct ctx *ctx, const struct strv *texts, struct group *
 		if (filter_parse(ctx->arena, texts->v[i], &f, e) != 0)
 			return -1;
 		v[i] = (struct group_criterion){ arena_strdup(ctx->arena, f.field),
-						 arena_printf(ctx->arena, "%s%s", names[f.op], f.ignore_case && f.op != OP_CT ? "_ic" : ""),
+						 arena_printf(ctx->arena, "%s%s", names[f.op],
+							      f.ignore_case && f.op != OP_CT ? "_ic" : ""),
 						 arena_strdup(ctx->arena, f.value) };
 	}
 	if (texts->n)
@@ -99,7 +107,8 @@ static int write(struct ctx *ctx, const struct write_args *a, bool exists, struc
 	g.parent_id = a->parent ? arena_strdup(ctx->arena, a->parent) : g.parent_id;
 	if (!g.id)
 		return err_set(e, ERR_USAGE, "no id: give one, or a document that has one");
-	if (add_filters(ctx, &a->filter, &g, e) != 0 || rec_check(ctx->arena, &group_type, &g, e) != 0 || refs_check(ctx, &group_type, &g, e) != 0)
+	if (add_filters(ctx, &a->filter, &g, e) != 0 || rec_check(ctx->arena, &group_type, &g, e) != 0 ||
+	    refs_check(ctx, &group_type, &g, e) != 0)
 		return -1;
 	if (!exists && state_has(ctx->state, &group_type, g.id))
 		return err_set(e, ERR_EXISTS, "group %s exists already", g.id);
@@ -107,7 +116,8 @@ static int write(struct ctx *ctx, const struct write_args *a, bool exists, struc
 		return -1;
 	g.created_at = exists ? old.created_at : ctx->now;
 	if (state_put(ctx->state, &group_type, g.id, &g, e) != 0 ||
-	    state_commit(ctx->state, arena_printf(ctx->arena, "group: %s %s", exists ? "update" : "create", g.id), e) != 0)
+	    state_commit(ctx->state, arena_printf(ctx->arena, "group: %s %s", exists ? "update" : "create", g.id),
+			 e) != 0)
 		return -1;
 	return out_record(ctx, &group_type, &g, e);
 }
@@ -133,12 +143,14 @@ static const struct operand write_operands[] = {
 	PARAM(write_args, id, "id", "The group's id. Default: the document's.", .flags = P_OPTIONAL), { 0 }
 };
 static const struct cmd create_cmd = {
-	.name = "create", .brief = "Make a group of devices", .opts = write_opts, .operands = write_operands, .argsize = sizeof(struct write_args),
+	.name = "create", .brief = "Make a group of devices", .opts = write_opts, .operands = write_operands,
+	.argsize = sizeof(struct write_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_create, .type = &group_type,
 	.example = "lamassu device group create north --filter dms=factory --filter 'tags[ct]=north'"
 };
 static const struct cmd update_cmd = {
-	.name = "update", .brief = "Replace a group", .opts = write_opts, .operands = write_operands, .argsize = sizeof(struct write_args),
+	.name = "update", .brief = "Replace a group", .opts = write_opts, .operands = write_operands,
+	.argsize = sizeof(struct write_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_update, .type = &group_type
 };
 
@@ -165,7 +177,8 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	struct strv users;
 	struct group g;
 
-	if (state_get(ctx->state, &group_type, a->id, &g, e) != 0 || refs_users(ctx, &group_type, a->id, &users, e) != 0)
+	if (state_get(ctx->state, &group_type, a->id, &g, e) != 0 ||
+	    refs_users(ctx, &group_type, a->id, &users, e) != 0)
 		return -1;
 	if (users.n)
 		return err_set(e, ERR_CONFLICT, "group %s is above %s", a->id, users.v[0]);
@@ -180,16 +193,18 @@ static const struct cmd list_cmd = {
 	.name = "list", .brief = "List groups", .needs = NEED_STATE | NEED_LIST, .run = run_list, .type = &group_type
 };
 static const struct cmd show_cmd = {
-	.name = "show", .brief = "Show a group", .operands = id_operand, .argsize = sizeof(struct generic_ref), .needs = NEED_STATE,
-	.run = run_show, .type = &group_type
+	.name = "show", .brief = "Show a group", .operands = id_operand, .argsize = sizeof(struct generic_ref),
+	.needs = NEED_STATE, .run = run_show, .type = &group_type
 };
 static const struct cmd set_cmd = {
-	.name = "set", .brief = "Change fields of a group", .operands = generic_set_operands, .argsize = sizeof(struct generic_set),
+	.name = "set", .brief = "Change fields of a group", .operands = generic_set_operands,
+	.argsize = sizeof(struct generic_set),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_set, .type = &group_type
 };
 static const struct cmd delete_cmd = {
 	.name = "delete", .brief = "Delete a group", .operands = id_operand, .argsize = sizeof(struct generic_ref),
-	.needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &group_type, .doc = "Its devices stay as they are."
+	.needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &group_type,
+	.doc = "Its devices stay as they are."
 };
 
 /* --- members --- */
@@ -224,12 +239,14 @@ static int run_stats(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct cmd devices_cmd = {
-	.name = "devices", .brief = "List the devices of a group", .operands = id_operand, .argsize = sizeof(struct generic_ref),
+	.name = "devices", .brief = "List the devices of a group", .operands = id_operand,
+	.argsize = sizeof(struct generic_ref),
 	.needs = NEED_STATE | NEED_LIST, .run = run_devices, .type = &device_type,
 	.example = "lamassu device group devices north --filter status=EXPIRED"
 };
 static const struct cmd stats_cmd = {
-	.name = "stats", .brief = "Count the devices of a group by status", .operands = id_operand, .argsize = sizeof(struct generic_ref),
+	.name = "stats", .brief = "Count the devices of a group by status", .operands = id_operand,
+	.argsize = sizeof(struct generic_ref),
 	.needs = NEED_STATE, .run = run_stats
 };
 
@@ -238,5 +255,6 @@ static const struct cmd *const verbs[] = {
 };
 const struct cmd device_group_cmd = {
 	.name = "group", .brief = "Groups of devices", .sub = verbs,
-	.doc = "A group is a list of filters. Its devices are those that pass them, and those of the groups above it, at the moment of asking."
+	.doc = "A group is a list of filters. Its devices are those that pass them, and those of the groups above it, "
+	       "at the moment of asking."
 };

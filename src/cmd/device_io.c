@@ -1,5 +1,5 @@
-/* `device import` and `export`: lists of devices from and to other systems. An import is one commit; a bad line is named and the
- * others are kept, unless --atomic. */
+/* `device import` and `export`: lists of devices from and to other systems. An import is one commit; a bad line is
+ * named and the others are kept, unless --atomic. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,12 +74,12 @@ static void find_twins(struct importing *im)
 		qsort(sorted, n, sizeof(*sorted), by_id);
 	for (size_t i = 1; i < n; i++)
 		if (strcmp(sorted[i]->entry.device, sorted[i - 1]->entry.device) == 0)
-			sorted[i]->why = arena_printf(im->ctx->arena, "device \"%s\" is on line %zu too", sorted[i]->entry.device,
-						      sorted[i - 1]->line);
+			sorted[i]->why = arena_printf(im->ctx->arena, "device \"%s\" is on line %zu too",
+						      sorted[i]->entry.device, sorted[i - 1]->line);
 }
 
-/* Completes the entry of one line from what the ledger and the policy know; nothing is added yet, so that the cache is asked about
- * committed entries only. */
+/* Completes the entry of one line from what the ledger and the policy know; nothing is added yet, so that the cache is
+ * asked about committed entries only. */
 static int judge(struct importing *im, struct device_line *l, struct err *why)
 {
 	const struct dms *d = NULL;
@@ -96,11 +96,13 @@ static int judge(struct importing *im, struct device_line *l, struct err *why)
 	if (found && ledger_find_device(im->ctx->state, l->entry.device, &found, &old, why) != 0)
 		return -1;
 	if (found && !im->args->update)
-		return err_set(why, ERR_EXISTS, "device \"%s\" is registered already; --update changes it", l->entry.device);
+		return err_set(why, ERR_EXISTS, "device \"%s\" is registered already; --update changes it",
+			       l->entry.device);
 	if (!found && !d)
 		return err_set(why, ERR_INVALID, "no dms: give a column, or --dms");
 	if (!found)
-		device_registration(im->ctx->arena, d, l->entry.device, &(struct device_entry){ .seq = l->entry.seq, .alias = l->entry.alias,
+		device_registration(im->ctx->arena, d, l->entry.device,
+				    &(struct device_entry){ .seq = l->entry.seq, .alias = l->entry.alias,
 				    .icon = l->entry.icon, .icon_color = l->entry.icon_color, .tags = l->entry.tags,
 				    .metadata = l->entry.metadata }, &l->entry);
 	else
@@ -175,11 +177,14 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 		return -1;
 	if (im.added + im.changed > 0 &&
 	    state_commit(ctx->state, arena_printf(ctx->arena, "device: import %s",
-							   text_count(ctx->arena, im.added + im.changed, "device", NULL)), e) != 0)
+							   text_count(ctx->arena, im.added + im.changed, "device",
+								      NULL)), e) != 0)
 		return -1;
-	if (out_done(ctx, e, "imported %s, changed %zu", text_count(ctx->arena, im.added, "device", NULL), im.changed) != 0)
+	if (out_done(ctx, e, "imported %s, changed %zu", text_count(ctx->arena, im.added, "device", NULL),
+		     im.changed) != 0)
 		return -1;
-	return im.failed ? err_set(e, ERR_PARTIAL, "%zu of %s failed", im.failed, text_count(ctx->arena, im.n, "device", NULL)) : 0;
+	return im.failed ? err_set(e, ERR_PARTIAL, "%zu of %s failed", im.failed,
+				   text_count(ctx->arena, im.n, "device", NULL)) : 0;
 }
 
 static const struct opt import_opts[] = {
@@ -189,14 +194,19 @@ static const struct opt import_opts[] = {
 	OFLAG(import_args, atomic, 0, "All or none."),
 	OEND
 };
-static const struct operand import_operands[] = { PARAM(import_args, file, "file", "The list; - is standard input."), { 0 } };
+static const struct operand import_operands[] = { PARAM(import_args, file, "file", "The list; - is standard input."),
+						  { 0 } };
 const struct cmd device_import_cmd = {
 	.name = "import", .brief = "Register devices from a list", .opts = import_opts, .operands = import_operands,
-	.argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE, .run = run_import, .type = &device_type,
-	.doc = "CSV has a first line with the names of its columns: id, dms, alias, tags (a|b), metadata (JSON), metadata.KEY, icon, icon_color. "
-	       "JSON is an array of objects with these members, {\"list\": […]}, or one object after the other.\n\n"
-	       "All of it is one commit. Lines that are wrong are named, and the others imported; the exit status is 1 then.",
-	.example = "lamassu device import batch-17.csv --dms factory\nlamassu device import fleet.json --update --atomic"
+	.argsize = sizeof(struct import_args), .needs = NEED_STATE | NEED_WRITE, .run = run_import,
+	.type = &device_type,
+	.doc = "CSV has a first line with the names of its columns: id, dms, alias, tags (a|b), metadata (JSON), "
+	       "metadata.KEY, icon, icon_color. JSON is an array of objects with these members, {\"list\": […]}, or "
+	       "one object after the other.\n\n"
+	       "All of it is one commit. Lines that are wrong are named, and the others imported; the exit status "
+	       "is 1 then.",
+	.example = "lamassu device import batch-17.csv --dms factory\nlamassu device import fleet.json --update "
+		   "--atomic"
 };
 
 /* --- export --- */
@@ -216,8 +226,8 @@ struct exporting {
 static int export_one(void *arg, const struct device *d, struct err *e)
 {
 	struct exporting *x = arg;
-	const struct device_doc doc = { .id = d->id, .dms = d->dms, .alias = d->alias, .icon = d->icon, .icon_color = d->icon_color,
-					.metadata = d->metadata, .tags = d->tags };
+	const struct device_doc doc = { .id = d->id, .dms = d->dms, .alias = d->alias, .icon = d->icon,
+					.icon_color = d->icon_color, .metadata = d->metadata, .tags = d->tags };
 	SCOPED_ARENA *scratch = arena_new();
 
 	if (x->format == DEVICES_CSV) {
@@ -252,11 +262,13 @@ static int run_export(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt export_opts[] = {
-	OENUM(export_args, format, 0, formats, "csv (the default) or json."), OSTR(export_args, out, 0, "file", "Where to write it. Default: standard output."),
+	OENUM(export_args, format, 0, formats, "csv (the default) or json."),
+	OSTR(export_args, out, 0, "file", "Where to write it. Default: standard output."),
 	OEND
 };
 const struct cmd device_export_cmd = {
-	.name = "export", .brief = "Write a list of devices that `device import` reads", .opts = export_opts, .argsize = sizeof(struct export_args),
+	.name = "export", .brief = "Write a list of devices that `device import` reads", .opts = export_opts,
+	.argsize = sizeof(struct export_args),
 	.needs = NEED_STATE | NEED_LIST, .run = run_export, .type = &device_type,
 	.doc = "All devices that pass the filters, with what was registered; not their certificates or statuses.",
 	.example = "lamassu device export --filter dms=factory --out factory.csv"

@@ -1,4 +1,5 @@
-/* `device decommission`, `delete`, `compromise`, `unblock`: what ends a device. All that belongs to one of them is one commit. */
+/* `device decommission`, `delete`, `compromise`, `unblock`: what ends a device. All that belongs to one of them is one
+ * commit. */
 #include <string.h>
 
 #include "base/text.h"
@@ -34,7 +35,8 @@ static int run_decommission(struct ctx *ctx, void *args, struct err *e)
 	size_t n;
 
 	if (find(ctx, a, &d, e) != 0 || device_decommission(ctx, &d, a->reason, &n, e) != 0 ||
-	    cli_confirm(ctx, e, "decommission device %s for good and revoke %zu certificate%s?", d.id, n, n == 1 ? "" : "s") != 0 ||
+	    cli_confirm(ctx, e, "decommission device %s for good and revoke %zu certificate%s?", d.id, n,
+			n == 1 ? "" : "s") != 0 ||
 	    commit(ctx, "decommission", &d, e) != 0)
 		return -1;
 	return out_done(ctx, e, "decommissioned device %s, revoked %zu certificate%s", d.id, n, n == 1 ? "" : "s");
@@ -42,7 +44,8 @@ static int run_decommission(struct ctx *ctx, void *args, struct err *e)
 
 const struct cmd device_decommission_cmd = {
 	.name = "decommission", .brief = "Take a device out of service", .opts = reason_opts, .operands = operands,
-	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_decommission, .type = &device_type,
+	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_decommission,
+	.type = &device_type,
 	.doc = "For good: its certificates are revoked (cessation_of_operation) and it cannot enrol any more.",
 	.example = "lamassu device decommission sensor-1 --reason 'scrapped'"
 };
@@ -61,14 +64,16 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 
 const struct cmd device_delete_cmd = {
 	.name = "delete", .brief = "Forget a decommissioned device", .opts = reason_opts, .operands = operands,
-	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &device_type,
-	.doc = "Its history and its certificates stay in the ledger. The id is free again, for another device; secrets that it shared "
-	       "with device managers are removed from this clone."
+	.argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete,
+	.type = &device_type,
+	.doc = "Its history and its certificates stay in the ledger. The id is free again, for another device; secrets "
+	       "that it shared with device managers are removed from this clone."
 };
 
 /* --- compromise --- */
 
-static int report(struct ctx *ctx, const struct end_args *a, const struct device *d, const struct device_touched *v, size_t n, struct err *e)
+static int report(struct ctx *ctx, const struct end_args *a, const struct device *d, const struct device_touched *v,
+		  size_t n, struct err *e)
 {
 	SCOPED_BUF ticket = buf_init(BUF_BIG);
 
@@ -95,14 +100,17 @@ static int run_compromise(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt compromise_opts[] = {
-	REASON_OPT, OSTR(end_args, ticket, 0, "file", "Where to write the text for a ticket; the list goes to standard output then."), OEND
+	REASON_OPT,
+	OSTR(end_args, ticket, 0, "file",
+	     "Where to write the text for a ticket; the list goes to standard output then."), OEND
 };
 const struct cmd device_compromise_cmd = {
-	.name = "compromise", .brief = "A device's key was stolen: revoke, block, and say what else it touches", .opts = compromise_opts,
-	.operands = operands, .argsize = sizeof(struct end_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_compromise,
-	.type = &device_touched_type,
-	.doc = "Revokes its certificates with reason key_compromise, forbids it to enrol, and finds the certificates with one of its keys, the "
-	       "bootstrap certificate that it enrolled with, and the devices that enrolled with the same. Nothing of another device is changed.",
+	.name = "compromise", .brief = "A device's key was stolen: revoke, block, and say what else it touches",
+	.opts = compromise_opts, .operands = operands, .argsize = sizeof(struct end_args),
+	.needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_compromise, .type = &device_touched_type,
+	.doc = "Revokes its certificates with reason key_compromise, forbids it to enrol, and finds the certificates "
+	       "with one of its keys, the bootstrap certificate that it enrolled with, and the devices that enrolled "
+	       "with the same. Nothing of another device is changed.",
 	.example = "lamassu device compromise sensor-1 --reason 'found open' --ticket ticket.txt"
 };
 
@@ -123,6 +131,7 @@ static int run_unblock(struct ctx *ctx, void *args, struct err *e)
 }
 
 const struct cmd device_unblock_cmd = {
-	.name = "unblock", .brief = "Let a device enrol again", .opts = reason_opts, .operands = operands, .argsize = sizeof(struct end_args),
+	.name = "unblock", .brief = "Let a device enrol again", .opts = reason_opts, .operands = operands,
+	.argsize = sizeof(struct end_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_unblock, .type = &device_type
 };

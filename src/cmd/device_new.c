@@ -22,7 +22,8 @@ struct register_args {
 static int run_register(struct ctx *ctx, void *args, struct err *e)
 {
 	const struct register_args *a = args;
-	struct device_entry given = { .alias = arena_strdup(ctx->arena, a->alias), .icon = arena_strdup(ctx->arena, a->icon),
+	struct device_entry given = { .alias = arena_strdup(ctx->arena, a->alias),
+				      .icon = arena_strdup(ctx->arena, a->icon),
 				      .icon_color = arena_strdup(ctx->arena, a->icon_color), .tags = a->tag };
 	struct dms d;
 
@@ -35,19 +36,24 @@ static int run_register(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt register_opts[] = {
-	OSTR(register_args, dms, 0, "dms", "Its device manager, which gives defaults for all that is not said here.", .flags = O_REQ),
+	OSTR(register_args, dms, 0, "dms", "Its device manager, which gives defaults for all that is not said here.",
+	     .flags = O_REQ),
 	OSTR(register_args, alias, 0, "text", "A name for people."),
 	OLIST(register_args, tag, 0, "tag", "A tag."),
-	OLIST(register_args, metadata, 0, "key=value", "Free data. It stays in the history for good: no place for personal data."),
+	OLIST(register_args, metadata, 0, "key=value",
+	      "Free data. It stays in the history for good: no place for personal data."),
 	OSTR(register_args, icon, 0, "text", "Icon, for user interfaces."),
 	OSTR(register_args, icon_color, 0, "text", "Its colours."),
 	OEND
 };
-static const struct operand new_operand[] = { PARAM(register_args, device, "id", "The device's id: printable UTF-8 of at most 255 bytes."), { 0 } };
+static const struct operand new_operand[] =
+	{ PARAM(register_args, device, "id", "The device's id: printable UTF-8 of at most 255 bytes."), { 0 } };
 const struct cmd device_register_cmd = {
-	.name = "register", .brief = "Register a device", .opts = register_opts, .operands = new_operand, .argsize = sizeof(struct register_args),
+	.name = "register", .brief = "Register a device", .opts = register_opts, .operands = new_operand,
+	.argsize = sizeof(struct register_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_register, .type = &device_type,
-	.doc = "It has status NO_IDENTITY until it enrols. Needed before that where the device manager's registration_mode is PRE_REGISTRATION.",
+	.doc = "It has status NO_IDENTITY until it enrols. Needed before that where the device manager's "
+	       "registration_mode is PRE_REGISTRATION.",
 	.example = "lamassu device register sensor-1 --dms factory --tag lab --metadata site=vienna"
 };
 
@@ -61,10 +67,12 @@ struct set_args {
 static int assign(struct ctx *ctx, struct device_entry *x, const char *s, struct err *e)
 {
 	const char *eq = strchr(s, '=');
-	char *name = eq ? arena_strndup(ctx->arena, s, (size_t)(eq - s)) : NULL, *value = eq ? arena_strdup(ctx->arena, eq + 1) : NULL;
+	char *name = eq ? arena_strndup(ctx->arena, s, (size_t)(eq - s)) : NULL,
+		     *value = eq ? arena_strdup(ctx->arena, eq + 1) : NULL;
 
 	if (!eq || eq == s)
-		return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value", text_escape(ctx->arena, bytes_of(s)));
+		return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value",
+			       text_escape(ctx->arena, bytes_of(s)));
 	if (strcmp(name, "alias") == 0)
 		x->alias = value;
 	else if (strcmp(name, "icon") == 0)
@@ -78,8 +86,8 @@ static int assign(struct ctx *ctx, struct device_entry *x, const char *s, struct
 	else if (text_has_prefix(name, "metadata.") && name[9])
 		return any_set(ctx->arena, x->metadata, name + 9, *value ? value : "null", &x->metadata, e);
 	else
-		return err_set(e, ERR_USAGE, "%s cannot be set; known are alias, dms (one that exists), icon, icon_color, tags, metadata.KEY",
-			       text_escape(ctx->arena, bytes_of(name)));
+		return err_set(e, ERR_USAGE, "%s cannot be set; known are alias, dms (one that exists), icon, "
+			       "icon_color, tags, metadata.KEY", text_escape(ctx->arena, bytes_of(name)));
 	return 0;
 }
 
@@ -102,11 +110,13 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 
 static const struct operand set_operands[] = {
 	PARAM(set_args, device, "device", "The device's id."),
-	PARAMS(set_args, assignments, "path=value", "alias, dms, icon, icon_color, tags (a,b,c) or metadata.KEY, and the new value; an empty one removes it."),
+	PARAMS(set_args, assignments, "path=value", "alias, dms, icon, icon_color, tags (a,b,c) or metadata.KEY, and "
+	       "the new value; an empty one removes it."),
 	{ 0 }
 };
 const struct cmd device_set_cmd = {
-	.name = "set", .brief = "Change what is known of a device", .operands = set_operands, .argsize = sizeof(struct set_args),
+	.name = "set", .brief = "Change what is known of a device", .operands = set_operands,
+	.argsize = sizeof(struct set_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_set, .type = &device_type,
 	.example = "lamassu device set sensor-1 alias='North gate' tags=lab,north metadata.rack=12"
 };
@@ -127,7 +137,8 @@ static int change(struct ctx *ctx, const struct metadata_args *a, bool unset, st
 		return -1;
 	for (size_t i = 0; unset && i < a->items.n; i++) {
 		if (!any_get(ctx->arena, d.metadata, a->items.v[i]))
-			return err_set(e, ERR_NOT_FOUND, "there is no \"%s\"", text_escape(ctx->arena, bytes_of(a->items.v[i])));
+			return err_set(e, ERR_NOT_FOUND, "there is no \"%s\"",
+				       text_escape(ctx->arena, bytes_of(a->items.v[i])));
 		if (any_set(ctx->arena, x.metadata, a->items.v[i], "null", &x.metadata, e) != 0)
 			return -1;
 	}
@@ -154,15 +165,18 @@ static const struct operand metadata_set_operands[] = {
 	PARAMS(metadata_args, items, "key=value", "Key and value; JSON, or plain text."), { 0 }
 };
 static const struct operand metadata_unset_operands[] = {
-	PARAM(metadata_args, device, "device", "The device's id."), PARAMS(metadata_args, items, "key", "The key."), { 0 }
+	PARAM(metadata_args, device, "device", "The device's id."), PARAMS(metadata_args, items, "key", "The key."),
+	{ 0 }
 };
 static const struct cmd metadata_set_cmd = {
-	.name = "set", .brief = "Set free data of a device", .operands = metadata_set_operands, .argsize = sizeof(struct metadata_args),
+	.name = "set", .brief = "Set free data of a device", .operands = metadata_set_operands,
+	.argsize = sizeof(struct metadata_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_metadata_set, .type = &device_type,
 	.example = "lamassu device metadata set sensor-1 site=vienna rack=12"
 };
 static const struct cmd metadata_unset_cmd = {
-	.name = "unset", .brief = "Remove free data of a device", .operands = metadata_unset_operands, .argsize = sizeof(struct metadata_args),
+	.name = "unset", .brief = "Remove free data of a device", .operands = metadata_unset_operands,
+	.argsize = sizeof(struct metadata_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_metadata_unset, .type = &device_type
 };
 static const struct cmd *const metadata_verbs[] = { &metadata_set_cmd, &metadata_unset_cmd, NULL };

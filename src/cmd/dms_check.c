@@ -1,5 +1,6 @@
-/* `dms check`: what a device manager would do with a certificate, a request, or both, and why. Nothing is written, no key is opened and
- * nobody is asked over the network, so hooks and tokens are reported as what they are: still to come. */
+/* `dms check`: what a device manager would do with a certificate, a request, or both, and why. Nothing is written, no
+ * key is opened and nobody is asked over the network, so hooks and tokens are reported as what they are: still to
+ * come. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -37,7 +38,8 @@ static const struct field verdict_fields[] = {
 	END
 };
 static const struct schema verdict_type = {
-	.name = "verdict", .plural = "verdicts", .doc = "What would be granted", .size = sizeof(struct verdict), .fields = verdict_fields
+	.name = "verdict", .plural = "verdicts", .doc = "What would be granted", .size = sizeof(struct verdict),
+	.fields = verdict_fields
 };
 
 struct checking {
@@ -66,13 +68,14 @@ static int load_cas(struct checking *c, const struct strv *ids, struct authority
 	return 0;
 }
 
-/* Those that a credential may come from: validation authorities for the first enrolment; for renewals the issuing ones, so many in the
- * beginning, and the others where a device may renew what has expired. */
+/* Those that a credential may come from: validation authorities for the first enrolment; for renewals the issuing ones,
+ * so many in the beginning, and the others where a device may renew what has expired. */
 static int trusted(struct checking *c, struct authority **ret, size_t *ret_n, size_t *ret_issuing, struct err *e)
 {
 	struct dms_settings *s = &c->dms.settings;
 	const struct strv issuing = { .v = &s->enrollment_settings.enrollment_ca, .n = 1 };
-	const struct strv *validation = &s->enrollment_settings.est_rfc7030_settings.authentication.client_certificate.validation_cas;
+	const struct strv *validation =
+		&s->enrollment_settings.est_rfc7030_settings.authentication.client_certificate.validation_cas;
 
 	*ret = NULL;
 	*ret_n = *ret_issuing = 0;
@@ -80,7 +83,8 @@ static int trusted(struct checking *c, struct authority **ret, size_t *ret_n, si
 			    load_cas(c, &s->reenrollment_settings.additional_validation_cas, ret, ret_n, e) != 0))
 		return -1;
 	*ret_issuing = *ret_n;
-	return c->a->renew && !s->reenrollment_settings.enable_expired_renewal ? 0 : load_cas(c, validation, ret, ret_n, e);
+	return c->a->renew && !s->reenrollment_settings.enable_expired_renewal
+	       ? 0 : load_cas(c, validation, ret, ret_n, e);
 }
 
 static int judge_path(struct checking *c, const struct authority *v, size_t n, size_t issuing)
@@ -97,25 +101,30 @@ static int judge_path(struct checking *c, const struct authority *v, size_t n, s
 		    cert_verify(c->cert.der, chain, nchain, &v[i].cert.der, 1, NULL, 0, at, &e) != 0)
 			continue;
 		if (v[i].rec.compromised || v[i].status == CA_REVOKED)
-			return refuse(&c->why, 401, "untrusted_certificate", "its authority %s is revoked or compromised", v[i].rec.id);
+			return refuse(&c->why, 401, "untrusted_certificate",
+				      "its authority %s is revoked or compromised", v[i].rec.id);
 		c->out->credential = arena_printf(ar, "certificate of %s", v[i].rec.id);
 		c->who.enrolled = i < issuing;
 		return 0;
 	}
-	return refuse(&c->why, 401, "untrusted_certificate", "%s", e.code ? e.msg : "no authority is trusted for clients here");
+	return refuse(&c->why, 401, "untrusted_certificate", "%s",
+		      e.code ? e.msg : "no authority is trusted for clients here");
 }
 
 static int judge_cert(struct checking *c, struct err *e)
 {
-	const struct client_cert_auth *rules = &c->dms.settings.enrollment_settings.est_rfc7030_settings.authentication.client_certificate;
+	const struct client_cert_auth *rules =
+		&c->dms.settings.enrollment_settings.est_rfc7030_settings.authentication.client_certificate;
 	const struct reenrollment_settings *renewal = &c->dms.settings.reenrollment_settings;
-	bool expired_too = c->a->renew ? renewal->enable_expired_renewal && renewal->authentication.type == AUTH_CERT_AND_WEBHOOK : rules->allow_expired;
+	bool expired_too = c->a->renew ? renewal->enable_expired_renewal &&
+			   renewal->authentication.type == AUTH_CERT_AND_WEBHOOK : rules->allow_expired;
 	struct authority *v;
 	struct bytes text;
 	struct err missing = { 0 };
 	size_t n, issuing;
 
-	if (fs_read_input(c->ctx->arena, c->a->cert, FS_LIMIT_CERT, &text, e) != 0 || cert_parse(c->ctx->arena, text, &c->cert, e) != 0)
+	if (fs_read_input(c->ctx->arena, c->a->cert, FS_LIMIT_CERT, &text, e) != 0 ||
+	    cert_parse(c->ctx->arena, text, &c->cert, e) != 0)
 		return err_ctx(e, "--cert");
 	if (trusted(c, &v, &n, &issuing, e) != 0)
 		return -1;
@@ -127,7 +136,8 @@ static int judge_cert(struct checking *c, struct err *e)
 		return refuse(&c->why, 401, "expired_certificate", "it has expired");
 	if (judge_path(c, v, n, issuing) != 0)
 		return -1;
-	c->who.recorded = ledger_cert(c->ctx->state, NULL, cert_fingerprint(c->ctx->arena, &c->cert), &c->who.rec, &missing) == 0;
+	c->who.recorded = ledger_cert(c->ctx->state, NULL, cert_fingerprint(c->ctx->arena, &c->cert), &c->who.rec,
+				      &missing) == 0;
 	if (c->who.recorded && (c->who.rec.status == CERT_REVOKED || c->who.rec.status == CERT_HELD))
 		return refuse(&c->why, 401, "revoked_certificate", "it is revoked or on hold");
 	if (c->who.recorded)
@@ -175,8 +185,9 @@ static int judge_csr(struct checking *c, struct err *e)
 		c->out->device_status = arena_strdup(c->ctx->arena, device_status_names[dev.status]);
 	if (c->who.device && strcmp(c->who.device, id) != 0)
 		return refuse(&c->why, 403, "device_mismatch", "the credential is for device %s", c->who.device);
-	const struct enrolment en = { .dms = &c->dms, .ca = &ca, .profile = &c->profile, .kind = c->a->renew ? ENROLL_RENEW : ENROLL_NEW,
-				      .csr = &c->csr, .request = &req, .who = &c->who };
+	const struct enrolment en = { .dms = &c->dms, .ca = &ca, .profile = &c->profile,
+				      .kind = c->a->renew ? ENROLL_RENEW : ENROLL_NEW, .csr = &c->csr, .request = &req,
+				      .who = &c->who };
 	if (enroll_judge(c->ctx, &en, id, &r, &c->why) != 0)
 		return -1;
 	return would_issue(c, &en, id);
@@ -213,7 +224,8 @@ static void conclude(struct checking *c, bool refused)
 	if (type == AUTH_WEBHOOK || type == AUTH_CERT_AND_WEBHOOK)
 		open = "nothing speaks against it; the hook decides, and is not asked here";
 	else if (type == AUTH_JWT || type == AUTH_PSK)
-		open = "nothing speaks against it; the token or secret that the device shows decides, and none is judged here";
+		open = "nothing speaks against it; the token or secret that the device shows decides, and none is "
+		       "judged here";
 	else if (type == AUTH_CERT && !c->a->cert)
 		open = "nothing speaks against it; the certificate that the device shows decides: give --cert";
 	c->out->decision = arena_strdup(ar, refused ? "refused" : open ? "open" : "accepted");
@@ -247,15 +259,16 @@ static int run_check(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt check_opts[] = {
-	OSTR(check_args, csr, 0, "file", "A request, PEM or DER."), OSTR(check_args, cert, 0, "file", "The certificate that the device shows."),
+	OSTR(check_args, csr, 0, "file", "A request, PEM or DER."),
+	OSTR(check_args, cert, 0, "file", "The certificate that the device shows."),
 	OFLAG(check_args, renew, 0, "As a renewal (simplereenroll), not a first enrolment."), OEND
 };
 static const struct operand dms_operand[] = { PARAM(check_args, dms, "dms", "The device manager."), { 0 } };
 const struct cmd dms_check_cmd = {
 	.name = "check", .brief = "Say what would be granted, and why not", .opts = check_opts, .operands = dms_operand,
 	.argsize = sizeof(struct check_args), .needs = NEED_STATE, .run = run_check,
-	.doc = "Judges a request and a credential as a listener would, without signing anything. Hooks are not asked and tokens and "
-	       "secrets not judged: where one of them decides, and nothing else speaks against the request, the decision is \"open\". "
-	       "Exit status 5 when it would be refused.",
+	.doc = "Judges a request and a credential as a listener would, without signing anything. Hooks are not asked "
+	       "and tokens and secrets not judged: where one of them decides, and nothing else speaks against the "
+	       "request, the decision is \"open\". Exit status 5 when it would be refused.",
 	.example = "lamassu dms check factory --csr sensor-1.csr --cert bootstrap-000001.pem"
 };

@@ -1,4 +1,5 @@
-/* What a device manager answers without asking who is there: cacerts and csrattrs, from the same functions as the listener's. */
+/* What a device manager answers without asking who is there: cacerts and csrattrs, from the same functions as the
+ * listener's. */
 #include <string.h>
 
 #include "base/text.h"
@@ -55,15 +56,17 @@ static int run_cacerts(struct ctx *ctx, void *args, struct err *e)
 
 static const struct operand dms_operand[] = { PARAM(answer_args, dms, "dms", "The device manager."), { 0 } };
 static const struct opt cacerts_opts[] = {
-	OENUM(answer_args, format, 0, cacerts_formats, "base64 of the PKCS#7, as devices get it (the default), its DER, or the certificates in PEM."),
+	OENUM(answer_args, format, 0, cacerts_formats,
+	      "base64 of the PKCS#7, as devices get it (the default), its DER, or the certificates in PEM."),
 	OSTR(answer_args, out, 0, "file", "Where to write it. Default: standard output."),
 	OEND
 };
 const struct cmd dms_cacerts_cmd = {
-	.name = "cacerts", .brief = "Show what devices get as trusted authorities", .opts = cacerts_opts, .operands = dms_operand,
-	.argsize = sizeof(struct answer_args), .needs = NEED_STATE, .run = run_cacerts,
-	.doc = "The answer of EST's cacerts (RFC 7030 4.1.3): the authorities that ca_distribution_settings name, with their issuers, and both "
-	       "generations of a root whose key was changed. Compromised, revoked and expired ones are left out.",
+	.name = "cacerts", .brief = "Show what devices get as trusted authorities", .opts = cacerts_opts,
+	.operands = dms_operand, .argsize = sizeof(struct answer_args), .needs = NEED_STATE, .run = run_cacerts,
+	.doc = "The answer of EST's cacerts (RFC 7030 4.1.3): the authorities that ca_distribution_settings name, with "
+	       "their issuers, and both generations of a root whose key was changed. Compromised, revoked and expired "
+	       "ones are left out.",
 	.example = "lamassu dms cacerts factory --format pem --out anchors.pem"
 };
 
@@ -94,7 +97,8 @@ static int run_csrattrs(struct ctx *ctx, void *args, struct err *e)
 
 	if (state_get(ctx->state, &dms_type, a->dms, &d, e) != 0 || profile_of(ctx, &d, &p, e) != 0)
 		return -1;
-	w = (struct csrattrs_wishes){ .pop = a->pop, .template_ = a->template_ || d.settings.enrollment_settings.csrattrs_template };
+	w = (struct csrattrs_wishes){ .pop = a->pop,
+				      .template_ = a->template_ || d.settings.enrollment_settings.csrattrs_template };
 	if (csrattrs_build(ctx->arena, &p, &w, &der, e) != 0)
 		return -1;
 	return a->format == 1 ? out_bytes(ctx, a->out, der, false, false, e) : put_base64(ctx, a->out, der, e);
@@ -109,9 +113,9 @@ static const struct opt csrattrs_opts[] = {
 	OEND
 };
 const struct cmd dms_csrattrs_cmd = {
-	.name = "csrattrs", .brief = "Show which requests devices are asked to make", .opts = csrattrs_opts, .operands = dms_operand,
-	.argsize = sizeof(struct answer_args), .needs = NEED_STATE, .run = run_csrattrs,
-	.doc = "The answer of EST's csrattrs (RFC 7030 4.5, RFC 9908), made from the profile: key usages, and the kind of key where only one is "
-	       "accepted.",
+	.name = "csrattrs", .brief = "Show which requests devices are asked to make", .opts = csrattrs_opts,
+	.operands = dms_operand, .argsize = sizeof(struct answer_args), .needs = NEED_STATE, .run = run_csrattrs,
+	.doc = "The answer of EST's csrattrs (RFC 7030 4.5, RFC 9908), made from the profile: key usages, and the kind "
+	       "of key where only one is accepted.",
 	.example = "lamassu dms csrattrs factory | openssl base64 -d | openssl asn1parse -inform der -i"
 };

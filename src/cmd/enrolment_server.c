@@ -221,7 +221,8 @@ static int have_files(const struct client_args *a, struct err *e)
 
 	for (size_t i = 0; i < COUNT(files); i++)
 		if (files[i].path && !fs_exists(files[i].path))
-			return err_set(e, ERR_NOT_FOUND, "%s: %s: no such file or directory", files[i].option, files[i].path);
+			return err_set(e, ERR_NOT_FOUND, "%s: %s: no such file or directory", files[i].option,
+				       files[i].path);
 	return 0;
 }
 

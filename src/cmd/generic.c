@@ -1,5 +1,5 @@
-/* Verbs that every record type has, written once. Guarantees: what is stored was validated, and an editor session that fails
- * validation changes nothing. */
+/* Verbs that every record type has, written once. Guarantees: what is stored was validated, and an editor session that
+ * fails validation changes nothing. */
 #include "cmd/generic.h"
 
 #include <errno.h>
@@ -17,7 +17,8 @@
 const struct operand generic_id_operand[] = { PARAM(generic_ref, id, "id", "The record's id."), { 0 } };
 const struct operand generic_set_operands[] = {
 	PARAM(generic_set, id, "id", "The record's id."),
-	PARAMS(generic_set, assignments, "path=value", "A field and its new value; an empty value removes the field."), { 0 }
+	PARAMS(generic_set, assignments, "path=value", "A field and its new value; an empty value removes the field."),
+	{ 0 }
 };
 
 int generic_list(struct ctx *ctx, void *args, const struct schema *type, struct err *e)
@@ -47,8 +48,10 @@ int generic_changes(struct ctx *ctx, const struct strv *assignments, struct rec_
 		const char *text = assignments->v[i], *eq = strchr(text, '=');
 
 		if (eq == NULL || eq == text)
-			return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value", text_escape(ctx->arena, bytes_of(text)));
-		v[i] = (struct rec_change){ arena_strndup(ctx->arena, text, (size_t)(eq - text)), eq[1] ? eq + 1 : NULL };
+			return err_set(e, ERR_USAGE, "\"%s\" is not of the form path=value",
+				       text_escape(ctx->arena, bytes_of(text)));
+		v[i] = (struct rec_change){ arena_strndup(ctx->arena, text, (size_t)(eq - text)),
+					    eq[1] ? eq + 1 : NULL };
 	}
 	*ret = v;
 	return 0;
@@ -58,7 +61,8 @@ int generic_set(struct ctx *ctx, const struct generic_set *a, const struct schem
 {
 	struct rec_change *v;
 
-	if (generic_changes(ctx, &a->assignments, &v, e) != 0 || state_set_all(ctx->state, type, a->id, v, a->assignments.n, e) != 0 ||
+	if (generic_changes(ctx, &a->assignments, &v, e) != 0 ||
+	    state_set_all(ctx->state, type, a->id, v, a->assignments.n, e) != 0 ||
 	    refs_check_stored(ctx, type, a->id, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "%s: set %s", type->name, a->id), e) != 0)
 		return -1;

@@ -1,5 +1,6 @@
-/* Tokens of operators, on the side of the command line. Guarantees: a token that was given is verified before the repository is locked or
- * anything is asked of an engine; one that is not good ends the command, also one that only reads. */
+/* Tokens of operators, on the side of the command line. Guarantees: a token that was given is verified before the
+ * repository is locked or anything is asked of an engine; one that is not good ends the command, also one that only
+ * reads. */
 #include "cmd/identify.h"
 
 #include <stdlib.h>
@@ -38,7 +39,8 @@ static int read_token(struct ctx *ctx, const struct globals *g, char **ret, stru
 	return 0;
 }
 
-int identify_by(struct ctx *ctx, const struct globals *g, const struct config *c, const char *top, const char *cache, struct err *e)
+int identify_by(struct ctx *ctx, const struct globals *g, const struct config *c, const char *top, const char *cache,
+		struct err *e)
 {
 	struct jwt_auth rules = c->identity_extractors.jwt;
 	char *token;
@@ -47,7 +49,9 @@ int identify_by(struct ctx *ctx, const struct globals *g, const struct config *c
 		return 0;
 	if (!jwt_configured(&rules)) {
 		if (g->token_file || g->token_fd >= 0)
-			return err_set(e, ERR_USAGE, "a token is given, and lamassu.yaml has no identity_extractors.jwt to verify it with");
+			return err_set(e, ERR_USAGE,
+				       "a token is given, and lamassu.yaml has no identity_extractors.jwt to "
+				       "verify it with");
 		ctx_warn(ctx, "LAMASSU_TOKEN is not used: lamassu.yaml has no identity_extractors.jwt");
 		return 0;
 	}
@@ -69,7 +73,8 @@ int identify_operator(struct ctx *ctx, const struct globals *g, const char *dir,
 	if (net_need(ctx, e) != 0)
 		return -1;
 	if (!listen_here)
-		return err_set(e, ERR_UNSUPPORTED, "a token is given, and this program was built without what verifies it");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "a token is given, and this program was built without what verifies it");
 	if (state_open(ctx->arena, dir, 0, &env, &st, e) != 0)
 		return -1;
 	r = identify_by(ctx, g, state_config(st), state_dir(st), state_private(st), e);
@@ -81,5 +86,6 @@ int identify_required(struct ctx *ctx, const struct config *c, struct err *e)
 {
 	if (!c->identity_extractors.jwt.required || ctx->trailers)
 		return 0;
-	return err_set(e, ERR_DENIED, "a token is needed (identity_extractors.jwt of lamassu.yaml): set LAMASSU_TOKEN, or give --token-file");
+	return err_set(e, ERR_DENIED, "a token is needed (identity_extractors.jwt of lamassu.yaml): set LAMASSU_TOKEN, "
+		       "or give --token-file");
 }

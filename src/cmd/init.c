@@ -100,13 +100,14 @@ static const struct opt init_opts[] = {
 };
 
 static const struct operand init_operands[] = {
-	PARAM(init_args, dir, "dir", "The folder; made when it is missing. Default: the working directory.", .flags = P_OPTIONAL), { 0 }
+	PARAM(init_args, dir, "dir", "The folder; made when it is missing. Default: the working directory.",
+	      .flags = P_OPTIONAL), { 0 }
 };
 
 const struct cmd init_cmd = {
 	.name = "init", .brief = "Make a new repository", .opts = init_opts, .operands = init_operands,
 	.argsize = sizeof(struct init_args), .run = run_init,
-	.doc = "Makes a git repository with lamassu.yaml, a software engine and the shipped profiles, or adds them to one "
-	       "that exists. Works in an empty folder and in the top folder of a git work tree.",
+	.doc = "Makes a git repository with lamassu.yaml, a software engine and the shipped profiles, or adds "
+	       "them to one that exists. Works in an empty folder and in the top folder of a git work tree.",
 	.example = "lamassu init pki --name 'Acme PKI' --operator 'Ada <ada@example.org>'",
 };

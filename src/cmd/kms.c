@@ -37,8 +37,8 @@ static const struct cmd key_cmd = {
 	.name = "key", .brief = "Keys", .sub = key_verbs,
 	.doc = "A key is named by its id or the unique beginning of it (8 digits or more), by an alias, by its name, "
 	       "or "
-	       "by a URI: pkcs11:, awskms:, azurekv:, vault:, file:. Wherever an authority is made, a URI may name a key that "
-	       "another program has made in an engine.",
+	       "by a URI: pkcs11:, awskms:, azurekv:, vault:, file:. Wherever an authority is made, a URI may name a "
+	       "key that another program has made in an engine.",
 };
 
 static const struct cmd *const verbs[] = { &engine_cmd, &key_cmd, &stats_cmd, NULL };

@@ -77,7 +77,8 @@ static struct strv capabilities(struct arena *a, unsigned caps)
 	static const struct {
 		unsigned cap;
 		const char *name;
-	} rows[] = { { CAP_GENERATE, "generate" }, { CAP_IMPORT, "import" }, { CAP_DELETE, "delete" }, { CAP_LIST, "list" },
+	} rows[] = { { CAP_GENERATE, "generate" }, { CAP_IMPORT, "import" }, { CAP_DELETE, "delete" },
+		     { CAP_LIST, "list" },
 		     { CAP_EXPORT, "export" } };
 	struct strv ret = { .v = arena_new_array(a, COUNT(rows), char *), .set = true };
 
@@ -140,7 +141,9 @@ static int print(struct ctx *ctx, const char *id, bool ask, struct err *e)
 	if (state_get(ctx->state, &engine_type, id, &doc, e) != 0 || keys_all(ctx, &keys, &nkeys, e) != 0)
 		return -1;
 	v = view_of(ctx, &doc, keys, nkeys);
-	if (ask && (engine_keytypes(ctx, id, &v.supported_key_types, &why) != 0 || engine_report(ctx, id, &v.reported, &why) != 0) &&
+	if (ask &&
+	    (engine_keytypes(ctx, id, &v.supported_key_types, &why) != 0 ||
+	     engine_report(ctx, id, &v.reported, &why) != 0) &&
 	    why.code != ERR_NOT_FOUND)
 		ctx_warn(ctx, "%s", why.msg);
 	return out_record(ctx, &view_type, &v, e);
@@ -244,6 +247,6 @@ const struct cmd engine_test_cmd = {
 	.operands = test_operands,
 	.argsize = sizeof(struct test_args), .needs = NEED_STATE, .run = run_test, .type = &test_type,
 	.doc = "Makes a throw-away key of every type that the engine says it supports, signs with it, verifies the "
-	       "signature, and deletes the key. Exit status 6 when one fails. Services that keep deleted keys for a time "
-	       "keep these too (AWS KMS, AWS Secrets Manager, Azure Key Vault); a warning says until when."
+	       "signature, and deletes the key. Exit status 6 when one fails. Services that keep deleted keys "
+	       "for a time keep these too (AWS KMS, AWS Secrets Manager, Azure Key Vault); a warning says until when."
 };

@@ -130,8 +130,8 @@ const struct cmd engine_add_cmd = {
 	.needs = NEED_STATE | NEED_WRITE, .run = run_add, .type = &engine_type,
 	.doc = "A secret is given by reference, never as itself: ${NAME} or env:NAME is a variable of the environment, "
 	       "file:PATH the content of a file, fd:N that of an open descriptor, command:ARGV what a program prints. "
-	       "The reference is resolved when the engine is used; a program is run only where this machine allows it, by git "
-	       "config lamassu.allowCommands true or LAMASSU_ALLOW_COMMANDS=1.",
+	       "The reference is resolved when the engine is used; a program is run only where this machine allows "
+	       "it, by git config lamassu.allowCommands true or LAMASSU_ALLOW_COMMANDS=1.",
 	.example = "lamassu kms engine add vaulted --type software --set dir=/mnt/vaulted/keys"
 };
 
@@ -173,12 +173,14 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 	struct rec_change *v;
 	size_t n;
 
-	if (state_get(ctx->state, &engine_type, a->engine, &before, e) != 0 || generic_changes(ctx, &a->assignments, &v, e) != 0)
+	if (state_get(ctx->state, &engine_type, a->engine, &before, e) != 0 ||
+	    generic_changes(ctx, &a->assignments, &v, e) != 0)
 		return -1;
 	for (size_t i = 0; i < a->assignments.n; i++)
 		v[i].path = full_path(ctx, v[i].path);
 	if (state_set_all(ctx->state, &engine_type, a->engine, v, a->assignments.n, e) != 0 ||
-	    state_get(ctx->state, &engine_type, a->engine, &after, e) != 0 || engine_doc_check(ctx->arena, &after, e) != 0 || has_keys(ctx, a->engine, &n, e) != 0)
+	    state_get(ctx->state, &engine_type, a->engine, &after, e) != 0 ||
+	    engine_doc_check(ctx->arena, &after, e) != 0 || has_keys(ctx, a->engine, &n, e) != 0)
 		return -1;
 	if (n && engine_kind(after.type) != (before.type ? engine_kind(before.type) : NULL))
 		return err_set(e, ERR_CONFLICT, "engine %s holds %s: its type cannot change", a->engine,
@@ -235,7 +237,8 @@ static int run_remove(struct ctx *ctx, void *args, struct err *e)
 	if (has_keys(ctx, a->engine, &n, e) != 0)
 		return -1;
 	if (n)
-		return err_set(e, ERR_CONFLICT, "engine %s holds %s", a->engine, text_count(ctx->arena, n, "key", NULL));
+		return err_set(e, ERR_CONFLICT, "engine %s holds %s", a->engine,
+			       text_count(ctx->arena, n, "key", NULL));
 	if (default_id && strcmp(default_id, a->engine) == 0)
 		return err_set(e, ERR_CONFLICT, "engine %s is the default; choose another one first", a->engine);
 	if (state_del(ctx->state, &engine_type, a->engine, e) != 0 ||

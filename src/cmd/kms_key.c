@@ -1,5 +1,5 @@
-/* `kms key list`, `show`, `alias`, `tag`, `export-public`, `delete`: records of keys. An engine that is out of reach hinders none
- * of them but the deletion of its keys. */
+/* `kms key list`, `show`, `alias`, `tag`, `export-public`, `delete`: records of keys. An engine that is out of reach
+ * hinders none of them but the deletion of its keys. */
 #include <string.h>
 
 #include "base/text.h"
@@ -113,8 +113,8 @@ static int run_list(struct ctx *ctx, void *args, struct err *e)
 
 const struct cmd key_list_cmd = {
 	.name = "list", .brief = "List keys", .needs = NEED_STATE | NEED_LIST, .run = run_list, .type = &key_type,
-	.doc = "With --all the engines are asked too: keys that are there without a record here are shown with \"recorded\" "
-	       "false; `kms key import` of their URI makes a record.",
+	.doc = "With --all the engines are asked too: keys that are there without a record here are shown with "
+	       "\"recorded\" false; `kms key import` of their URI makes a record.",
 	.example = "lamassu kms key list --filter engine_id=software --filter strength[in]=LOW,MEDIUM\n"
 		   "lamassu kms key list --all --filter recorded=false"
 };
@@ -336,8 +336,8 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 				tm_format(ctx->arena, k.delete_after));
 	gone_at = a->keep || ctx->dry_run ? 0 : keys_destroy(ctx, &k);
 	if (gone_at)
-		return out_done(ctx, e, "deleted key %s; engine %s keeps its private part, unusable, until %s", shown(&k),
-				k.engine_id, tm_format(ctx->arena, gone_at));
+		return out_done(ctx, e, "deleted key %s; engine %s keeps its private part, unusable, until %s",
+				shown(&k), k.engine_id, tm_format(ctx->arena, gone_at));
 	return out_done(ctx, e, "deleted key %s", shown(&k));
 }
 
@@ -354,6 +354,6 @@ const struct cmd key_delete_cmd = {
 	.name = "delete", .brief = "Delete a key that nothing uses", .opts = delete_opts, .operands = delete_operands,
 	.argsize = sizeof(struct delete_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete,
 	.doc = "Refused while an authority or a certificate is bound to the key. Where the engine has a retention, the "
-	       "first call notes the wish, the key stops signing, and a call after that time deletes it. Some services keep a "
-	       "deleted key for a while: until when is said, and it can be restored there."
+	       "first call notes the wish, the key stops signing, and a call after that time deletes it. Some "
+	       "services keep a deleted key for a while: until when is said, and it can be restored there."
 };

@@ -1,5 +1,5 @@
-/* `kms key create`, `import`, `move`: keys come into an engine. Guarantees: when the record could not be committed, a private
- * half that the command put into an engine is taken out again; one that was there before is not touched. */
+/* `kms key create`, `import`, `move`: keys come into an engine. Guarantees: when the record could not be committed, a
+ * private half that the command put into an engine is taken out again; one that was there before is not touched. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -171,16 +171,19 @@ static int run_import(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt import_opts[] = {
 	OSTR(import_args, name, 0, "name", "Name of the key, for people. Default: that of the file."),
-	OSTR(import_args, engine, 0, "engine", "Where it goes, or where it is. Default: the default engine; of a URI, the one that has it."),
-	OFLAG(import_args, replica, 0, "The key is here already: a second engine gets it, to sign when the first one fails."),
-	OFLAG(import_args, recover, 0, "The engine has deleted the key and still keeps it: take it back first. Needs --engine."),
+	OSTR(import_args, engine, 0, "engine",
+	     "Where it goes, or where it is. Default: the default engine; of a URI, the one that has it."),
+	OFLAG(import_args, replica, 0,
+	      "The key is here already: a second engine gets it, to sign when the first one fails."),
+	OFLAG(import_args, recover, 0,
+	      "The engine has deleted the key and still keeps it: take it back first. Needs --engine."),
 	LABEL_OPTS(import_args),
 	OEND
 };
 static const struct operand import_operands[] = {
 	PARAM(import_args, file, "file|uri",
-	      "The key: PEM or DER, or - for standard input; or the URI of a key that is in an engine already, or with --engine "
-	      "the name that it has there."), OEND
+	      "The key: PEM or DER, or - for standard input; or the URI of a key that is in an engine already, or with "
+	      "--engine the name that it has there."), OEND
 };
 
 const struct cmd key_import_cmd = {
@@ -189,9 +192,9 @@ const struct cmd key_import_cmd = {
 	.doc = "Reads PKCS#1, PKCS#8 (encrypted too), SEC1 and PKCS#12. A public key is recorded to verify with. The "
 	       "passphrase of the file comes from --passphrase-file, --passphrase-fd, LAMASSU_IMPORT_PASSPHRASE, "
 	       "LAMASSU_PASSPHRASE or a prompt.\n\n"
-	       "A key that is in an engine, made by any other program, gets a record here by its URI and stays where it is: "
-	       "pkcs11:object=LABEL, awskms:ALIAS, azurekv:NAME, vault:NAME, or a plain name with --engine. One that has a record already, in another engine, "
-	       "gets a replica.",
+	       "A key that is in an engine, made by any other program, gets a record here by its URI and stays "
+	       "where it is: pkcs11:object=LABEL, awskms:ALIAS, azurekv:NAME, vault:NAME, or a plain name with "
+	       "--engine. One that has a record already, in another engine, gets a replica.",
 	.example = "lamassu kms key import old-ca.p12 --name old-ca\n"
 		   "lamassu kms key import 'pkcs11:token=prod;object=issuing-ca' --name issuing"
 };
@@ -228,14 +231,15 @@ static const struct opt move_opts[] = {
 	OFLAG(move_args, keep, 0, "Leave it in its old engine too, as a replica that signs when the new one fails."),
 	OEND
 };
-static const struct operand move_operands[] = { PARAM(move_args, key, "key", "The key: id, alias, name or URI."), OEND };
+static const struct operand move_operands[] = { PARAM(move_args, key, "key", "The key: id, alias, name or URI."),
+						OEND };
 
 const struct cmd key_move_cmd = {
 	.name = "move", .brief = "Move a key to another engine", .opts = move_opts, .operands = move_operands,
 	.argsize = sizeof(struct move_args), .needs = NEED_STATE | NEED_WRITE, .run = run_move, .type = &key_type,
-	.doc = "The key is imported into the other engine, which proves it with a signature; then record and authorities name "
-	       "that engine, in one commit, and the old one deletes it. Keys of hardware modules and key services cannot leave "
-	       "them: that is refused before anything happens. A replica that is in the other engine already takes the first "
-	       "place.",
+	.doc = "The key is imported into the other engine, which proves it with a signature; then record and "
+	       "authorities name that engine, in one commit, and the old one deletes it. Keys of hardware modules and "
+	       "key services cannot leave them: that is refused before anything happens. A replica that is in the "
+	       "other engine already takes the first place.",
 	.example = "lamassu kms key move issuing-ca --to hsm"
 };

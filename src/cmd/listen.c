@@ -1,5 +1,5 @@
-/* What `est-serve` and `va-serve` have in common. Guarantees: an option wins over lamassu.yaml; what lamassu.yaml asks for and cannot be had
- * (a file, a check of clients without TLS) stops the listener instead of being left out. */
+/* What `est-serve` and `va-serve` have in common. Guarantees: an option wins over lamassu.yaml; what lamassu.yaml asks
+ * for and cannot be had (a file, a check of clients without TLS) stops the listener instead of being left out. */
 #include "cmd/listen.h"
 
 #include <string.h>
@@ -32,15 +32,15 @@ int listen_read_tls(struct ctx *ctx, const char *cert, const char *key, struct l
 	return fs_read_input(ctx->arena, key, FS_LIMIT_CERT, &o->tls_key, e);
 }
 
-static int read_file(struct arena *a, const char *top, const char *path, const char *field, const char **ret_path, struct bytes *ret,
-		     struct err *e)
+static int read_file(struct arena *a, const char *top, const char *path, const char *field, const char **ret_path,
+		     struct bytes *ret, struct err *e)
 {
 	*ret_path = *path == '/' ? path : fs_join(a, top, path);
 	return fs_read_found(a, *ret_path, FS_LIMIT_CERT, ret, e) != 0 ? err_ctx(e, "lamassu.yaml: http.%s", field) : 0;
 }
 
-static int read_tls(struct ctx *ctx, const struct listen_flags *f, const struct http_tls *t, const char *top, struct listen_options *o,
-		    struct err *e)
+static int read_tls(struct ctx *ctx, const struct listen_flags *f, const struct http_tls *t, const char *top,
+		    struct listen_options *o, struct err *e)
 {
 	if (!o->min_version)
 		o->min_version = http_min_version_names[t->min_version];
@@ -51,18 +51,20 @@ static int read_tls(struct ctx *ctx, const struct listen_flags *f, const struct 
 	       read_file(ctx->arena, top, t->key_file, "tls.key_file", &o->tls_key_file, &o->tls_key, e) != 0 ? -1 : 0;
 }
 
-static int read_clients(struct ctx *ctx, const struct http_client_auth *c, const char *top, struct listen_options *o, struct err *e)
+static int read_clients(struct ctx *ctx, const struct http_client_auth *c, const char *top, struct listen_options *o,
+			struct err *e)
 {
 	const char *ignored;
 
 	o->ask_client = c->enabled;
 	o->require_client = c->required;
 	o->check_client = c->enabled && (c->ca_file || c->required);
-	return o->check_client && c->ca_file ? read_file(ctx->arena, top, c->ca_file, "client_auth.ca_file", &ignored, &o->client_cas, e) : 0;
+	return o->check_client && c->ca_file ? read_file(ctx->arena, top, c->ca_file, "client_auth.ca_file", &ignored,
+							 &o->client_cas, e) : 0;
 }
 
-int listen_settings(struct ctx *ctx, const struct listen_flags *f, const struct config *c, const char *top, struct listen_options *o,
-		    struct err *e)
+int listen_settings(struct ctx *ctx, const struct listen_flags *f, const struct config *c, const char *top,
+		    struct listen_options *o, struct err *e)
 {
 	char **one = arena_new_array(ctx->arena, 1, char *);
 
@@ -74,7 +76,8 @@ int listen_settings(struct ctx *ctx, const struct listen_flags *f, const struct 
 		*one = arena_printf(ctx->arena, "127.0.0.1:%lld", (long long)(c->http.port ? c->http.port : f->port));
 		o->listen = (struct strv){ .v = one, .n = 1 };
 	}
-	return read_tls(ctx, f, &c->http.tls, top, o, e) != 0 || read_clients(ctx, &c->http.client_auth, top, o, e) != 0 ? -1 : 0;
+	return read_tls(ctx, f, &c->http.tls, top, o, e) != 0 || read_clients(ctx, &c->http.client_auth, top, o, e) != 0
+	       ? -1 : 0;
 }
 
 void listen_say(const char *line)
@@ -92,6 +95,7 @@ int listen_end(struct ctx *ctx, const struct schema *type, const struct summary 
 	if (out_record(ctx, type, s, e) != 0)
 		return -1;
 	if (!s->reached)
-		return err_set(e, ERR_PARTIAL, "it ended after %lld of %lld", (long long)s->answered, (long long)s->target);
+		return err_set(e, ERR_PARTIAL, "it ended after %lld of %lld", (long long)s->answered,
+			       (long long)s->target);
 	return 0;
 }

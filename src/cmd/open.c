@@ -1,5 +1,5 @@
-/* Opening what a command's row asks for. Guarantees: commands that need no repository open none; engines are only described here
- * and opened when a key is used. */
+/* Opening what a command's row asks for. Guarantees: commands that need no repository open none; engines are only
+ * described here and opened when a key is used. */
 #include "cmd/open.h"
 
 #include <string.h>
@@ -44,7 +44,8 @@ int64_t cmd_lock_timeout_ms(const struct globals *g)
 
 void cmd_state_env(struct ctx *ctx, const struct globals *g, struct state_env *ret)
 {
-	*ret = (struct state_env){ .actor = ctx_actor(ctx), .trailers = ctx->trailers, .now = ctx->now, .message = g->message, .op = cli_op(ctx),
+	*ret = (struct state_env){ .actor = ctx_actor(ctx), .trailers = ctx->trailers, .now = ctx->now,
+				   .message = g->message, .op = cli_op(ctx),
 		.lock_timeout_ms = cmd_lock_timeout_ms(g), .warn = ctx->warn, .note = ctx->note,
 		.warn_arg = ctx->warn_arg, .diff = print_diff, .diff_arg = ctx };
 }
@@ -85,7 +86,8 @@ void cmd_finish(struct ctx *ctx)
 static void offer_words(const char *kind, void (*emit)(void *, const char *name, const char *doc), void *arg)
 {
 	for (size_t i = 0; strcmp(kind, "reason") == 0 && revocation_reason_names[i]; i++)
-		if (*revocation_reason_names[i] && strcmp(revocation_reason_names[i], "remove_from_crl") != 0) /* ends a hold */
+		/* ends a hold */
+		if (*revocation_reason_names[i] && strcmp(revocation_reason_names[i], "remove_from_crl") != 0)
 			emit(arg, revocation_reason_names[i], "");
 	for (size_t i = 0; strcmp(kind, "key-type") == 0 && keytypes[i].name; i++)
 		if (keytype_available(&keytypes[i]))

@@ -86,11 +86,13 @@ static const struct opt create_opts[] = {
 	OEND
 };
 static const struct operand create_operands[] = {
-	PARAM(write_args, id, "id", "The new profile's id. Default: the document's, or the template's name.", .flags = P_OPTIONAL), { 0 }
+	PARAM(write_args, id, "id", "The new profile's id. Default: the document's, or the template's name.",
+	      .flags = P_OPTIONAL), { 0 }
 };
 static const struct cmd create_cmd = {
-	.name = "create", .brief = "Make a profile from a document or a template", .opts = create_opts, .operands = create_operands,
-	.argsize = sizeof(struct write_args), .needs = NEED_STATE | NEED_WRITE, .run = run_create, .type = &profile_type,
+	.name = "create", .brief = "Make a profile from a document or a template", .opts = create_opts,
+	.operands = create_operands, .argsize = sizeof(struct write_args), .needs = NEED_STATE | NEED_WRITE,
+	.run = run_create, .type = &profile_type,
 	.example = "lamassu profile create -f profile.json\nlamassu profile create --template tls-server web"
 };
 
@@ -102,14 +104,16 @@ static int run_update(struct ctx *ctx, void *args, struct err *e)
 	if (generic_load(ctx, a->file, &profile_type, &p, e) != 0)
 		return -1;
 	if (a->id && strcmp(a->id, p.id) != 0)
-		return err_set(e, ERR_INVALID, "the document's id is \"%s\", not \"%s\"; ids never change", p.id, a->id);
+		return err_set(e, ERR_INVALID, "the document's id is \"%s\", not \"%s\"; ids never change", p.id,
+			       a->id);
 	if (state_get(ctx->state, &profile_type, p.id, &old, e) != 0)
 		return -1;
 	return put(ctx, &p, "update", e);
 }
 
 static const struct opt update_opts[] = {
-	OSTR(write_args, file, 'f', "file", "The whole profile as a YAML or JSON document; - is standard input.", .flags = O_REQ),
+	OSTR(write_args, file, 'f', "file", "The whole profile as a YAML or JSON document; - is standard input.",
+	     .flags = O_REQ),
 	OEND
 };
 static const struct operand update_operands[] = {
@@ -117,7 +121,8 @@ static const struct operand update_operands[] = {
 };
 static const struct cmd update_cmd = {
 	.name = "update", .brief = "Replace a profile by a document", .opts = update_opts, .operands = update_operands,
-	.argsize = sizeof(struct write_args), .needs = NEED_STATE | NEED_WRITE, .run = run_update, .type = &profile_type,
+	.argsize = sizeof(struct write_args), .needs = NEED_STATE | NEED_WRITE, .run = run_update,
+	.type = &profile_type,
 	.doc = "Affects new certificates only.", .example = "lamassu profile update -f iot-device.yaml"
 };
 
@@ -129,7 +134,8 @@ static int run_list(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct cmd list_cmd = {
-	.name = "list", .brief = "List profiles", .needs = NEED_STATE | NEED_LIST, .run = run_list, .type = &profile_type,
+	.name = "list", .brief = "List profiles", .needs = NEED_STATE | NEED_LIST, .run = run_list,
+	.type = &profile_type,
 	.example = "lamassu profile list --filter 'name[ct]=device' --sort-by name"
 };
 
@@ -140,8 +146,9 @@ static int run_show(struct ctx *ctx, void *args, struct err *e)
 
 static const struct operand id_operand[] = { PARAM(generic_ref, id, "profile", "The profile."), { 0 } };
 static const struct cmd show_cmd = {
-	.name = "show", .brief = "Show a profile", .operands = id_operand, .argsize = sizeof(struct generic_ref), .needs = NEED_STATE,
-	.run = run_show, .type = &profile_type, .example = "lamassu profile show iot-device -o yaml"
+	.name = "show", .brief = "Show a profile", .operands = id_operand, .argsize = sizeof(struct generic_ref),
+	.needs = NEED_STATE, .run = run_show, .type = &profile_type,
+	.example = "lamassu profile show iot-device -o yaml"
 };
 
 static int run_set(struct ctx *ctx, void *args, struct err *e)
@@ -151,10 +158,12 @@ static int run_set(struct ctx *ctx, void *args, struct err *e)
 
 static const struct operand set_operands[] = {
 	PARAM(generic_set, id, "profile", "The profile."),
-	PARAMS(generic_set, assignments, "path=value", "A field and its new value; an empty value removes the field."), { 0 }
+	PARAMS(generic_set, assignments, "path=value", "A field and its new value; an empty value removes the field."),
+	{ 0 }
 };
 static const struct cmd set_cmd = {
-	.name = "set", .brief = "Change fields of a profile", .operands = set_operands, .argsize = sizeof(struct generic_set),
+	.name = "set", .brief = "Change fields of a profile", .operands = set_operands,
+	.argsize = sizeof(struct generic_set),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_set, .type = &profile_type,
 	.doc = "Edits the file in place: comments and order survive. Affects new certificates only.",
 	.example = "lamassu profile set iot-device validity.duration=90d subject.organization='Acme Corp'"
@@ -166,7 +175,8 @@ static int run_edit(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct cmd edit_cmd = {
-	.name = "edit", .brief = "Change a profile in an editor", .operands = id_operand, .argsize = sizeof(struct generic_ref),
+	.name = "edit", .brief = "Change a profile in an editor", .operands = id_operand,
+	.argsize = sizeof(struct generic_ref),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_edit, .type = &profile_type
 };
 
@@ -192,14 +202,16 @@ static int run_delete(struct ctx *ctx, void *args, struct err *e)
 	struct profile p;
 	struct strv users;
 
-	if (state_get(ctx->state, &profile_type, a->id, &p, e) != 0 || refs_users(ctx, &profile_type, a->id, &users, e) != 0)
+	if (state_get(ctx->state, &profile_type, a->id, &p, e) != 0 ||
+	    refs_users(ctx, &profile_type, a->id, &users, e) != 0)
 		return -1;
 	if (users.n && !a->force)
 		return err_set(e, ERR_CONFLICT, "profile %s is used by %s; --force deletes it all the same", a->id,
 			       join(ctx->arena, &users));
 	if (users.n)
 		ctx_warn(ctx, "still used by %s", join(ctx->arena, &users));
-	if (cli_confirm(ctx, e, "delete profile %s?", a->id) != 0 || state_del(ctx->state, &profile_type, a->id, e) != 0 ||
+	if (cli_confirm(ctx, e, "delete profile %s?", a->id) != 0 ||
+	    state_del(ctx->state, &profile_type, a->id, e) != 0 ||
 	    state_commit(ctx->state, arena_printf(ctx->arena, "profile: delete %s", a->id), e) != 0)
 		return -1;
 	return out_done(ctx, e, "deleted profile %s", a->id);
@@ -209,16 +221,18 @@ static const struct opt delete_opts[] = { OFLAG(delete_args, force, 0, "Even if 
 static const struct operand delete_operands[] = { PARAM(delete_args, id, "profile", "The profile."), { 0 } };
 static const struct cmd delete_cmd = {
 	.name = "delete", .brief = "Delete a profile", .opts = delete_opts, .operands = delete_operands,
-	.argsize = sizeof(struct delete_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete, .type = &profile_type,
+	.argsize = sizeof(struct delete_args), .needs = NEED_STATE | NEED_WRITE | NEED_CONFIRM, .run = run_delete,
+	.type = &profile_type,
 	.doc = "Refused while an authority uses it. Certificates that were issued with it stay as they are."
 };
 
 static const struct cmd *const verbs[] = {
-	&templates_cmd, &create_cmd, &list_cmd, &show_cmd, &update_cmd, &set_cmd, &edit_cmd, &delete_cmd, &profile_lint_cmd,
+	&templates_cmd, &create_cmd, &list_cmd, &show_cmd, &update_cmd, &set_cmd, &edit_cmd, &delete_cmd,
+	&profile_lint_cmd,
 	&profile_preview_cmd, &profile_schema_cmd, NULL
 };
 const struct cmd profile_cmd = {
 	.name = "profile", .brief = "Issuance profiles", .sub = verbs,
-	.doc = "A profile is the shape of the certificates that are issued with it: validity, names, usages, extensions, and which keys "
-	       "are accepted."
+	.doc = "A profile is the shape of the certificates that are issued with it: validity, names, usages, "
+	       "extensions, and which keys are accepted."
 };

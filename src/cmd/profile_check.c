@@ -55,11 +55,14 @@ static int run_lint(struct ctx *ctx, void *args, struct err *e)
 	return 0;
 }
 
-static const struct opt lint_opts[] = { OFLAG(lint_args, strict, 0, "Exit with status 5 when something is found."), OEND };
-static const struct operand lint_operands[] = { PARAMS_OPT(lint_args, ids, "profile", "The profiles. Default: all."), { 0 } };
+static const struct opt lint_opts[] = { OFLAG(lint_args, strict, 0, "Exit with status 5 when something is found."),
+					OEND };
+static const struct operand lint_operands[] = { PARAMS_OPT(lint_args, ids, "profile", "The profiles. Default: all."),
+						{ 0 } };
 const struct cmd profile_lint_cmd = {
-	.name = "lint", .brief = "Warn where profiles go against the best practices", .opts = lint_opts, .operands = lint_operands,
-	.argsize = sizeof(struct lint_args), .needs = NEED_STATE, .run = run_lint, .type = &advice_type,
+	.name = "lint", .brief = "Warn where profiles go against the best practices", .opts = lint_opts,
+	.operands = lint_operands, .argsize = sizeof(struct lint_args), .needs = NEED_STATE, .run = run_lint,
+	.type = &advice_type,
 	.example = "lamassu profile lint --strict"
 };
 
@@ -90,8 +93,8 @@ static int usual_ca(struct ctx *ctx, const char *profile, const char **ret, stru
 }
 
 /* Which profile, and which authority: each may follow from the other. */
-static int choose(struct ctx *ctx, const struct preview_args *a, struct authority *ca, bool *ret_have_ca, struct profile *prof,
-		  struct err *e)
+static int choose(struct ctx *ctx, const struct preview_args *a, struct authority *ca, bool *ret_have_ca,
+		  struct profile *prof, struct err *e)
 {
 	const char *profile = a->id ? a->id : a->profile, *id = a->ca;
 	struct err no = { 0 };
@@ -141,7 +144,8 @@ static int run_preview(struct ctx *ctx, void *args, struct err *e)
 	struct bytes csr;
 	bool have_ca;
 
-	if (fs_read_input(ctx->arena, a->csr, FS_LIMIT_DOC, &csr, e) != 0 || choose(ctx, a, &ca, &have_ca, &prof, e) != 0 ||
+	if (fs_read_input(ctx->arena, a->csr, FS_LIMIT_DOC, &csr, e) != 0 ||
+	    choose(ctx, a, &ca, &have_ca, &prof, e) != 0 ||
 	    preview_make(ctx, have_ca ? &ca : NULL, &prof, csr, &w, &p, e) != 0)
 		return -1;
 	if (!out_is_table(ctx))
@@ -153,7 +157,8 @@ static int run_preview(struct ctx *ctx, void *args, struct err *e)
 
 static const struct opt preview_opts[] = {
 	OSTR(preview_args, csr, 0, "file", "The request, PEM or DER; - is standard input.", .flags = O_REQ),
-	OSTR(preview_args, ca, 0, "ca", "The authority that would sign. Default: the one that uses the profile, if there is one."),
+	OSTR(preview_args, ca, 0, "ca",
+	     "The authority that would sign. Default: the one that uses the profile, if there is one."),
 	OSTR(preview_args, profile, 'p', "profile", "The profile, as for `ca sign`. Default: the authority's."),
 	OSTR(preview_args, validity, 0, "duration|time", "As for `ca sign`."),
 	OSTR(preview_args, subject, 's', "dn", "As for `ca sign`."),
@@ -168,10 +173,12 @@ static const struct operand preview_operands[] = {
 };
 const struct cmd profile_preview_cmd = {
 	.name = "preview", .brief = "Show the certificate that would be issued, and why", .opts = preview_opts,
-	.operands = preview_operands, .argsize = sizeof(struct preview_args), .needs = NEED_STATE, .run = run_preview, .type = &preview_type,
-	.doc = "Nothing is signed. Each field is shown with its source: the request, the profile, the authority, the operator's options, or "
-	       "a rule. What the request asks for and does not get is listed with the reason.",
-	.example = "lamassu profile preview iot-device --csr sensor-1.csr\nlamassu profile preview --ca devices --csr sensor-1.csr -o json"
+	.operands = preview_operands, .argsize = sizeof(struct preview_args), .needs = NEED_STATE, .run = run_preview,
+	.type = &preview_type,
+	.doc = "Nothing is signed. Each field is shown with its source: the request, the profile, the authority, the "
+	       "operator's options, or a rule. What the request asks for and does not get is listed with the reason.",
+	.example = "lamassu profile preview iot-device --csr sensor-1.csr\nlamassu profile preview --ca devices --csr "
+		   "sensor-1.csr -o json"
 };
 
 /* --- schema --- */
@@ -199,12 +206,14 @@ static int run_schema(struct ctx *ctx, void *args, struct err *e)
 }
 
 static const struct opt schema_opts[] = {
-	OSTR(schema_args, type, 0, "type", "Another kind of record: ca, ca-create, ca-crl, engine, key, config, certificate, revocation, "
+	OSTR(schema_args, type, 0, "type",
+	     "Another kind of record: ca, ca-create, ca-crl, engine, key, config, certificate, revocation, "
 	     "crl, change."),
 	OEND
 };
 const struct cmd profile_schema_cmd = {
-	.name = "schema", .brief = "Print the JSON Schema of profiles, or of another kind of record", .opts = schema_opts,
-	.argsize = sizeof(struct schema_args), .run = run_schema, .doc = "For editors and validators (JSON Schema 2020-12).",
+	.name = "schema", .brief = "Print the JSON Schema of profiles, or of another kind of record",
+	.opts = schema_opts, .argsize = sizeof(struct schema_args), .run = run_schema,
+	.doc = "For editors and validators (JSON Schema 2020-12).",
 	.example = "lamassu profile schema >profile.schema.json\nlamassu profile schema --type ca-create"
 };

@@ -1,4 +1,5 @@
-/* References between records, found through their field tables: a new type needs a row here and nothing else. Reads only. */
+/* References between records, found through their field tables: a new type needs a row here and nothing else. Reads
+ * only. */
 #include "cmd/refs.h"
 
 #include <string.h>
@@ -18,7 +19,8 @@
 const struct record_type record_types[] = {
 	{ "profile", &profile_type, NULL }, { "ca", &ca_type, NULL }, { "ca-create", &ca_create_type, NULL },
 	{ "ca-crl", &ca_crl_type, NULL }, { "engine", &engine_type, NULL }, { "key", &key_type, NULL },
-	{ "dms", &dms_type, dms_check_uses }, { "group", &group_type, group_check }, { "config", &config_type, NULL }, { "certificate", &certrec_type, NULL },
+	{ "dms", &dms_type, dms_check_uses }, { "group", &group_type, group_check }, { "config", &config_type, NULL },
+	{ "certificate", &certrec_type, NULL },
 	{ "revocation", &revocation_type, NULL }, { "crl", &crlrec_type, NULL }, { "change", &metachange_type, NULL },
 	{ "device-entry", &device_entry_type, NULL }, { "event", &eventrec_type, NULL },
 	{ NULL, NULL, NULL }
@@ -26,7 +28,8 @@ const struct record_type record_types[] = {
 
 /* Calls cb for each id that a record names, until it returns other than 0. */
 static int each_ref(struct ctx *ctx, const struct schema *s, const void *rec,
-		    int (*cb)(void *arg, struct ctx *, const struct field *, const char *id, struct err *), void *arg, struct err *e)
+		    int (*cb)(void *arg, struct ctx *, const struct field *, const char *id, struct err *), void *arg,
+		    struct err *e)
 {
 	for (const struct field *f = s->fields; f->name; f++) {
 		const void *at = (const char *)rec + f->off;

@@ -95,9 +95,11 @@ static int settle(struct ctx *ctx, const char *remote, struct sync_report *r, st
 		return -1;
 	if (n == 0)
 		return 0;
-	ctx_warn(ctx, "%zu certificate%s revoked: enrolled with a bootstrap certificate that had been used in another clone", n,
-		 n == 1 ? " was" : "s were");
-	if (state_commit(ctx->state, arena_printf(ctx->arena, "repo: revoke %zu that enrolled with used bootstrap certificates", n), e) != 0 ||
+	ctx_warn(ctx, "%zu certificate%s revoked: enrolled with a bootstrap certificate that had been used in "
+		 "another clone", n, n == 1 ? " was" : "s were");
+	if (state_commit(ctx->state,
+			 arena_printf(ctx->arena, "repo: revoke %zu that enrolled with used bootstrap certificates", n),
+			 e) != 0 ||
 	    state_sync(ctx->state, remote, &again, e) != 0)
 		return -1;
 	r->ledger_out = true;
@@ -109,7 +111,8 @@ static int run_sync(struct ctx *ctx, void *args, struct err *e)
 	const struct sync_args *a = args;
 	struct sync_report r;
 
-	if (state_sync(ctx->state, a->remote, &r, e) != 0 || (r.ledger_in && !ctx->dry_run && settle(ctx, a->remote, &r, e) != 0))
+	if (state_sync(ctx->state, a->remote, &r, e) != 0 ||
+	    (r.ledger_in && !ctx->dry_run && settle(ctx, a->remote, &r, e) != 0))
 		return -1;
 	if (!out_is_table(ctx))
 		return out_record(ctx, &sync_type, &r, e);
@@ -133,10 +136,10 @@ const struct cmd repo_sync_cmd = {
 	.name = "sync", .brief = "Meet another clone", .operands = sync_operands, .argsize = sizeof(struct sync_args),
 	.needs = NEED_STATE | NEED_WRITE, .run = run_sync, .type = &sync_type,
 	.doc = "Fetches, unites the ledgers, which never conflict, fast-forwards or merges policy as git does, and "
-	       "pushes both; again when somebody else was faster. Where two clones each accepted the same bootstrap certificate "
-	       "of single use, the certificate of the later enrolment is revoked and an event recorded. All of it or nothing: files of the policy branch "
-	       "that both sides changed are named, and a person decides with git merge. The user's hooks, "
-	       "commit.gpgsign and filters are not run.",
+	       "pushes both; again when somebody else was faster. Where two clones each accepted the same bootstrap "
+	       "certificate of single use, the certificate of the later enrolment is revoked and an event recorded. "
+	       "All of it or nothing: files of the policy branch that both sides changed are named, and a person "
+	       "decides with git merge. The user's hooks, commit.gpgsign and filters are not run.",
 	.example = "git remote add origin git@example.org:pki.git && lamassu repo sync"
 };
 

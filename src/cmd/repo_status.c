@@ -118,7 +118,8 @@ static void advise_all(struct ctx *ctx, struct repo_status *s)
 		advise(ctx, s, arena_printf(ar, "git switch %s: HEAD is detached", s->policy_branch));
 	if (s->uncommitted.n)
 		advise(ctx, s, arena_printf(ar, "git commit: %s %s not as committed, and the commit counts",
-					    text_count(ar, s->uncommitted.n, "file", NULL), s->uncommitted.n == 1 ? "is" : "are"));
+					    text_count(ar, s->uncommitted.n, "file", NULL), s->uncommitted.n == 1
+					    ? "is" : "are"));
 	advise_remotes(ctx, s);
 	if (s->gc_due)
 		advise(ctx, s, arena_strdup(ar, "lamassu repo gc: there are many packs"));

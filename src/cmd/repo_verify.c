@@ -74,8 +74,10 @@ static int run_verify(struct ctx *ctx, void *args, struct err *e)
 		return report(ctx, v, n, more, "problem", NULL, e);
 	if (!out_is_table(ctx))
 		return out_list(ctx, &finding_type, v, 0, NULL, e);
-	return out_done(ctx, e, "nothing is wrong: %s, %s, %s", text_count(ctx->arena, seen.authorities, "authority", "authorities"),
-			text_count(ctx->arena, seen.certificates, "certificate", NULL), text_count(ctx->arena, seen.crls, "CRL", NULL));
+	return out_done(ctx, e, "nothing is wrong: %s, %s, %s",
+			text_count(ctx->arena, seen.authorities, "authority", "authorities"),
+			text_count(ctx->arena, seen.certificates, "certificate", NULL),
+			text_count(ctx->arena, seen.crls, "CRL", NULL));
 }
 
 static const struct opt verify_opts[] = {

@@ -119,8 +119,8 @@ static const struct opt man_opts[] = {
 static const struct cmd cmd_completion = {
 	.name = "completion",
 	.brief = "Print the completion script for a shell",
-	.doc = "The script asks lamassu itself for candidates, so that names of authorities, profiles, keys and the like are "
-	       "always those of the repository.",
+	.doc = "The script asks lamassu itself for candidates, so that names of authorities, profiles, keys and the "
+	       "like are always those of the repository.",
 	.example = "source <(lamassu completion bash)\n"
 		   "lamassu completion fish >~/.config/fish/completions/lamassu.fish",
 	.operands = completion_operands,
@@ -145,33 +145,35 @@ static const struct cmd cmd_man = {
 };
 
 static const struct cmd *const nouns[] = {
-	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &dms_cmd, &device_cmd, &est_serve_cmd, &va_serve_cmd, &repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
+	&init_cmd, &ca_cmd, &cert_cmd, &profile_cmd, &kms_cmd, &dms_cmd, &device_cmd, &est_serve_cmd, &va_serve_cmd,
+	&repo_cmd, &cmd_completion, &cmd_help, &cmd_version, &cmd_man, NULL
 };
 
 static const struct cmd root = {
 	.name = "lamassu",
 	.brief = "Certificate authority over a git-versioned directory",
-	.doc = "lamassu runs a public key infrastructure from the command line: certificate authorities, issuance profiles, "
-	       "keys, certificates and their revocation. All of it lives in a git repository, as files that people can read, "
-	       "and every change is a commit.",
+	.doc = "lamassu runs a public key infrastructure from the command line: certificate authorities, issuance "
+	       "profiles, keys, certificates and their revocation. All of it lives in a git repository, as files that "
+	       "people can read, and every change is a commit.",
 	.sub = nouns,
 };
 
 static const struct env_doc env[] = {
 	{ "LAMASSU_REPO", "The repository, where --repo does not say." },
 	{ "LAMASSU_OPERATOR", "Who acts: Name <mail>." },
-	{ "LAMASSU_TOKEN", "Who acts, proven by a token (JWT), where lamassu.yaml has identity_extractors.jwt; wins over LAMASSU_OPERATOR. So do "
-	  "--token-file and --token-fd." },
+	{ "LAMASSU_TOKEN", "Who acts, proven by a token (JWT), where lamassu.yaml has identity_extractors.jwt; wins "
+			   "over LAMASSU_OPERATOR. So do --token-file and --token-fd." },
 	{ "LAMASSU_PASSPHRASE", "The passphrase of software keys; LAMASSU_PASSPHRASE_ENGINE is that of one engine." },
 	{ "LAMASSU_NEW_PASSPHRASE", "The new passphrase, where one is changed." },
 	{ "LAMASSU_IMPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is imported." },
 	{ "LAMASSU_EXPORT_PASSPHRASE", "The passphrase of a key or PKCS#12 that is written." },
 	{ "LAMASSU_EST_PASSWORD", "The password that `device enroll` and `device renew` show with --user." },
 	{ "LAMASSU_LOCK_TIMEOUT", "How long to wait for another writer, where --lock-timeout does not say." },
-	{ "LAMASSU_ALLOW_COMMANDS", "With 1, secrets may be what a program prints (command:ARGV in an engine's document); so does git "
-	  "config lamassu.allowCommands true." },
+	{ "LAMASSU_ALLOW_COMMANDS", "With 1, secrets may be what a program prints (command:ARGV in an engine's "
+				    "document); so does git config lamassu.allowCommands true." },
 	{ "LAMASSU_DATADIR", "The folder that holds profiles/, where the installed one is not meant." },
-	{ "LAMASSU_LIBEXECDIR", "The folder of the program that has the network, where the installed one is not meant." },
+	{ "LAMASSU_LIBEXECDIR", "The folder of the program that has the network, where the installed one is "
+				"not meant." },
 	{ "VISUAL", "The editor of `edit`; EDITOR where it is not set." },
 	{ "NO_COLOR", "When set and not empty, no colour." },
 	{ "COLUMNS", "The width of the terminal." },

@@ -1,5 +1,6 @@
-/* The one table of key types and the one table of signature algorithms. AlgorithmIdentifiers are constants, never built:
- * whatever signs, a certificate carries these bytes. Nothing else in the program may name an algorithm's parameters. */
+/* The one table of key types and the one table of signature algorithms. AlgorithmIdentifiers are constants, never
+ * built: whatever signs, a certificate carries these bytes. Nothing else in the program may name an algorithm's
+ * parameters. */
 #include "crypto/algs.h"
 
 #include <ctype.h>
@@ -150,7 +151,8 @@ const struct keytype *keytype_of(const EVP_PKEY *key)
 		}
 		if (!is)
 			continue;
-		if (k->group ? curve == EC_curve_nist2nid(k->group) : strcmp(k->ossl, "RSA") != 0 || EVP_PKEY_get_bits(key) == k->bits)
+		if (k->group ? curve == EC_curve_nist2nid(k->group) : strcmp(k->ossl, "RSA") != 0 ||
+		    EVP_PKEY_get_bits(key) == k->bits)
 			return k;
 	}
 	return NULL;

@@ -41,14 +41,16 @@ static bool split_plain(struct arena *a, struct bytes der, struct bytes **ret_v,
 	if (!der_expect(&all, DER_SEQUENCE, &part) || !der_done(&all))
 		return false;
 	d = der_of(part);
-	if (!der_expect(&d, DER_OID, &part) || !der_oid(part, oid, sizeof(oid)) || strcmp(oid, "1.2.840.113549.1.7.2") != 0 ||
+	if (!der_expect(&d, DER_OID, &part) || !der_oid(part, oid, sizeof(oid)) ||
+	    strcmp(oid, "1.2.840.113549.1.7.2") != 0 ||
 	    !der_expect(&d, DER_CTX_CONS, &part) || !der_done(&d))
 		return false;
 	d = der_of(part);
 	if (!der_expect(&d, DER_SEQUENCE, &part) || !der_done(&d))
 		return false;
 	d = der_of(part);
-	if (!der_expect(&d, DER_INTEGER, &part) || !der_expect(&d, DER_SET, &part) || !der_expect(&d, DER_SEQUENCE, &part) ||
+	if (!der_expect(&d, DER_INTEGER, &part) || !der_expect(&d, DER_SET, &part) ||
+	    !der_expect(&d, DER_SEQUENCE, &part) ||
 	    !der_expect(&d, DER_CTX_CONS, &part))
 		return false;
 	for (d = der_of(part); !der_done(&d); v[n++] = whole) {

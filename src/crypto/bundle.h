@@ -18,5 +18,5 @@ struct p12 {
 /* ERR_DENIED for a wrong passphrase. Size and iteration limits against hostile files. */
 int p12_load(struct arena *, struct bytes der, const char *passphrase, struct p12 *ret, struct err *) NODISCARD;
 /* PBES2 AES-256 and HMAC-SHA-256; `legacy`: 3DES and SHA-1, for old importers (C11). */
-int p12_build(struct arena *, EVP_PKEY *, const struct bytes *certs, size_t ncerts, const char *name, const char *passphrase,
-	      bool legacy, struct bytes *ret_der, struct err *) NODISCARD;
+int p12_build(struct arena *, EVP_PKEY *, const struct bytes *certs, size_t ncerts, const char *name,
+	      const char *passphrase, bool legacy, struct bytes *ret_der, struct err *) NODISCARD;

@@ -85,7 +85,8 @@ static bool is_spki(struct bytes spki)
 	if (!der_expect(&d, DER_SEQUENCE, &v))
 		return false;
 	inner = der_of(v);
-	return der_expect(&inner, DER_SEQUENCE, &v) && is_algorithm(v) && der_expect(&inner, DER_BITSTRING, &bits) && der_done(&inner) &&
+	return der_expect(&inner, DER_SEQUENCE, &v) && is_algorithm(v) && der_expect(&inner, DER_BITSTRING, &bits) &&
+	       der_done(&inner) &&
 	       bits.n >= 2 && bits.p[0] == 0;
 }
 

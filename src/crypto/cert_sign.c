@@ -1,5 +1,6 @@
-/* Issues: a TBSCertificate written backwards into one allocation, one signature, no objects of OpenSSL besides the key. Keeps
- * no state, so that any number of threads may sign with one key. Checks nothing about what is being certified; pki/ has. */
+/* Issues: a TBSCertificate written backwards into one allocation, one signature, no objects of OpenSSL besides the key.
+ * Keeps no state, so that any number of threads may sign with one key. Checks nothing about what is being certified;
+ * pki/ has. */
 #include "crypto/cert.h"
 
 #include <openssl/rand.h>
@@ -44,7 +45,8 @@ static void write_tbs(struct derw *w, const struct tbs *t, const struct sigalg *
 	derw_head(w, DER_SEQUENCE, 0);
 }
 
-int cert_sign(struct arena *a, const struct tbs *t, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
+int cert_sign(struct arena *a, const struct tbs *t, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der,
+	      struct err *e)
 {
 	struct derw w = signed_begin(a, room_for(t, alg));
 

@@ -1,5 +1,6 @@
-/* SMIMECapabilities (RFC 8551 2.5.2). Guarantees: what is chosen is among what the recipient listed; where he says nothing of how keys are
- * wrapped for a key like his, it is what every recipient must be able to (RFC 5751 2.3, RFC 8551 2.3); nothing older than AES. */
+/* SMIMECapabilities (RFC 8551 2.5.2). Guarantees: what is chosen is among what the recipient listed; where he says
+ * nothing of how keys are wrapped for a key like his, it is what every recipient must be able to (RFC 5751 2.3, RFC
+ * 8551 2.3); nothing older than AES. */
 #include <string.h>
 
 #include "crypto/cms.h"
@@ -170,15 +171,20 @@ int cms_choose(struct bytes capabilities, const EVP_PKEY *key, struct cms_how *r
 		return err_set(e, ERR_INVALID, "SMIMECapabilities: not what RFC 8551 2.5.2 says");
 	for (in = der_of(body); !der_done(&in); n++) {
 		if (n == CAPABILITIES_MAX || !read_algorithm(&in, oid, &params))
-			return err_set(e, ERR_INVALID, "SMIMECapabilities: not what RFC 8551 2.5.2 says, or more than %d", CAPABILITIES_MAX);
+			return err_set(e, ERR_INVALID,
+				       "SMIMECapabilities: not what RFC 8551 2.5.2 says, or more than %d",
+				       CAPABILITIES_MAX);
 		if (!how.cipher)
 			how.cipher = cipher_in(ciphers, oid);
 		named |= rsa ? take_rsa(oid, params, &how, &done) : take_ec(oid, params, &how, &done);
 	}
 	if (!how.cipher)
-		return err_set(e, ERR_UNSUPPORTED, "SMIMECapabilities: none of AES-128, AES-192 and AES-256 in CBC mode");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "SMIMECapabilities: none of AES-128, AES-192 and AES-256 in CBC mode");
 	if (named && !done)
-		return err_set(e, ERR_UNSUPPORTED, "SMIMECapabilities: no way to wrap a key for %s key that is known here", rsa ? "an RSA" : "an EC");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "SMIMECapabilities: no way to wrap a key for %s key that is known here",
+			       rsa ? "an RSA" : "an EC");
 	if (ec && !how.kdf_md)
 		how.kdf_md = EVP_sha256();
 	if (ec && !how.wrap)
@@ -208,7 +214,8 @@ static struct bytes oaep_sha256(struct arena *a)
 {
 	struct bytes sha256 = algorithm(a, digests[2].oid, (struct bytes){ 0 });
 
-	return DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, sha256), DER_JOIN(a, DER_CTX_CONS + 1, algorithm(a, OID_MGF1, sha256)));
+	return DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, sha256),
+			DER_JOIN(a, DER_CTX_CONS + 1, algorithm(a, OID_MGF1, sha256)));
 }
 
 int cms_capabilities(struct arena *a, const EVP_PKEY *key, struct bytes *ret, struct err *e)
@@ -223,8 +230,10 @@ int cms_capabilities(struct arena *a, const EVP_PKEY *key, struct bytes *ret, st
 		how = algorithm(a, agreements[2].oid, algorithm(a, wraps[0].oid, none));
 		also = algorithm(a, agreements[2].oid, algorithm(a, wraps[2].oid, none));
 	} else {
-		return err_set(e, ERR_UNSUPPORTED, "nothing can be decrypted with a key of this type; RSA and EC keys do");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "nothing can be decrypted with a key of this type; RSA and EC keys do");
 	}
-	*ret = DER_JOIN(a, DER_SEQUENCE, algorithm(a, ciphers[0].oid, none), algorithm(a, ciphers[2].oid, none), how, also);
+	*ret = DER_JOIN(a, DER_SEQUENCE, algorithm(a, ciphers[0].oid, none), algorithm(a, ciphers[2].oid, none), how,
+			also);
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* EnvelopedData (RFC 5652 6) around a SignedData. Guarantees: one recipient, by the algorithms that were chosen for him; when a key does not
- * open it no message says why, and nothing half decrypted comes out. */
+/* EnvelopedData (RFC 5652 6) around a SignedData. Guarantees: one recipient, by the algorithms that were chosen for
+ * him; when a key does not open it no message says why, and nothing half decrypted comes out. */
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
@@ -18,7 +18,8 @@ struct bytes cms_key_id(struct arena *a, const struct cert *c)
 
 	if (c->ski.n)
 		return c->ski;
-	if (der_expect(&d, DER_SEQUENCE, &body) && (d = der_of(body), der_expect(&d, DER_SEQUENCE, &alg)) && der_expect(&d, DER_BITSTRING, &bits) &&
+	if (der_expect(&d, DER_SEQUENCE, &body) && (d = der_of(body), der_expect(&d, DER_SEQUENCE, &alg)) &&
+	    der_expect(&d, DER_BITSTRING, &bits) &&
 	    bits.n && EVP_Digest(bits.p + 1, bits.n - 1, digest, &n, ossl_md("SHA1"), NULL) != 1)
 		n = 0;
 	return (struct bytes){ arena_memdup(a, digest, n), n };
@@ -32,7 +33,8 @@ static int set_recipient(CMS_ContentInfo *cms, X509 *x, const struct cms_how *ho
 	bool good = ctx != NULL;
 
 	if (good && how->oaep)
-		good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 && EVP_PKEY_CTX_set_rsa_oaep_md(ctx, how->md) > 0 &&
+		good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
+		       EVP_PKEY_CTX_set_rsa_oaep_md(ctx, how->md) > 0 &&
 		       EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, how->mgf1_md) > 0;
 	if (good && how->kdf_md)
 		good = EVP_PKEY_CTX_set_ecdh_kdf_md(ctx, how->kdf_md) > 0 &&
@@ -40,7 +42,8 @@ static int set_recipient(CMS_ContentInfo *cms, X509 *x, const struct cms_how *ho
 	return good ? 0 : err_ossl(e, "CMS: recipient");
 }
 
-int cms_encrypt(struct arena *a, struct bytes signed_data, struct bytes cert, const struct cms_how *how, struct bytes *ret, struct err *e)
+int cms_encrypt(struct arena *a, struct bytes signed_data, struct bytes cert, const struct cms_how *how,
+		struct bytes *ret, struct err *e)
 {
 	const unsigned flags = CMS_BINARY | CMS_PARTIAL;
 	AUTO(CMS_ContentInfo) *cms = CMS_encrypt(NULL, NULL, how->cipher, flags);

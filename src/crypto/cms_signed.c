@@ -1,5 +1,5 @@
-/* SignedData (RFC 5652 5). Guarantees: what comes out of cms_verify is what the signature covers, of the type that was asked for; one
- * signer, whose certificate is in it. Nothing is said of who he is. */
+/* SignedData (RFC 5652 5). Guarantees: what comes out of cms_verify is what the signature covers, of the type that was
+ * asked for; one signer, whose certificate is in it. Nothing is said of who he is. */
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <string.h>
@@ -65,8 +65,8 @@ static bool unwrap(struct bytes der, struct bytes *ret)
 	return der_expect(&inner, DER_OID, &type) && der_expect(&inner, DER_CTX_CONS, ret);
 }
 
-int cms_sign(struct arena *a, const char *type, struct bytes content, EVP_PKEY *key, const struct bytes *certs, size_t n, struct bytes *ret,
-	     struct err *e)
+int cms_sign(struct arena *a, const char *type, struct bytes content, EVP_PKEY *key, const struct bytes *certs,
+	     size_t n, struct bytes *ret, struct err *e)
 {
 	const unsigned flags = CMS_BINARY | CMS_PARTIAL | CMS_NOSMIMECAP;
 	AUTO(CMS_ContentInfo) *cms = CMS_sign(NULL, NULL, NULL, NULL, flags);
@@ -80,7 +80,8 @@ int cms_sign(struct arena *a, const char *type, struct bytes content, EVP_PKEY *
 		AUTO(X509) *x = cms_read_cert(certs[i]);
 
 		/* The signer brings his own. */
-		if (!x || (i == 0 ? CMS_add1_signer(cms, x, key, EVP_sha256(), flags) == NULL : CMS_add1_cert(cms, x) != 1))
+		if (!x ||
+		    (i == 0 ? CMS_add1_signer(cms, x, key, EVP_sha256(), flags) == NULL : CMS_add1_cert(cms, x) != 1))
 			return err_ossl(e, "CMS: signer");
 	}
 	if (CMS_final(cms, in, NULL, flags) != 1)
@@ -137,7 +138,8 @@ static int take_signer(struct arena *a, CMS_ContentInfo *cms, struct cms_signed 
 int cms_verify(struct arena *a, const char *type, struct bytes der, struct cms_signed *ret, struct err *e)
 {
 	static const unsigned char signed_data[] = { DER_OID, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2 };
-	struct bytes whole = DER_JOIN(a, DER_SEQUENCE, (struct bytes){ signed_data, sizeof(signed_data) }, DER_JOIN(a, DER_CTX_CONS, der));
+	struct bytes whole = DER_JOIN(a, DER_SEQUENCE, (struct bytes){ signed_data, sizeof(signed_data) },
+				      DER_JOIN(a, DER_CTX_CONS, der));
 	const unsigned char *p = whole.p;
 	AUTO(CMS_ContentInfo) *cms = whole.n > CMS_MAX ? NULL : d2i_CMS_ContentInfo(NULL, &p, (long)whole.n);
 	AUTO(ASN1_OBJECT) *oid = OBJ_txt2obj(type, 1);
@@ -157,7 +159,8 @@ int cms_verify(struct arena *a, const char *type, struct bytes der, struct cms_s
 		e->code = ERR_CHECK;
 		return -1;
 	}
-	if (take_signer(a, cms, &r, e) != 0 || take_certs(a, cms, &r, e) != 0 || cms_from_bio(a, out, &r.content, e) != 0)
+	if (take_signer(a, cms, &r, e) != 0 || take_certs(a, cms, &r, e) != 0 ||
+	    cms_from_bio(a, out, &r.content, e) != 0)
 		return -1;
 	*ret = r;
 	return 0;

@@ -1,6 +1,6 @@
-/* Builds CRLs (RFC 5280 5): entries are encoded as they come to where they stay, the rest is written around them, so a million of
- * them cost a million short writes and one hash. Says nothing about who is revoked, and never leaves an entry under the wrong
- * issuer. */
+/* Builds CRLs (RFC 5280 5): entries are encoded as they come to where they stay, the rest is written around them, so a
+ * million of them cost a million short writes and one hash. Says nothing about who is revoked, and never leaves an
+ * entry under the wrong issuer. */
 #include "crypto/crl.h"
 
 #include <string.h>
@@ -19,7 +19,8 @@ struct crl_builder {
 	unsigned char *text;         /* room in front, the entries, room behind */
 	size_t front, n, cap, count; /* n and cap: of the entries */
 	struct bytes issuer;         /* to whom the next entry belongs if it says nothing: RFC 5280 5.3.3 */
-	int64_t midnight;            /* before the entry before, and its time as it was written: many are revoked on one day */
+	/* before the entry before, and its time as it was written: many are revoked on one day */
+	int64_t midnight;
 	struct bytes time_der;
 	unsigned char time_room[20], room[ENTRY_ROOM + ISSUER_MAX]; /* of one entry */
 };
@@ -167,7 +168,8 @@ int crl_add(struct crl_builder *b, const struct crl_entry *x, struct err *e)
 	return 0;
 }
 
-int crl_sign(struct arena *a, struct crl_builder *b, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
+int crl_sign(struct arena *a, struct crl_builder *b, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der,
+	     struct err *e)
 {
 	const struct crl_head *h = &b->head;
 	unsigned char *entries = b->text + b->front, *end = entries + b->n;
@@ -224,11 +226,14 @@ int crl_ext_idp(struct arena *a, struct exts *x, const struct crl_idp *idp, stru
 
 	for (size_t i = 0; i < idp->uris.n; i++) {
 		if (!uri_ok(idp->uris.v[i]))
-			return err_set(e, ERR_INVALID, "distribution point \"%s\" is not a URI in ASCII (RFC 5280 5.2.5)", idp->uris.v[i]);
+			return err_set(e, ERR_INVALID,
+				       "distribution point \"%s\" is not a URI in ASCII (RFC 5280 5.2.5)",
+				       idp->uris.v[i]);
 		room += strlen(idp->uris.v[i]) + 8;
 	}
 	if (idp->only_user && idp->only_ca)
-		return err_set(e, ERR_INVALID, "a CRL cannot be for user certificates only and for CA certificates only (RFC 5280 5.2.5)");
+		return err_set(e, ERR_INVALID, "a CRL cannot be for user certificates only and for CA certificates "
+			       "only (RFC 5280 5.2.5)");
 	if (!idp->uris.n && !idp->only_user && !idp->only_ca && !idp->indirect)
 		return err_set(e, ERR_INVALID, "an empty issuingDistributionPoint is not allowed (RFC 5280 5.2.5)");
 	w = derw_init(arena_alloc(a, room, 1), room);

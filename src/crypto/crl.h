@@ -17,13 +17,15 @@ struct crl_entry {
 	int64_t time;
 	int reason;               /* 0: no reasonCode extension; 8 removeFromCRL */
 	int64_t invalidity;       /* 0: none */
-	struct bytes certificate_issuer; /* DER name, indirect CRLs; n = 0: none. Applies to this entry only as RFC 5280 5.3.3 */
+	/* DER name, indirect CRLs; n = 0: none. Applies to this entry only as RFC 5280 5.3.3 */
+	struct bytes certificate_issuer;
 };
 
 struct crl_builder *crl_new(const struct crl_head *);
 int crl_add(struct crl_builder *, const struct crl_entry *, struct err *) NODISCARD; /* in any order */
 size_t crl_count(const struct crl_builder *);
-int crl_sign(struct arena *, struct crl_builder *, EVP_PKEY *, const struct sigalg *, struct bytes *ret_der, struct err *) NODISCARD;
+int crl_sign(struct arena *, struct crl_builder *, EVP_PKEY *, const struct sigalg *, struct bytes *ret_der,
+	     struct err *) NODISCARD;
 void crl_free(struct crl_builder *);
 typedef struct crl_builder crl_builder;
 DEFINE_AUTO(crl_builder, crl_free)
@@ -45,5 +47,6 @@ struct crl { /* read */
 	char *base_number;                /* delta */
 };
 int crl_parse(struct arena *, struct bytes text, struct crl *ret, struct err *) NODISCARD; /* PEM or DER */
-int crl_each(const struct crl *, int (*cb)(void *arg, const struct crl_entry *, struct err *), void *arg, struct err *) NODISCARD;
+int crl_each(const struct crl *, int (*cb)(void *arg, const struct crl_entry *, struct err *), void *arg,
+	     struct err *) NODISCARD;
 int crl_verify(const struct crl *, EVP_PKEY *issuer_pub, struct err *) NODISCARD;

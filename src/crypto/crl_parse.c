@@ -1,5 +1,5 @@
-/* Reads CRLs of others and our own, entry by entry and without objects, so that size is the only cost. Strict about form;
- * what an unknown critical extension means is for the caller to decide. */
+/* Reads CRLs of others and our own, entry by entry and without objects, so that size is the only cost. Strict about
+ * form; what an unknown critical extension means is for the caller to decide. */
 #include <openssl/bn.h>
 #include <string.h>
 
@@ -70,7 +70,8 @@ static int parse_tbs(struct arena *a, struct bytes body, struct crl *c, struct e
 	}
 	if (!der_done(&d))
 		return err_set(e, ERR_INVALID, "unknown fields in the CRL (RFC 5280 5.1)");
-	return number_ext(a, &c->exts, OID_CRL_NUMBER, &c->number, e) || number_ext(a, &c->exts, OID_DELTA_CRL, &c->base_number, e)
+	return number_ext(a, &c->exts, OID_CRL_NUMBER, &c->number, e) ||
+	       number_ext(a, &c->exts, OID_DELTA_CRL, &c->base_number, e)
 		       ? -1
 		       : 0;
 }
@@ -181,13 +182,15 @@ static bool parse_entry(struct bytes body, struct crl_entry *x)
 	return der_expect(&d, DER_SEQUENCE, &v) && der_done(&d) && v.n && parse_entry_exts(der_of(v), x);
 }
 
-int crl_each(const struct crl *c, int (*cb)(void *arg, const struct crl_entry *, struct err *), void *arg, struct err *e)
+int crl_each(const struct crl *c, int (*cb)(void *arg, const struct crl_entry *, struct err *), void *arg,
+	     struct err *e)
 {
 	struct der d = der_of(c->revoked);
 	struct bytes body, issuer = { 0 };
 
 	for (size_t n = 1; !der_done(&d); n++) {
-		struct crl_entry x = { .certificate_issuer = issuer }; /* the one before speaks for this one too: 5.3.3 */
+		/* the one before speaks for this one too: 5.3.3 */
+		struct crl_entry x = { .certificate_issuer = issuer };
 
 		if (!der_expect(&d, DER_SEQUENCE, &body) || !parse_entry(body, &x))
 			return err_set(e, ERR_INVALID, "CRL entry %zu is malformed (RFC 5280 5.1.2.6)", n);

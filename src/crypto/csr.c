@@ -1,5 +1,6 @@
 /* PKCS#10 requests (RFC 2986) as strangers send them: read by hand, strictly, within limits, without OpenSSL's objects.
- * Everything in a struct csr points into the request; nothing of it is believed before csr_verify has seen the signature. */
+ * Everything in a struct csr points into the request; nothing of it is believed before csr_verify has seen the
+ * signature. */
 #include "crypto/csr.h"
 
 #include <stdlib.h>
@@ -46,7 +47,8 @@ static int parse_attribute(struct arena *a, struct der attr, struct csr *c, bool
 	struct der d;
 	int tag;
 
-	if (!der_expect(&attr, DER_OID, &type) || !der_expect(&attr, DER_SET, &values) || !der_done(&attr) || values.n == 0)
+	if (!der_expect(&attr, DER_OID, &type) || !der_expect(&attr, DER_SET, &values) || !der_done(&attr) ||
+	    values.n == 0)
 		return err_set(e, ERR_INVALID, "malformed attribute (RFC 2986 4.1)");
 	d = der_of(values);
 	if (!der_next(&d, &tag, NULL, &one))
@@ -110,7 +112,8 @@ int csr_attribute(const struct csr *c, const char *oid, struct bytes *ret, struc
 	while (der_expect(&all, DER_SEQUENCE, &one)) {
 		struct der attr = der_of(one), in;
 
-		if (!der_expect(&attr, DER_OID, &type) || !der_expect(&attr, DER_SET, &values) || !der_oid(type, name, sizeof(name)) ||
+		if (!der_expect(&attr, DER_OID, &type) || !der_expect(&attr, DER_SET, &values) ||
+		    !der_oid(type, name, sizeof(name)) ||
 		    strcmp(name, oid) != 0)
 			continue;
 		in = der_of(values);
@@ -215,7 +218,8 @@ int csr_verify(const struct csr *c, EVP_PKEY **ret_key, struct err *e)
 	if (key_verify(key, alg, c->info, false, c->sig, &valid, e))
 		return -1;
 	if (!valid)
-		return err_set(e, ERR_DENIED, "signature does not verify: no proof of possession of the key (RFC 2986 3)");
+		return err_set(e, ERR_DENIED,
+			       "signature does not verify: no proof of possession of the key (RFC 2986 3)");
 	*ret_key = key;
 	key = NULL;
 	return 0;
@@ -239,7 +243,8 @@ static int by_octets(const void *x, const void *y)
 }
 
 /* attributes [0], a SET OF: the extensions that are asked for, and others. */
-static void write_attributes(struct arena *a, struct derw *w, const struct exts *exts, const struct bytes *others, size_t n)
+static void write_attributes(struct arena *a, struct derw *w, const struct exts *exts, const struct bytes *others,
+			     size_t n)
 {
 	struct bytes *all = arena_new_array(a, n + 1, struct bytes);
 	size_t mark = derw_mark(w);
@@ -254,14 +259,14 @@ static void write_attributes(struct arena *a, struct derw *w, const struct exts 
 	derw_head(w, DER_CTX_CONS, mark);
 }
 
-int csr_build(struct arena *a, struct bytes subject_der, const struct exts *exts, EVP_PKEY *key, const struct sigalg *alg,
-	      struct bytes *ret_der, struct err *e)
+int csr_build(struct arena *a, struct bytes subject_der, const struct exts *exts, EVP_PKEY *key,
+	      const struct sigalg *alg, struct bytes *ret_der, struct err *e)
 {
 	return csr_build_with(a, subject_der, exts, NULL, 0, key, alg, ret_der, e);
 }
 
-int csr_build_with(struct arena *a, struct bytes subject_der, const struct exts *exts, const struct bytes *attributes, size_t n,
-		   EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
+int csr_build_with(struct arena *a, struct bytes subject_der, const struct exts *exts, const struct bytes *attributes,
+		   size_t n, EVP_PKEY *key, const struct sigalg *alg, struct bytes *ret_der, struct err *e)
 {
 	struct bytes spki;
 	struct derw w;

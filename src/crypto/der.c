@@ -1,6 +1,6 @@
-/* DER by hand. The reader takes definite lengths in their shortest form and one-octet tags only, never reads past the run
- * it was given and never allocates; the writer fills a caller's buffer backwards and never writes outside it. Both are
- * for hostile input and for the paths where a certificate must cost microseconds. */
+/* DER by hand. The reader takes definite lengths in their shortest form and one-octet tags only, never reads past the
+ * run it was given and never allocates; the writer fills a caller's buffer backwards and never writes outside it. Both
+ * are for hostile input and for the paths where a certificate must cost microseconds. */
 #include "crypto/der.h"
 
 #include <string.h>

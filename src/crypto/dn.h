@@ -47,6 +47,7 @@ int ava_encode(struct arena *, const struct attr *, const char *text, struct ava
 /* Lenient, for certificates of others: a value that OpenSSL reads, so that all that is built on it does. */
 bool ava_readable(struct arena *, const struct ava *);
 /* Strict: a valid string of a type that RFC 5280 A.1 allows, within its bound, without control characters. */
-/* Requests come in all string types; what we issue has those of P7 (RFC 5280 4.1.2.4 leaves UTF8String and PrintableString). */
+/* Requests come in all string types; what we issue has those of P7 (RFC 5280 4.1.2.4 leaves UTF8String and
+ * PrintableString). */
 int ava_renew(struct arena *, struct ava *, struct err *) NODISCARD;
 int ava_check(struct arena *, const struct ava *, struct err *) NODISCARD;

@@ -141,7 +141,8 @@ void ext_aki(struct arena *a, struct exts *x, struct bytes keyid)
 }
 
 /* One distribution point: the URIs are ways to the same CRL. */
-int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv *uris, struct bytes issuer, struct err *e)
+int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv *uris, struct bytes issuer,
+	    struct err *e)
 {
 	struct bytes *parts = arena_new_array(a, uris->n + 1, struct bytes), full, by = { 0 };
 
@@ -153,7 +154,8 @@ int ext_cdp(struct arena *a, struct exts *x, const char *oid, const struct strv 
 	full = der_join(a, DER_CTX_CONS, parts, uris->n);
 	if (issuer.n) /* cRLIssuer; directoryName is explicit because Name is a CHOICE */
 		by = DER_JOIN(a, DER_CTX_CONS | 2, DER_JOIN(a, DER_CTX_CONS | 4, issuer));
-	exts_add(a, x, oid, false, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, full), by)));
+	exts_add(a, x, oid, false,
+		 DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_CTX_CONS, full), by)));
 	return 0;
 }
 

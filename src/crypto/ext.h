@@ -19,7 +19,8 @@ struct exts {
 };
 
 const struct ext *exts_find(const struct exts *, const char *oid);
-void exts_add(struct arena *, struct exts *, const char *oid, bool critical, struct bytes value); /* replaces one of the same OID */
+/* replaces one of the same OID */
+void exts_add(struct arena *, struct exts *, const char *oid, bool critical, struct bytes value);
 /* `seq` is a whole Extensions element. Duplicates are refused (RFC 5280 4.2), and more than EXTS_MAX. */
 int exts_parse(struct arena *, struct bytes seq, struct exts *ret, struct err *) NODISCARD;
 enum { EXTS_MAX = 64 };
@@ -51,19 +52,23 @@ struct bytes exts_der(struct arena *, const struct exts *); /* the same by itsel
 int san_build(struct arena *, const struct strv *names, struct bytes *ret_value, struct err *) NODISCARD;
 int san_parse(struct arena *, struct bytes value, struct strv *ret, struct err *) NODISCARD;
 
-void ext_basic_constraints(struct arena *, struct exts *, bool ca, int64_t path_length); /* critical for CAs; leaf: empty SEQUENCE */
+/* critical for CAs; leaf: empty SEQUENCE */
+void ext_basic_constraints(struct arena *, struct exts *, bool ca, int64_t path_length);
 int ext_parse_basic_constraints(struct bytes value, bool *ret_ca, int64_t *ret_pathlen, struct err *) NODISCARD;
 void ext_key_usage(struct arena *, struct exts *, unsigned bits); /* critical */
 int ext_parse_key_usage(struct bytes value, unsigned *ret, struct err *) NODISCARD;
-int ext_eku(struct arena *, struct exts *, const struct strv *canonical, struct err *) NODISCARD; /* timeStamping alone is critical */
+/* timeStamping alone is critical */
+int ext_eku(struct arena *, struct exts *, const struct strv *canonical, struct err *) NODISCARD;
 int ext_parse_eku(struct arena *, struct bytes value, struct strv *ret_canonical, struct err *) NODISCARD;
 void ext_ski(struct arena *, struct exts *, struct bytes keyid);
 void ext_aki(struct arena *, struct exts *, struct bytes keyid);
 /* OID_CDP or OID_FRESHEST; `issuer` is the name of who signs the CRL where that is not the certificate's issuer. */
-int ext_cdp(struct arena *, struct exts *, const char *oid, const struct strv *uris, struct bytes issuer, struct err *) NODISCARD;
+int ext_cdp(struct arena *, struct exts *, const char *oid, const struct strv *uris, struct bytes issuer,
+	    struct err *) NODISCARD;
 int ext_aia(struct arena *, struct exts *, const struct strv *ocsp, const struct strv *issuers, struct err *) NODISCARD;
 int ext_policies(struct arena *, struct exts *, const struct policy_info *, size_t n, struct err *) NODISCARD;
-int ext_name_constraints(struct arena *, struct exts *, const struct name_constraints *, struct err *) NODISCARD; /* critical */
+/* critical */
+int ext_name_constraints(struct arena *, struct exts *, const struct name_constraints *, struct err *) NODISCARD;
 void ext_must_staple(struct arena *, struct exts *); /* TLS feature 5, RFC 7633 */
 void ext_ocsp_nocheck(struct arena *, struct exts *);
 int ext_custom(struct arena *, struct exts *, const struct custom_extension *, struct err *) NODISCARD;

@@ -100,7 +100,8 @@ static int build_domain(struct arena *a, int tag, const char *text, struct bytes
 			return -1;
 	} else if (dot && tag == GN_DNS) {
 		return err_set(e, ERR_INVALID,
-			       "DNS constraints have no leading dot: \"%s\" covers what is below it (RFC 5280 4.2.1.10)",
+			       "DNS constraints have no leading dot: \"%s\" covers what is below it (RFC 5280 "
+			       "4.2.1.10)",
 			       text_escape(a, bytes_of(text + 1)));
 	} else if (text[0] || tag != GN_DNS) { /* the empty DNS name covers all names */
 		if (strchr(text, '*'))

@@ -1,5 +1,6 @@
-/* Keys as EVP_PKEY: making, naming, comparing, and one signature or verification at a time. No private key is copied out
- * of its handle here (key_load.c and key_seal.c do that), and no function keeps state, so all are fit for threads. */
+/* Keys as EVP_PKEY: making, naming, comparing, and one signature or verification at a time. No private key is copied
+ * out of its handle here (key_load.c and key_seal.c do that), and no function keeps state, so all are fit for
+ * threads. */
 #include "crypto/key.h"
 
 #include <openssl/err.h>
@@ -91,7 +92,8 @@ static int check_fit(const EVP_PKEY *key, const struct sigalg *alg, struct err *
 
 	if (sigalg_fits(alg, key))
 		return 0;
-	return err_set(e, ERR_INVALID, "algorithm %s does not go with a key of type %s", alg->name, type ? type : "unknown");
+	return err_set(e, ERR_INVALID, "algorithm %s does not go with a key of type %s", alg->name,
+		       type ? type : "unknown");
 }
 
 static bool set_padding(EVP_PKEY_CTX *pc, const struct sigalg *alg)
@@ -119,7 +121,8 @@ int key_sign(EVP_PKEY *key, const struct sigalg *alg, struct bytes msg, struct b
 	if (check_fit(key, alg, e))
 		return -1;
 	key_remote_error(NULL);
-	if (!m || EVP_DigestSignInit(m, &pc, alg->md ? ossl_md(alg->md) : NULL, NULL, key) != 1 || !set_padding(pc, alg) ||
+	if (!m || EVP_DigestSignInit(m, &pc, alg->md ? ossl_md(alg->md) : NULL, NULL, key) != 1 ||
+	    !set_padding(pc, alg) ||
 	    EVP_DigestSign(m, out, &n, msg.p, msg.n) != 1)
 		return sign_failed(e);
 	buf_put(sig, out, n);
@@ -148,7 +151,8 @@ int key_sign_digest(EVP_PKEY *key, const struct sigalg *alg, struct bytes digest
 	key_remote_error(NULL);
 	pc = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
 	if (!pc || EVP_PKEY_sign_init(pc) <= 0 || !set_padding(pc, alg) ||
-	    EVP_PKEY_CTX_set_signature_md(pc, ossl_md(alg->md)) <= 0 || EVP_PKEY_sign(pc, out, &n, digest.p, digest.n) <= 0)
+	    EVP_PKEY_CTX_set_signature_md(pc, ossl_md(alg->md)) <= 0 ||
+	    EVP_PKEY_sign(pc, out, &n, digest.p, digest.n) <= 0)
 		return sign_failed(e);
 	buf_put(sig, out, n);
 	return 0;
@@ -168,8 +172,8 @@ static int verify_digest(EVP_PKEY *pub, const struct sigalg *alg, struct bytes d
 	return 0;
 }
 
-int key_verify(EVP_PKEY *pub, const struct sigalg *alg, struct bytes msg, bool is_digest, struct bytes sig, bool *ret_valid,
-	       struct err *e)
+int key_verify(EVP_PKEY *pub, const struct sigalg *alg, struct bytes msg, bool is_digest, struct bytes sig,
+	       bool *ret_valid, struct err *e)
 {
 	AUTO(EVP_MD_CTX) *m = NULL;
 	EVP_PKEY_CTX *pc = NULL; /* belongs to m */

@@ -1,6 +1,6 @@
-/* Elliptic curve keys in their usual forms, taken apart by hand, because OpenSSL's general decoders cost more than a signature.
- * What is not in the usual form is left to those decoders (NULL). Points are checked to lie on their curve; that the halves of a
- * private key belong together is the caller's to check. */
+/* Elliptic curve keys in their usual forms, taken apart by hand, because OpenSSL's general decoders cost more than a
+ * signature. What is not in the usual form is left to those decoders (NULL). Points are checked to lie on their curve;
+ * that the halves of a private key belong together is the caller's to check. */
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 #include <stdatomic.h>
@@ -32,8 +32,8 @@ static size_t curve_of(struct bytes alg)
 	return i;
 }
 
-/* A key without a point: building a group by name costs more than copying one. Made once for each curve that is met, shared by
- * all threads, never written again. */
+/* A key without a point: building a group by name costs more than copying one. Made once for each curve that is met,
+ * shared by all threads, never written again. */
 static EVP_PKEY *template_of(size_t curve)
 {
 	static _Atomic(EVP_PKEY *) templates[COUNT(curves)];
@@ -121,7 +121,8 @@ EVP_PKEY *key_ec_private(struct bytes der)
 	if (!der_expect(&d, DER_SEQUENCE, &body) || !der_done(&d))
 		return NULL;
 	in = der_of(body);
-	if (!der_expect(&in, DER_INTEGER, &version) || !der_uint(version, &v) || v != 0 || !der_expect(&in, DER_SEQUENCE, &alg) ||
+	if (!der_expect(&in, DER_INTEGER, &version) || !der_uint(version, &v) || v != 0 ||
+	    !der_expect(&in, DER_SEQUENCE, &alg) ||
 	    !der_expect(&in, DER_OCTETSTRING, &key) || !der_done(&in) || !split_private(key, &scalar, &point))
 		return NULL;
 	i = curve_of(alg);

@@ -1,6 +1,6 @@
-/* Private keys from files that others made: PKCS#8, PKCS#1, SEC1, DER and PEM, encrypted in the new and the old ways. What
- * the file asks for in memory and time is bounded; what comes out is a key that signs and whose halves belong together.
- * Plain key material is wiped before return. */
+/* Private keys from files that others made: PKCS#8, PKCS#1, SEC1, DER and PEM, encrypted in the new and the old ways.
+ * What the file asks for in memory and time is bounded; what comes out is a key that signs and whose halves belong
+ * together. Plain key material is wiped before return. */
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -34,7 +34,8 @@ int key_from_der(struct bytes der, EVP_PKEY **ret, struct err *e)
 		return err_set(e, ERR_INVALID, "private key: trailing bytes");
 	type = EVP_PKEY_get0_type_name(key);
 	if (!sigalg_default(key))
-		return err_set(e, ERR_UNSUPPORTED, "private key: keys of type %s cannot sign here", type ? type : "unknown");
+		return err_set(e, ERR_UNSUPPORTED, "private key: keys of type %s cannot sign here",
+			       type ? type : "unknown");
 	if (EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) > RSA_MAX_BITS)
 		return err_set(e, ERR_INVALID, "private key: RSA above %d bits", RSA_MAX_BITS);
 	*ret = key;
@@ -54,7 +55,8 @@ static int check_halves(EVP_PKEY *key, struct err *e)
 		return err_set(e, ERR_INVALID, "private key: does not sign");
 	if (key_verify(key, alg, msg, false, buf_bytes(&sig), &valid, e))
 		return err_set(e, ERR_INVALID, "private key: does not verify");
-	return valid ? 0 : err_set(e, ERR_INVALID, "private key: the private and the public half do not belong together");
+	return valid ? 0
+		     : err_set(e, ERR_INVALID, "private key: the private and the public half do not belong together");
 }
 
 enum form { FORM_OTHER, FORM_PLAIN, FORM_ENCRYPTED };
@@ -173,7 +175,8 @@ static void block_clear(struct block *b)
 /* The next block that holds a private key. */
 static bool next_private(BIO *in, struct block *b)
 {
-	static const char *const labels[] = { "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY",
+	static const char *const labels[] = { "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY",
+					      "EC PRIVATE KEY",
 					      "DSA PRIVATE KEY" };
 
 	while (PEM_read_bio(in, &b->label, &b->header, &b->data, &b->n) == 1) {

@@ -1,13 +1,13 @@
-/* Private keys at rest (K11 of docs/features.md). All keys of an engine share one salt, so one derivation opens them all; each has
- * its own IV. What is written is ordinary PKCS#8 that any OpenSSL opens with the passphrase. */
+/* Private keys at rest (K11 of docs/features.md). All keys of an engine share one salt, so one derivation opens them
+ * all; each has its own IV. What is written is ordinary PKCS#8 that any OpenSSL opens with the passphrase. */
 #include <openssl/rand.h>
 #include <string.h>
 
 #include "crypto/cert.h"
 #include "crypto/key_der.h"
 
-/* scrypt takes 24 MiB: `openssl pkey` refuses to use more than 32, so r = 8 would make files that it does not open; p makes
- * up for the work. A generated passphrase has 256 random bits and needs no stretching. */
+/* scrypt takes 24 MiB: `openssl pkey` refuses to use more than 32, so r = 8 would make files that it does not open; p
+ * makes up for the work. A generated passphrase has 256 random bits and needs no stretching. */
 enum { SEAL_SALT = 16, SEAL_N = 1 << 16, SEAL_R = 3, SEAL_P = 3, SEAL_ROUNDS = 1000 };
 
 int key_seal_new(struct arena *a, int kdf, struct key_seal *ret, struct err *e)
@@ -69,8 +69,8 @@ int key_plain_pem(struct arena *a, const EVP_PKEY *key, struct bytes *ret_pem, s
 	return 0;
 }
 
-int key_seal_pem(struct arena *a, const struct key_seal *s, struct bytes derived, const EVP_PKEY *key, struct bytes *ret_pem,
-		 struct err *e)
+int key_seal_pem(struct arena *a, const struct key_seal *s, struct bytes derived, const EVP_PKEY *key,
+		 struct bytes *ret_pem, struct err *e)
 {
 	struct bytes plain, der;
 

@@ -1,5 +1,6 @@
-/* SubjectPublicKeyInfo to EVP_PKEY. The common kinds are taken apart by hand, because OpenSSL's general decoder costs more
- * than the signature check that follows; everything else goes to that decoder. Points are checked to lie on their curve. */
+/* SubjectPublicKeyInfo to EVP_PKEY. The common kinds are taken apart by hand, because OpenSSL's general decoder costs
+ * more than the signature check that follows; everything else goes to that decoder. Points are checked to lie on their
+ * curve. */
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static EVP_PKEY *rsa_key(struct bytes alg, struct bytes key)
 	seq = der_of(body);
 	if (!der_expect(&seq, DER_INTEGER, &vn) || !der_expect(&seq, DER_INTEGER, &ve) || !der_done(&seq))
 		return NULL;
-	if (vn.n == 0 || ve.n == 0 || vn.p[0] & 0x80 || ve.p[0] & 0x80 || vn.n > RSA_MAX_BYTES + 1 || ve.n > RSA_MAX_EXPONENT + 1)
+	if (vn.n == 0 || ve.n == 0 || vn.p[0] & 0x80 || ve.p[0] & 0x80 || vn.n > RSA_MAX_BYTES + 1 ||
+	    ve.n > RSA_MAX_EXPONENT + 1)
 		return NULL;
 	n = BN_bin2bn(vn.p, (int)vn.n, NULL);
 	exp = BN_bin2bn(ve.p, (int)ve.n, NULL);
@@ -41,7 +43,8 @@ static EVP_PKEY *rsa_key(struct bytes alg, struct bytes key)
 	    !OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, exp))
 		return NULL;
 	params = OSSL_PARAM_BLD_to_param(b);
-	if (!params || EVP_PKEY_fromdata_init(pc) <= 0 || EVP_PKEY_fromdata(pc, &made, EVP_PKEY_PUBLIC_KEY, params) <= 0)
+	if (!params || EVP_PKEY_fromdata_init(pc) <= 0 ||
+	    EVP_PKEY_fromdata(pc, &made, EVP_PKEY_PUBLIC_KEY, params) <= 0)
 		return NULL;
 	return made;
 }
@@ -65,7 +68,8 @@ int key_from_spki(struct bytes der, EVP_PKEY **ret, struct err *e)
 	if (!der_expect(&d, DER_SEQUENCE, &body) || !der_done(&d))
 		return err_set(e, ERR_INVALID, "public key: not a SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
 	in = der_of(body);
-	if (!der_expect(&in, DER_SEQUENCE, &alg) || !der_expect(&in, DER_BITSTRING, &key) || !der_done(&in) || key.n < 2 ||
+	if (!der_expect(&in, DER_SEQUENCE, &alg) || !der_expect(&in, DER_BITSTRING, &key) || !der_done(&in) ||
+	    key.n < 2 ||
 	    key.p[0] != 0)
 		return err_set(e, ERR_INVALID, "public key: not a SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
 	key.p++;

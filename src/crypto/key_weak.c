@@ -8,11 +8,14 @@
 #include "crypto/key.h"
 
 /* ROCA, CVE-2017-15361: the moduli of a flawed library are powers of 65537 modulo every one of these primes. The chance
- * that a sound modulus passes all of them is below 2^-27 (Nemec and others, "The Return of Coppersmith's Attack", 2.2). */
+ * that a sound modulus passes all of them is below 2^-27 (Nemec and others, "The Return of Coppersmith's Attack",
+ * 2.2). */
 static bool roca(const BIGNUM *n)
 {
-	static const unsigned char primes[] = { 11, 13, 17, 19, 37, 3,  5,  7,  23, 29,  31,  41,  43,  47,  53,  59,  61,  67,  71,
-						73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167 };
+	static const unsigned char primes[] = { 11, 13, 17, 19, 37, 3,  5,  7,  23, 29,  31,  41,  43,  47,  53,  59,
+						 61,  67,  71,
+						73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149,
+						151, 157, 163, 167 };
 
 	for (size_t i = 0; i < COUNT(primes); i++) {
 		unsigned p = primes[i], x = 1, r = (unsigned)BN_mod_word(n, p);
@@ -55,7 +58,8 @@ static const char *ec_weakness(const EVP_PKEY *key)
 {
 	int from_explicit = 0;
 
-	if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &from_explicit) == 1 && from_explicit)
+	if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &from_explicit) == 1 &&
+	    from_explicit)
 		return "EC key with explicit parameters (RFC 5480 2.1.1)";
 	if (EVP_PKEY_get_bits(key) < 224)
 		return "EC curve below 224 bits";
@@ -64,7 +68,8 @@ static const char *ec_weakness(const EVP_PKEY *key)
 	return NULL; /* a point that is at infinity or not on the curve does not become a key: key_from_spki */
 }
 
-/* Encodings of points of order 1, 2, 4 and 8, the non-canonical ones too, without the sign bit (first octet is lowest). */
+/* Encodings of points of order 1, 2, 4 and 8, the non-canonical ones too, without the sign bit (first octet is
+ * lowest). */
 static const unsigned char small_order[][32] = {
 	{ 0 },
 	{ 1 },

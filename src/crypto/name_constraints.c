@@ -219,7 +219,8 @@ static int check_one(struct arena *a, int tag, struct bytes v, const struct name
 	for (size_t i = 0; i < excluded->n; i++)
 		if (excluded->v[i].tag == tag && matches(a, tag, v, excluded->v[i].v, true))
 			return err_set(e, ERR_DENIED,
-				       "\"%s\" lies in \"%s\", which the issuer's constraints exclude (RFC 5280 4.2.1.10)",
+				       "\"%s\" lies in \"%s\", which the issuer's constraints exclude (RFC 5280 "
+				       "4.2.1.10)",
 				       show(a, tag, v, false), show(a, tag, excluded->v[i].v, true));
 	for (size_t i = 0; i < permitted->n; i++) {
 		if (permitted->v[i].tag != tag)

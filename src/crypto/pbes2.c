@@ -1,5 +1,6 @@
-/* Password-based encryption of private keys (RFC 8018 PBES2, RFC 7914 scrypt), read and written by hand: so that a derived
- * key can be kept and used again, and so that a hostile file cannot make us compute for minutes or take all memory. */
+/* Password-based encryption of private keys (RFC 8018 PBES2, RFC 7914 scrypt), read and written by hand: so that a
+ * derived key can be kept and used again, and so that a hostile file cannot make us compute for minutes or take all
+ * memory. */
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
@@ -104,8 +105,8 @@ static int parse_scrypt(struct der d, struct pbes2 *x, uint64_t *ret_len, struct
 	    !key_length(&d, ret_len) || !der_done(&d))
 		return err_set(e, ERR_INVALID, "scrypt parameters are malformed (RFC 7914 7.1)");
 	if (!scrypt_ok(n, r, p))
-		return err_set(e, ERR_INVALID, "scrypt with N = %llu, r = %llu, p = %llu is refused", (unsigned long long)n,
-			       (unsigned long long)r, (unsigned long long)p);
+		return err_set(e, ERR_INVALID, "scrypt with N = %llu, r = %llu, p = %llu is refused",
+			       (unsigned long long)n, (unsigned long long)r, (unsigned long long)p);
 	x->seal.kdf = KDF_SCRYPT;
 	x->seal.n = (int64_t)n;
 	x->seal.r = (int64_t)r;

@@ -1,6 +1,6 @@
-/* Keys whose private half is elsewhere, as EVP_PKEY. An OpenSSL provider inside this process offers key management here and
- * signatures in provider_sign.c; it lives in a library context of its own, so nothing that others fetch from the global one
- * ever meets it, and OpenSSL finds it only through the keys it made. No private key passes through. */
+/* Keys whose private half is elsewhere, as EVP_PKEY. An OpenSSL provider inside this process offers key management here
+ * and signatures in provider_sign.c; it lives in a library context of its own, so nothing that others fetch from the
+ * global one ever meets it, and OpenSSL finds it only through the keys it made. No private key passes through. */
 #include "crypto/provider.h"
 
 #include <openssl/core_names.h>
@@ -148,12 +148,13 @@ static const char *op_ec(int operation)
 
 /* The tables that OpenSSL reads. */
 
-#define KEYMGMT                                                                                       \
-	REMOTE_FN(OSSL_FUNC_KEYMGMT_NEW, km_new), REMOTE_FN(OSSL_FUNC_KEYMGMT_FREE, remote_free),                       \
-	REMOTE_FN(OSSL_FUNC_KEYMGMT_HAS, km_has), REMOTE_FN(OSSL_FUNC_KEYMGMT_MATCH, km_match),                     \
+#define KEYMGMT \
+	REMOTE_FN(OSSL_FUNC_KEYMGMT_NEW, km_new), REMOTE_FN(OSSL_FUNC_KEYMGMT_FREE, remote_free), \
+	REMOTE_FN(OSSL_FUNC_KEYMGMT_HAS, km_has), REMOTE_FN(OSSL_FUNC_KEYMGMT_MATCH, km_match), \
 	REMOTE_FN(OSSL_FUNC_KEYMGMT_IMPORT, km_import), REMOTE_FN(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, km_import_types), \
 	REMOTE_FN(OSSL_FUNC_KEYMGMT_EXPORT, km_export), REMOTE_FN(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, km_export_types), \
-	REMOTE_FN(OSSL_FUNC_KEYMGMT_GET_PARAMS, km_get_params), REMOTE_FN(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, km_gettable), \
+	REMOTE_FN(OSSL_FUNC_KEYMGMT_GET_PARAMS, km_get_params), \
+	REMOTE_FN(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, km_gettable), \
 	REMOTE_FN(OSSL_FUNC_KEYMGMT_DUP, km_dup)
 
 /* clang-format off */
@@ -188,7 +189,8 @@ static const OSSL_ALGORITHM *query(void *provctx, int operation, int *no_cache)
 	return operation == OSSL_OP_KEYMGMT ? keymgmts : operation == OSSL_OP_SIGNATURE ? signatures : NULL;
 }
 
-static int provider_init(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **provctx)
+static int provider_init(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+			 void **provctx)
 {
 	static const OSSL_DISPATCH table[] = { REMOTE_FN(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query), { 0, NULL } };
 
@@ -235,7 +237,8 @@ int key_remote(EVP_PKEY *pub, const struct key_backend *backend, EVP_PKEY **ret,
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	AUTO(EVP_PKEY_CTX) *pc = NULL;
 	struct remote from = { .pub = pub, .backend = *backend };
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(HANDLE, &from, sizeof(from)), OSSL_PARAM_construct_end() };
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(HANDLE, &from, sizeof(from)),
+				OSSL_PARAM_construct_end() };
 	const char *type = EVP_PKEY_get0_type_name(pub);
 	EVP_PKEY *key = NULL;
 

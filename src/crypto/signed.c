@@ -1,5 +1,5 @@
-/* The envelope that certificates, CRLs and requests share. What is signed is written backwards by the caller; the signature
- * is put behind it and the header before it, so that even a CRL of a million entries is never copied. */
+/* The envelope that certificates, CRLs and requests share. What is signed is written backwards by the caller; the
+ * signature is put behind it and the header before it, so that even a CRL of a million entries is never copied. */
 #include "crypto/signed.h"
 
 #include <string.h>

@@ -14,8 +14,8 @@ static X509 *read_cert(struct bytes der)
 	return d2i_X509(NULL, &p, (long)der.n);
 }
 
-/* Authorities come again and again, and OpenSSL takes long to decode a public key: those that were read last are kept, apart from
- * what clients have just shown to TLS. */
+/* Authorities come again and again, and OpenSSL takes long to decode a public key: those that were read last are kept,
+ * apart from what clients have just shown to TLS. */
 enum { KEPT = 32 };
 struct ring {
 	struct {
@@ -152,7 +152,8 @@ static int say_why(X509_STORE_CTX *ctx, struct err *e)
 }
 
 /* One attempt; *ret_dead: the certificate of `others` that it failed at, or NULL. */
-static int try_path(X509_STORE *store, X509 *leaf, STACK_OF(X509) *others, unsigned long flags, int64_t at, X509 **ret_dead, struct err *e)
+static int try_path(X509_STORE *store, X509 *leaf, STACK_OF(X509) *others, unsigned long flags, int64_t at,
+		    X509 **ret_dead, struct err *e)
 {
 	AUTO(X509_STORE_CTX) *ctx = X509_STORE_CTX_new();
 
@@ -180,9 +181,10 @@ static bool drop(STACK_OF(X509) *v, const X509 *x)
 	return false;
 }
 
-/* OpenSSL follows one issuer of each name. With cross-certificates that may be the wrong one, so a path that fails is tried again
- * without the certificate that it failed at. */
-static int try_paths(X509_STORE *store, X509 *leaf, STACK_OF(X509) *others, unsigned long flags, int64_t at, struct err *e)
+/* OpenSSL follows one issuer of each name. With cross-certificates that may be the wrong one, so a path that fails is
+ * tried again without the certificate that it failed at. */
+static int try_paths(X509_STORE *store, X509 *leaf, STACK_OF(X509) *others, unsigned long flags, int64_t at,
+		     struct err *e)
 {
 	struct err first = { 0 }, later = { 0 };
 	X509 *dead;
@@ -245,12 +247,14 @@ enum revoked cert_crl_status(struct bytes cert, struct bytes issuer, X509_CRL *c
 		there = there && X509_STORE_add_crl(store, crls[i]) == 1;
 	if (store && ctx && x && n && there && add_roots(store, &issuer, 1, &ignored) == 0 &&
 	    X509_STORE_CTX_init(ctx, store, x, NULL) == 1) {
-		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK | X509_V_FLAG_EXTENDED_CRL_SUPPORT |
+		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK |
+					 X509_V_FLAG_EXTENDED_CRL_SUPPORT |
 						      X509_V_FLAG_USE_DELTAS);
 		X509_STORE_CTX_set_time(ctx, 0, (time_t)now);
 		X509_STORE_CTX_set_verify_cb(ctx, on_date);
 		why = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
 	}
 	(void)err_ossl(&ignored, "");
-	return why == X509_V_OK ? REVOCATION_GOOD : why == X509_V_ERR_CERT_REVOKED ? REVOCATION_REVOKED : REVOCATION_UNKNOWN;
+	return why == X509_V_OK ? REVOCATION_GOOD : why == X509_V_ERR_CERT_REVOKED
+	       ? REVOCATION_REVOKED : REVOCATION_UNKNOWN;
 }

@@ -1,6 +1,6 @@
 /* AWS KMS: keys that never leave it. Guarantees: a key is named by its ARN, which no alias can redirect; a call that
- * makes a key is sent once, and when its answer is lost the key is looked for; a key that could not be brought to its end is put up for deletion; nothing is signed
- * that KMS would take for something else than it is. */
+ * makes a key is sent once, and when its answer is lost the key is looked for; a key that could not be brought to its
+ * end is put up for deletion; nothing is signed that KMS would take for something else than it is. */
 #include <string.h>
 #include <time.h>
 
@@ -166,9 +166,12 @@ static int find_made(struct kms *k, struct arena *a, const char *request, const 
 	struct err ignored = { 0 };
 
 	if (search_made(k, a, request, ret_arn, &ignored) != 0)
-		return err_ctx(e, "no key was recorded; if AWS made one nevertheless it has the tag " KMS_TAG_REQUEST "=%s", request);
+		return err_ctx(e,
+			       "no key was recorded; if AWS made one nevertheless it has "
+			       "the tag " KMS_TAG_REQUEST "=%s", request);
 	if (!*ret_arn)
-		return err_ctx(e, "no key was recorded, and KMS shows none with the tag " KMS_TAG_REQUEST "=%s", request);
+		return err_ctx(e, "no key was recorded, and KMS shows none with the tag " KMS_TAG_REQUEST "=%s",
+			       request);
 	*e = (struct err){ 0 };
 	return 0;
 }

@@ -134,7 +134,8 @@ int kms_made(struct kms *k, struct arena *a, const char *request, const char **r
 {
 	struct search s = { .kms = k, .arena = a, .request = request, .after = tm_now() - MADE_AGO_SECS,
 			    .until = tm_mono_ms() + SEARCH_MS };
-	const struct listing all = { .operation = "ListKeys", .items = "Keys", .limit = 1000, .cb = look_at, .arg = &s };
+	const struct listing all = { .operation = "ListKeys", .items = "Keys", .limit = 1000, .cb = look_at,
+				     .arg = &s };
 
 	if (each_page(k, a, &all, e) != 0)
 		return -1;

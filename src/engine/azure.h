@@ -5,8 +5,9 @@
 #include "engine/engine.h"
 #include "engine/remote.h"
 
-/* Inside of the Azure Key Vault engine: settings and keys (azure.c, azure_keys.c), calls (azure_call.c), tokens (azure_token.c) and
- * where they come from (azure_source.c, azure_assertion.c), what servers say (azure_challenge.c, azure_jwk.c). */
+/* Inside of the Azure Key Vault engine: settings and keys (azure.c, azure_keys.c), calls (azure_call.c), tokens
+ * (azure_token.c) and where they come from (azure_source.c, azure_assertion.c), what servers say (azure_challenge.c,
+ * azure_jwk.c). */
 
 extern const struct engine_ops azure_engine; /* azure.c */
 
@@ -28,13 +29,15 @@ struct azure_challenge {    /* of a `WWW-Authenticate: Bearer` header; NULL: not
 /* ERR_REMOTE when there is no Bearer challenge or it cannot be read. */
 int azure_challenge_parse(struct arena *, const char *header, struct azure_challenge *ret, struct err *) NODISCARD;
 /* ERR_DENIED unless the vault's host is one of the domain that the token would be good for. */
-int azure_challenge_check(struct arena *, const struct azure_challenge *, const char *vault_host, struct err *) NODISCARD;
+int azure_challenge_check(struct arena *, const struct azure_challenge *, const char *vault_host,
+			  struct err *) NODISCARD;
 
 /* --- azure_jwk.c: keys as JSON Web Keys (RFC 7517) --- */
 int azure_jwk_public(struct arena *, json_t *jwk, EVP_PKEY **ret, struct err *) NODISCARD;
 /* The private key as JSON text; the buffer wipes itself. */
 int azure_jwk_private(const EVP_PKEY *, bool hsm, struct buf *ret, struct err *) NODISCARD;
-const char *azure_curve(const char *group); /* OpenSSL's and JOSE's names are the same for those that Azure has; NULL: not one of them */
+/* OpenSSL's and JOSE's names are the same for those that Azure has; NULL: not one of them */
+const char *azure_curve(const char *group);
 
 /* --- settings --- */
 enum azure_credential {
@@ -103,14 +106,14 @@ int azure_certificate_load(struct arena *, const struct azure_config *, const ch
 			   struct azure_certificate **ret, struct err *) NODISCARD;
 void azure_certificate_free(struct azure_certificate *);
 /* A signed assertion for a token endpoint (RFC 7523), good for some minutes and once. */
-int azure_assertion(struct arena *, const struct azure_certificate *, const char *client, const char *audience, char **ret,
-		    struct err *) NODISCARD;
+int azure_assertion(struct arena *, const struct azure_certificate *, const char *client, const char *audience,
+		    char **ret, struct err *) NODISCARD;
 
 /* --- azure_token.c --- */
-/* A token that is good for now, in the caller's arena. `refused`: serial of one that the vault has refused, else 0; `claims` what it
- * asked for, or NULL. From any thread; one of them fetches. */
-int azure_token_get(struct azure *, struct arena *, uint64_t refused, const char *claims, const char **ret, uint64_t *ret_serial,
-		    struct err *) NODISCARD;
+/* A token that is good for now, in the caller's arena. `refused`: serial of one that the vault has refused, else 0;
+ * `claims` what it asked for, or NULL. From any thread; one of them fetches. */
+int azure_token_get(struct azure *, struct arena *, uint64_t refused, const char *claims, const char **ret,
+		    uint64_t *ret_serial, struct err *) NODISCARD;
 
 /* --- azure_call.c --- */
 struct azure_request {
@@ -122,21 +125,25 @@ struct azure_request {
 	bool once;         /* makes something */
 	int *ret_status;   /* of the last answer; may be NULL */
 };
-/* *ret: the answer; NULL where there is no body. ERR_NOT_FOUND, ERR_DENIED, ERR_CONFLICT, ERR_EXISTS, else ERR_REMOTE. */
+/* *ret: the answer; NULL where there is no body. ERR_NOT_FOUND, ERR_DENIED, ERR_CONFLICT, ERR_EXISTS, else
+ * ERR_REMOTE. */
 int azure_call(struct azure *, struct arena *, const struct azure_request *, json_t **ret, struct err *) NODISCARD;
 char *azure_json(struct arena *, const json_t *); /* as compact text */
 
 /* --- azure_keys.c --- */
 int azure_keytypes(struct engine *, uint32_t *ret, struct err *) NODISCARD;
-int azure_generate(struct ctx *, struct engine *, const struct keytype *, const char *label, struct keyref *ret, EVP_PKEY **ret_pub,
-		   struct err *) NODISCARD;
-int azure_import(struct ctx *, struct engine *, EVP_PKEY *, const char *label, struct keyref *ret, struct err *) NODISCARD;
-int azure_sign(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig, struct err *) NODISCARD;
+int azure_generate(struct ctx *, struct engine *, const struct keytype *, const char *label, struct keyref *ret,
+		   EVP_PKEY **ret_pub, struct err *) NODISCARD;
+int azure_import(struct ctx *, struct engine *, EVP_PKEY *, const char *label, struct keyref *ret,
+		 struct err *) NODISCARD;
+int azure_sign(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig,
+	       struct err *) NODISCARD;
 int azure_pubkey(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *) NODISCARD;
 int azure_each(struct ctx *, struct engine *, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
 	       struct err *) NODISCARD;
 int azure_find(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *) NODISCARD;
-int azure_annotate(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *) NODISCARD;
+int azure_annotate(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *,
+		   struct err *) NODISCARD;
 /* azure_life.c */
 int azure_destroy(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *) NODISCARD;
 int azure_state(struct ctx *, struct engine *, const struct keyref *, struct key_state *ret, struct err *) NODISCARD;
@@ -146,7 +153,8 @@ struct azure_kid { /* https://VAULT/keys/NAME/VERSION */
 	const char *name, *version; /* version "" where it is not given */
 };
 /* The parts of a kid of this vault, or of "NAME[/VERSION]". */
-int azure_kid_parse(struct arena *, const struct azure *, const char *text, struct azure_kid *ret, struct err *) NODISCARD;
+int azure_kid_parse(struct arena *, const struct azure *, const char *text, struct azure_kid *ret,
+		    struct err *) NODISCARD;
 int azure_get(struct azure *, struct arena *, const struct azure_kid *, json_t **ret, struct err *) NODISCARD;
 /* The bundle's kid, with version, checked. */
 int azure_kid_of(struct arena *, const struct azure *, json_t *bundle, char **ret, struct err *) NODISCARD;

@@ -1,5 +1,6 @@
-/* Proving who we are with a certificate (RFC 7523 2.2): a JWT that the certificate's key has signed. Guarantees: each has a name of
- * its own and ends within minutes, so that one that is seen is worth nothing; the private key leaves its handle only as signatures. */
+/* Proving who we are with a certificate (RFC 7523 2.2): a JWT that the certificate's key has signed. Guarantees: each
+ * has a name of its own and ends within minutes, so that one that is seen is worth nothing; the private key leaves its
+ * handle only as signatures. */
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -62,14 +63,16 @@ static int find_certificate(struct arena *a, const char *file, struct pieces *p,
 	return err_set(e, ERR_INVALID, "%s: there is no certificate for the private key in it", file);
 }
 
-static int make_header(struct arena *a, const struct azure_config *config, const struct pieces *p, const char **ret, struct err *e)
+static int make_header(struct arena *a, const struct azure_config *config, const struct pieces *p, const char **ret,
+		       struct err *e)
 {
 	SCOPED_BUF json = buf_init(BUF_TEXT);
 	unsigned char hash[32];
 
 	if (EVP_Digest(p->certs[0].p, p->certs[0].n, hash, NULL, ossl_md("SHA256"), NULL) != 1)
 		return err_ossl(e, "SHA-256");
-	buf_printf(&json, "{\"alg\":\"%s\",\"typ\":\"JWT\",\"x5t#S256\":\"%s\"", config->certificate_algorithm ? "RS256" : "PS256",
+	buf_printf(&json, "{\"alg\":\"%s\",\"typ\":\"JWT\",\"x5t#S256\":\"%s\"",
+		   config->certificate_algorithm ? "RS256" : "PS256",
 		   b64url_encode(a, (struct bytes){ hash, sizeof(hash) }));
 	for (size_t i = 0; config->send_certificate_chain && i < p->n && i < CHAIN_MAX; i++)
 		buf_printf(&json, "%s\"%s\"", i ? "," : ",\"x5c\":[", b64_encode(a, p->certs[i]));
@@ -104,8 +107,8 @@ void azure_certificate_free(struct azure_certificate *c)
 		EVP_PKEY_free(c->key);
 }
 
-int azure_assertion(struct arena *a, const struct azure_certificate *c, const char *client, const char *audience, char **ret,
-		    struct err *e)
+int azure_assertion(struct arena *a, const struct azure_certificate *c, const char *client, const char *audience,
+		    char **ret, struct err *e)
 {
 	SCOPED_BUF sig = buf_init(BUF_TEXT);
 	unsigned char id[16];

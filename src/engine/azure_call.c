@@ -1,6 +1,6 @@
-/* Calls of a vault (Key Vault REST). Guarantees: the token goes to the vault's own origin only; a token that is refused is renewed once, with
- * the claims that the vault asks for (continuous access evaluation); what makes something is never made twice; every message has the
- * service's code and its request id. */
+/* Calls of a vault (Key Vault REST). Guarantees: the token goes to the vault's own origin only; a token that is refused
+ * is renewed once, with the claims that the vault asks for (continuous access evaluation); what makes something is
+ * never made twice; every message has the service's code and its request id. */
 #include <string.h>
 #include <strings.h>
 
@@ -26,8 +26,9 @@ static int build(void *arg, struct arena *a, bool refresh, struct net_request *r
 	headers[0] = (struct net_header){ "Authorization", arena_printf(a, "Bearer %s", token) };
 	headers[1] = (struct net_header){ "Accept", "application/json" };
 	headers[2] = (struct net_header){ "Content-Type", "application/json" };
-	*ret = (struct net_request){ .method = x->request->method, .url = x->url, .headers = headers, .nheaders = x->request->body.p ? 3 : 2,
-				     .body = x->request->body, .what = x->request->what };
+	*ret = (struct net_request){ .method = x->request->method, .url = x->url, .headers = headers,
+				     .nheaders = x->request->body.p ? 3 : 2, .body = x->request->body,
+				     .what = x->request->what };
 	return 0;
 }
 
@@ -52,7 +53,8 @@ static const struct meaning {
 	{ 409, "ObjectIsBeingDeleted", REMOTE_THROTTLED, ERR_REMOTE, "the vault is deleting it" },
 	{ 409, "ObjectIsBeingRecovered", REMOTE_THROTTLED, ERR_REMOTE, "the vault is recovering it" },
 	{ 409, "ObjectIsBeingCreated", REMOTE_THROTTLED, ERR_REMOTE, "the vault is making it" },
-	{ 409, "ObjectIsDeletedButRecoverable", REMOTE_FAILED, ERR_EXISTS, "a deleted key of this name waits for its purge" },
+	{ 409, "ObjectIsDeletedButRecoverable", REMOTE_FAILED, ERR_EXISTS,
+	  "a deleted key of this name waits for its purge" },
 	{ 409, NULL, REMOTE_FAILED, ERR_CONFLICT, "the vault refuses it" },
 	{ 429, NULL, REMOTE_THROTTLED, ERR_REMOTE, "too many requests for the vault" },
 	{ 501, NULL, REMOTE_FAILED, ERR_REMOTE, "the vault cannot do it" },
@@ -61,13 +63,16 @@ static const struct meaning {
 
 static const struct meaning *meaning_of(int status, const char *code, const char *inner)
 {
-	static const struct meaning fails = { .verdict = REMOTE_FAILED, .error = ERR_REMOTE, .hint = "the vault refuses it" },
-				    again = { .verdict = REMOTE_AGAIN, .error = ERR_REMOTE, .hint = "the vault has failed" };
+	static const struct meaning fails = { .verdict = REMOTE_FAILED, .error = ERR_REMOTE,
+					      .hint = "the vault refuses it" },
+				    again = { .verdict = REMOTE_AGAIN, .error = ERR_REMOTE,
+					      .hint = "the vault has failed" };
 
 	for (size_t i = 0; i < COUNT(meanings); i++) {
 		const struct meaning *m = &meanings[i];
 
-		if (m->status == status && (!m->code || (code && strcmp(m->code, code) == 0) || (inner && strcmp(m->code, inner) == 0)))
+		if (m->status == status &&
+		    (!m->code || (code && strcmp(m->code, code) == 0) || (inner && strcmp(m->code, inner) == 0)))
 			return m;
 	}
 	return status >= 500 ? &again : &fails;
@@ -107,24 +112,27 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 		read_claims(x, a, answer);
 	if (text)
 		text = arena_strndup(a, text, strcspn(text, "\r\n"));
-	err_set(e, m->error, "%s: %s: %d%s%s%s%s%s%s%s%s%s", x->request->what, m->hint, answer->status, code ? " " : "", remote_say(a, code),
-		inner ? "/" : "", remote_say(a, inner), text ? ": " : "", remote_say(a, text), id ? " (request " : "", remote_say(a, id),
+	err_set(e, m->error, "%s: %s: %d%s%s%s%s%s%s%s%s%s", x->request->what, m->hint, answer->status, code ? " " : "",
+		remote_say(a, code), inner ? "/" : "", remote_say(a, inner), text ? ": " : "", remote_say(a, text),
+		id ? " (request " : "", remote_say(a, id),
 		id ? ")" : "");
 	return m->verdict;
 }
 
 /* The URL of a call. A page that the server names is asked for only where the vault itself is. */
-static int make_url(const struct azure *az, struct arena *a, const struct azure_request *r, const char **ret, struct err *e)
+static int make_url(const struct azure *az, struct arena *a, const struct azure_request *r, const char **ret,
+		    struct err *e)
 {
 	size_t n = strlen(az->vault.origin);
 
 	if (r->path[0] == '/') {
-		*ret = arena_printf(a, "%s%s?%s%sapi-version=%s", az->vault.origin, r->path, r->query ? r->query : "", r->query ? "&" : "",
-				    az->config->api_version);
+		*ret = arena_printf(a, "%s%s?%s%sapi-version=%s", az->vault.origin, r->path, r->query ? r->query : "",
+				    r->query ? "&" : "", az->config->api_version);
 		return 0;
 	}
 	if (strncasecmp(r->path, az->vault.origin, n) != 0 || r->path[n] != '/' || strpbrk(r->path, " \\\r\n#"))
-		return err_set(e, ERR_REMOTE, "%s: the vault sends us on to another server (%s): no token is sent there", r->what,
+		return err_set(e, ERR_REMOTE,
+			       "%s: the vault sends us on to another server (%s): no token is sent there", r->what,
 			       remote_say(a, arena_strndup(a, r->path, strcspn(r->path, "?"))));
 	*ret = r->path;
 	return 0;

@@ -1,6 +1,6 @@
-/* What a vault says when it wants a token: URLs and `WWW-Authenticate: Bearer` (RFC 6750 3, RFC 9110 11.6.1). All of it comes from
- * a server that is not trusted yet. Guarantees: only https (http for this machine alone), no more than one value for a parameter, and
- * a token is asked for only if it is meant for the domain that the vault is in. */
+/* What a vault says when it wants a token: URLs and `WWW-Authenticate: Bearer` (RFC 6750 3, RFC 9110 11.6.1). All of it
+ * comes from a server that is not trusted yet. Guarantees: only https (http for this machine alone), no more than one
+ * value for a parameter, and a token is asked for only if it is meant for the domain that the vault is in. */
 #include <string.h>
 #include <strings.h>
 
@@ -16,7 +16,8 @@ static bool is_alnum(char c)
 
 static bool is_this_machine(const char *host)
 {
-	return strcmp(host, "localhost") == 0 || (text_has_prefix(host, "127.") && strspn(host, "0123456789.") == strlen(host));
+	return strcmp(host, "localhost") == 0 ||
+	       (text_has_prefix(host, "127.") && strspn(host, "0123456789.") == strlen(host));
 }
 
 /* "host[:port]" */
@@ -49,9 +50,11 @@ int azure_url_parse(struct arena *a, const char *text, struct azure_url *ret, st
 	origin = arena_strndup(a, text, (size_t)(rest - text) + n);
 	for (char *p = origin; *p; p++)
 		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
-	*ret = (struct azure_url){ origin, arena_strndup(a, origin + (rest - text), host_n), arena_strdup(a, rest + n) };
+	*ret = (struct azure_url){ origin, arena_strndup(a, origin + (rest - text), host_n),
+				   arena_strdup(a, rest + n) };
 	if (http && !is_this_machine(ret->host))
-		return err_set(e, ERR_INVALID, "\"%.200s\": http is for this machine only", text_escape(a, bytes_of(text)));
+		return err_set(e, ERR_INVALID, "\"%.200s\": http is for this machine only",
+			       text_escape(a, bytes_of(text)));
 	return 0;
 }
 
@@ -85,7 +88,8 @@ static bool take_value(struct arena *a, const char **pp, char **ret)
 	return *p == '"';
 }
 
-/* The next name=value; false at the end, which is where another scheme begins, too. *ret_bad: what stands there is neither. */
+/* The next name=value; false at the end, which is where another scheme begins, too. *ret_bad: what stands there is
+ * neither. */
 static bool take_parameter(struct arena *a, const char **pp, struct parameter *ret, bool *ret_bad)
 {
 	const char *p = *pp, *name;
@@ -134,14 +138,16 @@ static int read_parameters(struct arena *a, const char *p, struct raw_challenge 
 {
 	const struct {
 		const char *name, **to;
-	} rows[] = { { "authorization", &ret->authorization }, { "authorization_uri", &ret->authorization_uri }, { "scope", &ret->scope },
+	} rows[] = { { "authorization", &ret->authorization }, { "authorization_uri", &ret->authorization_uri },
+		     { "scope", &ret->scope },
 		     { "resource", &ret->resource }, { "error", &ret->error }, { "claims", &ret->claims } };
 	struct parameter x;
 	bool bad;
 
 	while (take_parameter(a, &p, &x, &bad))
 		for (size_t i = 0; i < COUNT(rows); i++) {
-			if (x.name.n != strlen(rows[i].name) || strncasecmp((const char *)x.name.p, rows[i].name, x.name.n) != 0)
+			if (x.name.n != strlen(rows[i].name) ||
+			    strncasecmp((const char *)x.name.p, rows[i].name, x.name.n) != 0)
 				continue;
 			if (*rows[i].to)
 				return err_set(e, ERR_REMOTE, "the challenge gives %s twice", rows[i].name);
@@ -214,7 +220,8 @@ int azure_challenge_parse(struct arena *a, const char *header, struct azure_chal
 	if (!raw.authorization)
 		raw.authorization = raw.authorization_uri;
 	c.error = raw.error;
-	if ((raw.authorization && read_tenant(a, raw.authorization, &c.tenant, e) != 0) || read_scope(a, &raw, &c, e) != 0 ||
+	if ((raw.authorization && read_tenant(a, raw.authorization, &c.tenant, e) != 0) ||
+	    read_scope(a, &raw, &c, e) != 0 ||
 	    (raw.claims && read_claims(a, raw.claims, &c.claims, e) != 0)) {
 		e->code = ERR_REMOTE;
 		return -1;
@@ -233,8 +240,9 @@ int azure_challenge_check(struct arena *a, const struct azure_challenge *c, cons
 	n = strlen(vault_host);
 	m = strlen(url.host);
 	/* A bare top-level domain is nobody's. */
-	if (n > m + 1 && strchr(url.host, '.') && strcasecmp(vault_host + n - m, url.host) == 0 && vault_host[n - m - 1] == '.')
+	if (n > m + 1 && strchr(url.host, '.') && strcasecmp(vault_host + n - m, url.host) == 0 &&
+	    vault_host[n - m - 1] == '.')
 		return 0;
-	return err_set(e, ERR_DENIED, "the server %s asks for a token for %s, which it is no part of: no token is sent", vault_host,
-		       url.host);
+	return err_set(e, ERR_DENIED, "the server %s asks for a token for %s, which it is no part of: no token is sent",
+		       vault_host, url.host);
 }

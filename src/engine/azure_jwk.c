@@ -1,6 +1,6 @@
-/* Keys as JSON Web Keys (RFC 7517, 7518): public halves from the vault, private ones on their way into it. Guarantees: numbers have
- * exactly the length that their curve has; a key that is not well-formed or not on its curve is refused; a private key is
- * written into memory that is wiped, and nowhere else. */
+/* Keys as JSON Web Keys (RFC 7517, 7518): public halves from the vault, private ones on their way into it. Guarantees:
+ * numbers have exactly the length that their curve has; a key that is not well-formed or not on its curve is refused; a
+ * private key is written into memory that is wiped, and nowhere else. */
 #include <openssl/core_names.h>
 #include <string.h>
 
@@ -13,7 +13,8 @@ enum { RSA_MAX = 2048, EXPONENT_MAX = 8 };
 static const struct {
 	const char *crv, *oid;
 	size_t n; /* octets of a number */
-} curves[] = { { "P-256", "1.2.840.10045.3.1.7", 32 }, { "P-384", "1.3.132.0.34", 48 }, { "P-521", "1.3.132.0.35", 66 } };
+} curves[] = { { "P-256", "1.2.840.10045.3.1.7", 32 }, { "P-384", "1.3.132.0.34", 48 },
+	       { "P-521", "1.3.132.0.35", 66 } };
 
 const char *azure_curve(const char *group)
 {
@@ -75,8 +76,10 @@ static int ec_public(struct arena *a, json_t *jwk, EVP_PKEY **ret, struct err *e
 		if (strcmp(curves[i].crv, crv) == 0)
 			break;
 	if (!crv || i == COUNT(curves))
-		return err_set(e, ERR_UNSUPPORTED, "keys on the curve \"%s\" sign nothing here", crv ? remote_say(a, crv) : "");
-	if (!member(a, jwk, "x", curves[i].n, &x) || !member(a, jwk, "y", curves[i].n, &y) || x.n != curves[i].n || y.n != curves[i].n)
+		return err_set(e, ERR_UNSUPPORTED, "keys on the curve \"%s\" sign nothing here",
+			       crv ? remote_say(a, crv) : "");
+	if (!member(a, jwk, "x", curves[i].n, &x) || !member(a, jwk, "y", curves[i].n, &y) || x.n != curves[i].n ||
+	    y.n != curves[i].n)
 		return err_set(e, ERR_REMOTE, "the key is not a JSON Web Key (RFC 7518 6.2.1)");
 	derw_raw(&w, y.p, y.n);
 	derw_raw(&w, x.p, x.n);
@@ -94,7 +97,8 @@ int azure_jwk_public(struct arena *a, json_t *jwk, EVP_PKEY **ret, struct err *e
 	else if (kty && (strcmp(kty, "EC") == 0 || strcmp(kty, "EC-HSM") == 0))
 		rc = ec_public(a, jwk, ret, e);
 	else
-		return err_set(e, ERR_UNSUPPORTED, "keys of type \"%s\" sign nothing here", kty ? remote_say(a, kty) : "");
+		return err_set(e, ERR_UNSUPPORTED, "keys of type \"%s\" sign nothing here",
+			       kty ? remote_say(a, kty) : "");
 	if (rc != 0 && e->code != ERR_UNSUPPORTED)
 		e->code = ERR_REMOTE;
 	return rc;
@@ -103,7 +107,8 @@ int azure_jwk_public(struct arena *a, json_t *jwk, EVP_PKEY **ret, struct err *e
 /* --- private keys --- */
 
 /* ,"name":"number", `n` octets long or as long as it is. */
-static bool put_number(struct arena *a, const EVP_PKEY *key, const char *param, const char *name, size_t n, struct buf *out)
+static bool put_number(struct arena *a, const EVP_PKEY *key, const char *param, const char *name, size_t n,
+		       struct buf *out)
 {
 	BIGNUM *bn = BN_secure_new();
 	unsigned char *p;

@@ -1,6 +1,7 @@
-/* Keys in Azure Key Vault and Managed HSM. Guarantees: a key is made under a name that nobody has, so that a create never becomes a new
- * version of somebody's key; it is named by its kid with the version ever after, so that a rotation does not change what signs; no
- * kid of another vault is followed; raw signatures have exactly the length of their curve and become DER. */
+/* Keys in Azure Key Vault and Managed HSM. Guarantees: a key is made under a name that nobody has, so that a create
+ * never becomes a new version of somebody's key; it is named by its kid with the version ever after, so that a rotation
+ * does not change what signs; no kid of another vault is followed; raw signatures have exactly the length of their
+ * curve and become DER. */
 #include <openssl/rand.h>
 #include <string.h>
 #include <strings.h>
@@ -27,7 +28,8 @@ int azure_kid_parse(struct arena *a, const struct azure *az, const char *text, s
 
 	if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0) {
 		if (strncasecmp(text, az->vault.origin, n) != 0 || !text_has_prefix(text + n, "/keys/"))
-			return err_set(e, ERR_INVALID, "\"%.300s\" is not a key of the vault %s", text_escape(a, bytes_of(text)), az->vault.origin);
+			return err_set(e, ERR_INVALID, "\"%.300s\" is not a key of the vault %s",
+				       text_escape(a, bytes_of(text)), az->vault.origin);
 		text += n + strlen("/keys/");
 	}
 	name = arena_strdup(a, text);
@@ -35,7 +37,8 @@ int azure_kid_parse(struct arena *a, const struct azure *az, const char *text, s
 	if (slash)
 		*slash++ = '\0';
 	if (!name_ok(name, 127) || (slash && !name_ok(slash, 64)))
-		return err_set(e, ERR_INVALID, "\"%.300s\" is not a name of a key: NAME, NAME/VERSION or its URL", text_escape(a, bytes_of(text)));
+		return err_set(e, ERR_INVALID, "\"%.300s\" is not a name of a key: NAME, NAME/VERSION or its URL",
+			       text_escape(a, bytes_of(text)));
 	*ret = (struct azure_kid){ name, slash ? slash : "" };
 	return 0;
 }
@@ -72,11 +75,13 @@ static bool can_hold(const struct keytype *t)
 	return strcmp(t->ossl, "RSA") == 0 || azure_curve(t->group);
 }
 
-/* No call lists them; that the vault is there and takes our token is asked. A role that may not list keys is a good one. */
+/* No call lists them; that the vault is there and takes our token is asked. A role that may not list keys is a good
+ * one. */
 int azure_keytypes(struct engine *en, uint32_t *ret, struct err *e)
 {
 	int status = 0;
-	const struct azure_request r = { .method = "GET", .path = "/keys", .query = "maxresults=1", .what = "list keys", .ret_status = &status };
+	const struct azure_request r = { .method = "GET", .path = "/keys", .query = "maxresults=1", .what = "list keys",
+					 .ret_status = &status };
 	struct azure *az = en->priv;
 	SCOPED_ARENA *a = arena_new();
 	struct err why = { 0 };
@@ -130,7 +135,8 @@ static void remember(struct engine *en, const char *kid, EVP_PKEY *key)
 	az->seen_kid = arena_strdup(en->arena, kid);
 }
 
-static int take_bundle(struct engine *en, json_t *bundle, const char *label, struct keyref *ret, EVP_PKEY **ret_pub, struct err *e)
+static int take_bundle(struct engine *en, json_t *bundle, const char *label, struct keyref *ret, EVP_PKEY **ret_pub,
+		       struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
 	json_t *jwk = remote_member(bundle, "key");
@@ -149,8 +155,10 @@ static int take_bundle(struct engine *en, json_t *bundle, const char *label, str
 	return 0;
 }
 
-/* Makes one key. An answer that was lost leaves one question, which is asked: is a key there under the name that only we know? */
-static int make(struct ctx *ctx, struct engine *en, const struct azure_request *r, const char *name, json_t **ret, struct err *e)
+/* Makes one key. An answer that was lost leaves one question, which is asked: is a key there under the name that only
+ * we know? */
+static int make(struct ctx *ctx, struct engine *en, const struct azure_request *r, const char *name, json_t **ret,
+		struct err *e)
 {
 	const struct azure_kid kid = { name, "" };
 	struct err why = { 0 };
@@ -165,28 +173,33 @@ static int make(struct ctx *ctx, struct engine *en, const struct azure_request *
 	}
 	if (why.code == ERR_NOT_FOUND)
 		return -1;
-	return err_set(e, ERR_REMOTE, "%s (it is not known whether the vault has made the key %s)", arena_strdup(ctx->arena, e->msg), name);
+	return err_set(e, ERR_REMOTE, "%s (it is not known whether the vault has made the key %s)",
+		       arena_strdup(ctx->arena, e->msg), name);
 }
 
 static json_t *labels(const char *label)
 {
-	return json_pack("{s:s, s:s}", "lamassu-name", label && strlen(label) <= TAG_MAX && utf8_valid(bytes_of(label)) ? label : "", "created-by",
+	return json_pack("{s:s, s:s}", "lamassu-name", label && strlen(label) <= TAG_MAX && utf8_valid(bytes_of(label))
+			 ? label : "", "created-by",
 			 "lamassu");
 }
 
-int azure_generate(struct ctx *ctx, struct engine *en, const struct keytype *type, const char *label, struct keyref *ret,
-		   EVP_PKEY **ret_pub, struct err *e)
+int azure_generate(struct ctx *ctx, struct engine *en, const struct keytype *type, const char *label,
+		   struct keyref *ret, EVP_PKEY **ret_pub, struct err *e)
 {
 	const struct azure *az = en->priv;
 	bool rsa = strcmp(type->ossl, "RSA") == 0;
 	struct azure_request r = { .method = "POST", .what = "create key", .once = true };
 	AUTO(EVP_PKEY) *pub = NULL;
 	AUTO(json_t) *bundle = NULL;
-	AUTO(json_t) *body = json_pack("{s:s+, s:[ss], s:o}", "kty", rsa ? "RSA" : "EC", az->config->hsm ? "-HSM" : "", "key_ops", "sign", "verify",
+	AUTO(json_t) *body = json_pack("{s:s+, s:[ss], s:o}", "kty", rsa ? "RSA" : "EC", az->config->hsm ? "-HSM" : "",
+				       "key_ops", "sign", "verify",
 				       "tags", labels(label));
 	char *name;
 
-	if (!body || json_object_set_new(body, rsa ? "key_size" : "crv", rsa ? json_integer(type->bits) : json_string(type->group)) != 0)
+	if (!body ||
+	    json_object_set_new(body, rsa ? "key_size" : "crv",
+				rsa ? json_integer(type->bits) : json_string(type->group)) != 0)
 		out_of_memory();
 	if (fresh_name(ctx->arena, label, &name, e) != 0)
 		return -1;
@@ -201,7 +214,8 @@ int azure_generate(struct ctx *ctx, struct engine *en, const struct keytype *typ
 	return 0;
 }
 
-int azure_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *label, struct keyref *ret, struct err *e)
+int azure_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *label, struct keyref *ret,
+		 struct err *e)
 {
 	const struct azure *az = en->priv;
 	struct azure_request r = { .method = "PUT", .what = "import key", .once = true };
@@ -216,12 +230,14 @@ int azure_import(struct ctx *ctx, struct engine *en, EVP_PKEY *key, const char *
 	buf_puts(&body, "{\"key\":");
 	if (azure_jwk_private(key, az->config->hsm, &body, e) != 0)
 		return -1;
-	buf_printf(&body, ",\"Hsm\":%s,\"tags\":%s}", az->config->hsm ? "true" : "false", tags ? azure_json(ctx->arena, tags) : "{}");
+	buf_printf(&body, ",\"Hsm\":%s,\"tags\":%s}", az->config->hsm ? "true" : "false",
+		   tags ? azure_json(ctx->arena, tags) : "{}");
 	r.path = arena_printf(ctx->arena, "/keys/%s", name);
 	r.body = buf_bytes(&body);
 	if (make(ctx, en, &r, name, &bundle, e) != 0 || take_bundle(en, bundle, label, ret, &pub, e) != 0)
 		return -1;
-	return key_matches(pub, key) ? 0 : err_set(e, ERR_REMOTE, "import key: the vault has another key as %s", ret->handle);
+	return key_matches(pub, key) ? 0 : err_set(e, ERR_REMOTE, "import key: the vault has another key as %s",
+						   ret->handle);
 }
 
 /* --- using --- */
@@ -230,16 +246,21 @@ static const struct {
 	const char *name, *alg;
 	size_t raw; /* octets of an ECDSA signature */
 } algorithms[] = {
-	{ "RSASSA_PKCS1_V1_5_SHA_256", "RS256", 0 }, { "RSASSA_PKCS1_V1_5_SHA_384", "RS384", 0 }, { "RSASSA_PKCS1_V1_5_SHA_512", "RS512", 0 },
-	{ "RSASSA_PSS_SHA_256", "PS256", 0 },	     { "RSASSA_PSS_SHA_384", "PS384", 0 },	  { "RSASSA_PSS_SHA_512", "PS512", 0 },
-	{ "ECDSA_SHA_256", "ES256", 64 },	     { "ECDSA_SHA_384", "ES384", 96 },		  { "ECDSA_SHA_512", "ES512", 132 }
+	{ "RSASSA_PKCS1_V1_5_SHA_256", "RS256", 0 }, { "RSASSA_PKCS1_V1_5_SHA_384", "RS384", 0 },
+	{ "RSASSA_PKCS1_V1_5_SHA_512", "RS512", 0 },
+	{ "RSASSA_PSS_SHA_256", "PS256", 0 },	     { "RSASSA_PSS_SHA_384", "PS384",
+						       0 },	  { "RSASSA_PSS_SHA_512", "PS512", 0 },
+	{ "ECDSA_SHA_256", "ES256", 64 },	     { "ECDSA_SHA_384", "ES384",
+						       96 },		  { "ECDSA_SHA_512", "ES512", 132 }
 };
 
-static int sign_call(struct azure *az, struct arena *a, const struct azure_kid *kid, size_t alg, struct bytes digest, struct bytes *ret,
-		     struct err *e)
+static int sign_call(struct azure *az, struct arena *a, const struct azure_kid *kid, size_t alg, struct bytes digest,
+		     struct bytes *ret, struct err *e)
 {
-	const char *body = arena_printf(a, "{\"alg\":\"%s\",\"value\":\"%s\"}", algorithms[alg].alg, b64url_encode(a, digest)), *value;
-	const struct azure_request r = { .method = "POST", .path = path_of(a, kid, "/sign"), .body = bytes_of(body), .what = "sign" };
+	const char *body = arena_printf(a, "{\"alg\":\"%s\",\"value\":\"%s\"}", algorithms[alg].alg,
+					b64url_encode(a, digest)), *value;
+	const struct azure_request r = { .method = "POST", .path = path_of(a, kid, "/sign"), .body = bytes_of(body),
+					 .what = "sign" };
 	AUTO(json_t) *answer = NULL;
 
 	if (azure_call(az, a, &r, &answer, e) != 0) {
@@ -253,7 +274,8 @@ static int sign_call(struct azure *az, struct arena *a, const struct azure_kid *
 	return 0;
 }
 
-int azure_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig, struct err *e)
+int azure_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig,
+	       struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	struct azure_kid kid;
@@ -265,7 +287,8 @@ int azure_sign(struct engine *en, const struct keyref *ref, const struct sigalg 
 			break;
 	if (i == COUNT(algorithms))
 		return err_set(e, ERR_UNSUPPORTED, "Azure Key Vault has no %s", alg->name);
-	if (azure_kid_parse(a, en->priv, ref->handle, &kid, e) != 0 || sign_call(en->priv, a, &kid, i, in, &raw, e) != 0)
+	if (azure_kid_parse(a, en->priv, ref->handle, &kid, e) != 0 ||
+	    sign_call(en->priv, a, &kid, i, in, &raw, e) != 0)
 		return -1;
 	if (!algorithms[i].raw) {
 		buf_put(sig, raw.p, raw.n);
@@ -289,7 +312,8 @@ int azure_pubkey(struct ctx *ctx, struct engine *en, const struct keyref *ref, E
 		*ret = az->seen_key;
 		return 0;
 	}
-	if (azure_kid_parse(ctx->arena, az, ref->handle, &kid, e) != 0 || azure_get(en->priv, ctx->arena, &kid, &bundle, e) != 0)
+	if (azure_kid_parse(ctx->arena, az, ref->handle, &kid, e) != 0 ||
+	    azure_get(en->priv, ctx->arena, &kid, &bundle, e) != 0)
 		return -1;
 	return take_bundle(en, bundle, NULL, &again, ret, e);
 }
@@ -342,7 +366,8 @@ static int each_item(const struct page *p, json_t *item, struct err *e)
 	return 0;
 }
 
-int azure_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg, struct err *e)
+int azure_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
+	       struct err *e)
 {
 	const struct page page = { ctx, en, cb, arg };
 	struct azure_request r = { .method = "GET", .path = "/keys", .query = "maxresults=25", .what = "list keys" };
@@ -384,7 +409,8 @@ static void join(struct arena *a, json_t *tags, const char *name, const struct s
 }
 
 /* Tags of others stay: an update replaces all of them. */
-int azure_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes, struct err *e)
+int azure_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes,
+		   struct err *e)
 {
 	struct azure_request r = { .method = "PATCH", .what = "update key" };
 	AUTO(json_t) *bundle = NULL;
@@ -394,7 +420,8 @@ int azure_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref,
 	char *one = arena_strdup(ctx->arena, notes->name ? notes->name : "");
 	json_t *tags;
 
-	if (azure_kid_parse(ctx->arena, en->priv, ref->handle, &kid, e) != 0 || azure_get(en->priv, ctx->arena, &kid, &bundle, e) != 0)
+	if (azure_kid_parse(ctx->arena, en->priv, ref->handle, &kid, e) != 0 ||
+	    azure_get(en->priv, ctx->arena, &kid, &bundle, e) != 0)
 		return -1;
 	tags = remote_member(bundle, "tags");
 	body = json_pack("{s:o}", "tags", json_is_object(tags) ? json_copy(tags) : json_object());

@@ -1,5 +1,6 @@
-/* The end of a key in Azure, and its return: soft delete, purge, recovery, and what state a key is in. Guarantees: a key that has versions
- * besides ours is not deleted, for a vault deletes all of them at once; a purge is done only where the document asks for it. */
+/* The end of a key in Azure, and its return: soft delete, purge, recovery, and what state a key is in. Guarantees: a
+ * key that has versions besides ours is not deleted, for a vault deletes all of them at once; a purge is done only
+ * where the document asks for it. */
 #include <string.h>
 #include <time.h>
 
@@ -25,12 +26,14 @@ static int64_t time_of(json_t *j, const char *path)
 {
 	json_t *v = remote_member(j, path);
 
-	return json_is_integer(v) && json_integer_value(v) > 0 && json_integer_value(v) <= TIME_MAX ? json_integer_value(v) : 0;
+	return json_is_integer(v) && json_integer_value(v) > 0 && json_integer_value(v) <= TIME_MAX
+	       ? json_integer_value(v) : 0;
 }
 
 /* Deleting and recovering go on after they were answered. Waits until `get` finds the key. */
 static int wait_for(struct azure *az, struct arena *a, const struct azure_kid *kid,
-		    int (*get)(struct azure *, struct arena *, const struct azure_kid *, json_t **, struct err *), struct err *e)
+		    int (*get)(struct azure *, struct arena *, const struct azure_kid *, json_t **, struct err *),
+		    struct err *e)
 {
 	int64_t until = tm_mono_ms() + az->policy.deadline_ms, ms = POLL_MS;
 
@@ -64,14 +67,15 @@ static int check_versions(struct azure *az, struct arena *a, const struct azure_
 		return -1;
 	items = remote_member(list, "value");
 	if (json_array_size(items) > 1 || (remote_text(list, "nextLink") && remote_text(list, "nextLink")[0]))
-		return err_set(e, ERR_CONFLICT, "the key %s has other versions, which would be deleted too: delete it with Azure's own tools",
-			       kid->name);
+		return err_set(e, ERR_CONFLICT, "the key %s has other versions, which would be deleted too: delete it "
+			       "with Azure's own tools", kid->name);
 	return 0;
 }
 
 static int purge(struct ctx *ctx, struct azure *az, const struct azure_kid *kid, int64_t *gone_at, struct err *e)
 {
-	const struct azure_request r = { .method = "DELETE", .path = deleted_path(ctx->arena, kid, ""), .what = "purge key" };
+	const struct azure_request r = { .method = "DELETE", .path = deleted_path(ctx->arena, kid, ""),
+					 .what = "purge key" };
 	struct err why = { 0 };
 
 	if (wait_for(az, ctx->arena, kid, get_deleted, &why) == 0 && azure_call(az, ctx->arena, &r, NULL, &why) == 0) {
@@ -119,7 +123,8 @@ static enum key_standing standing_of(json_t *bundle)
 {
 	int64_t now = tm_now(), from = time_of(bundle, "attributes.nbf"), to = time_of(bundle, "attributes.exp");
 
-	return json_is_false(remote_member(bundle, "attributes.enabled")) || (from && from > now) || (to && to <= now) ? KEY_DISABLED : KEY_USABLE;
+	return json_is_false(remote_member(bundle, "attributes.enabled")) || (from && from > now) || (to && to <= now)
+	       ? KEY_DISABLED : KEY_USABLE;
 }
 
 int azure_state(struct ctx *ctx, struct engine *en, const struct keyref *ref, struct key_state *ret, struct err *e)
@@ -178,5 +183,6 @@ int azure_recover(struct ctx *ctx, struct engine *en, const char *name, struct e
 		return -1;
 	r.path = deleted_path(ctx->arena, &kid, "/recover");
 	kid.version = ""; /* all versions come back */
-	return azure_call(az, ctx->arena, &r, NULL, e) != 0 || wait_for(az, ctx->arena, &kid, azure_get, e) != 0 ? -1 : 0;
+	return azure_call(az, ctx->arena, &r, NULL, e) != 0 || wait_for(az, ctx->arena, &kid, azure_get, e) != 0
+	       ? -1 : 0;
 }

@@ -1,6 +1,7 @@
-/* Where tokens come from: Entra with a secret, a certificate or somebody else's token; the identity of the machine (metadata service,
- * App Service); the Azure command line where that was asked for. Guarantees: secrets go to the configured authority only, never
- * to a host that a server named; metadata services are not asked through a proxy; no answer is quoted with a secret in it. */
+/* Where tokens come from: Entra with a secret, a certificate or somebody else's token; the identity of the machine
+ * (metadata service, App Service); the Azure command line where that was asked for. Guarantees: secrets go to the
+ * configured authority only, never to a host that a server named; metadata services are not asked through a proxy; no
+ * answer is quoted with a secret in it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,8 @@ static const char *either(const char *configured, const char *name)
 	return configured ? configured : environment(name);
 }
 
-/* The first source that has what it needs, in the order of Microsoft's own clients; the command line is never guessed. */
+/* The first source that has what it needs, in the order of Microsoft's own clients; the command line is never
+ * guessed. */
 static enum azure_credential choose(const struct azure *az, const char *certificate)
 {
 	const struct azure_config *c = az->config;
@@ -51,7 +53,8 @@ static int check_word(const char *value, const char *field, struct err *e)
 {
 	static const char fit[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_";
 
-	if (!value || (*value && strspn(value, fit) == strlen(value) && strcmp(value, ".") != 0 && strcmp(value, "..") != 0))
+	if (!value || (*value && strspn(value, fit) == strlen(value) && strcmp(value, ".") != 0 &&
+		       strcmp(value, "..") != 0))
 		return 0;
 	return err_set(e, ERR_INVALID, "%s: not a name or an id", field);
 }
@@ -65,10 +68,12 @@ static int open_credential(struct azure *az, const char *certificate, const char
 	case AZURE_CERTIFICATE:
 		return require(az->client, "client_id", "AZURE_CLIENT_ID", e) != 0 ||
 		       require(certificate, "certificate_file", "AZURE_CLIENT_CERTIFICATE_PATH", e) != 0 ||
-		       azure_certificate_load(az->arena, az->config, certificate, password, &az->certificate, e) != 0 ? -1 : 0;
+		       azure_certificate_load(az->arena, az->config, certificate, password, &az->certificate, e) != 0
+		       ? -1 : 0;
 	case AZURE_WORKLOAD:
 		return require(az->client, "client_id", "AZURE_CLIENT_ID", e) != 0 ||
-		       require(az->federated_file, "federated_token_file", "AZURE_FEDERATED_TOKEN_FILE", e) != 0 ? -1 : 0;
+		       require(az->federated_file, "federated_token_file", "AZURE_FEDERATED_TOKEN_FILE", e) != 0
+		       ? -1 : 0;
 	default:
 		return 0;
 	}
@@ -81,7 +86,8 @@ int azure_source_open(struct ctx *ctx, struct azure *az, struct err *e)
 	char *password = NULL, *secret = NULL;
 
 	if ((c->client_secret && secret_resolve(az->arena, "client_secret", c->client_secret, &secret, e) != 0) ||
-	    (c->certificate_password && secret_resolve(az->arena, "certificate_password", c->certificate_password, &password, e) != 0))
+	    (c->certificate_password && secret_resolve(az->arena, "certificate_password", c->certificate_password,
+						       &password, e) != 0))
 		return -1;
 	/* The environment completes a document, it does not change what kind of credential the document names. */
 	az->secret = secret || certificate ? secret : environment("AZURE_CLIENT_SECRET");
@@ -143,7 +149,8 @@ static int put_proof(struct grant *g, struct arena *a, const char *endpoint, str
 		form(a, body, "client_secret", az->secret);
 		return 0;
 	}
-	if (az->credential == AZURE_CERTIFICATE ? azure_assertion(a, az->certificate, az->client, endpoint, &assertion, e) != 0
+	if (az->credential == AZURE_CERTIFICATE ? azure_assertion(a, az->certificate, az->client, endpoint, &assertion,
+								  e) != 0
 						: read_federated(a, az->federated_file, &assertion, e) != 0)
 		return -1;
 	g->secret = assertion;
@@ -154,7 +161,8 @@ static int put_proof(struct grant *g, struct arena *a, const char *endpoint, str
 
 static int build_entra(void *arg, struct arena *a, bool refresh, struct net_request *ret, struct err *e)
 {
-	static const struct net_header headers[] = { { "Content-Type", "application/x-www-form-urlencoded" }, { "Accept", "application/json" } };
+	static const struct net_header headers[] = { { "Content-Type", "application/x-www-form-urlencoded" },
+						     { "Accept", "application/json" } };
 	struct grant *g = arg;
 	const struct azure *az = g->az;
 	const char *url = arena_printf(a, "%s%s/%s/oauth2/v2.0/token", az->authority.origin,
@@ -192,16 +200,19 @@ static int build_metadata(void *arg, struct arena *a, bool refresh, struct net_r
 		form(a, &query, app ? "principal_id" : "object_id", c->identity_object_id);
 	else if (c->identity_resource_id)
 		form(a, &query, app ? "mi_res_id" : "msi_res_id", c->identity_resource_id);
-	*header = app ? (struct net_header){ "X-IDENTITY-HEADER", az->app_header } : (struct net_header){ "Metadata", "true" };
+	*header = app ? (struct net_header){ "X-IDENTITY-HEADER", az->app_header }
+		      : (struct net_header){ "Metadata", "true" };
 	g->secret = app ? az->app_header : NULL;
 	*ret = (struct net_request){ .method = "GET", .headers = header, .nheaders = 1, .what = "token of the machine",
 				     .url = app ? arena_printf(a, "%s?%s", az->app_endpoint, buf_str(&query))
-						: arena_printf(a, "%s/metadata/identity/oauth2/token?%s", az->metadata, buf_str(&query)) };
+						: arena_printf(a, "%s/metadata/identity/oauth2/token?%s", az->metadata,
+							       buf_str(&query)) };
 	return 0;
 }
 
 /* What the server says of the failure, in one line, unless it repeats our secret. */
-static void explain(const struct grant *g, struct arena *a, const struct net_answer *answer, enum err_code code, struct err *e)
+static void explain(const struct grant *g, struct arena *a, const struct net_answer *answer, enum err_code code,
+		    struct err *e)
 {
 	AUTO(json_t) *j = NULL;
 	struct err ignored = { 0 };
@@ -217,7 +228,8 @@ static void explain(const struct grant *g, struct arena *a, const struct net_ans
 		text = arena_strndup(a, text, strcspn(text, "\r\n"));
 	if (text && strstr(text, "AADSTS700024"))
 		hint = "; is this machine's clock right?";
-	err_set(e, code, "no token: %s answers %d%s%s%s%s%s", g->metadata ? "the identity service of this machine" : g->az->authority.host,
+	err_set(e, code, "no token: %s answers %d%s%s%s%s%s",
+		g->metadata ? "the identity service of this machine" : g->az->authority.host,
 		answer->status, error ? " " : "", remote_say(a, error), text ? ": " : "", remote_say(a, text), hint);
 }
 
@@ -225,7 +237,8 @@ static enum remote_verdict judge_grant(void *arg, struct arena *a, const struct 
 {
 	const struct grant *g = arg;
 	int s = answer->status;
-	bool again = s == 408 || s == 429 || (s >= 500 && s != 501 && s != 505) || (g->metadata && (s == 404 || s == 410));
+	bool again = s == 408 || s == 429 || (s >= 500 && s != 501 && s != 505) ||
+		     (g->metadata && (s == 404 || s == 410));
 
 	if (s == 200)
 		return REMOTE_DONE;
@@ -246,7 +259,8 @@ static int64_t number_of(json_t *j, const char *name)
 static int take_token(json_t *j, const char *name, struct azure_token *ret, struct err *e)
 {
 	const char *text = remote_text(j, name);
-	int64_t secs = number_of(j, "expires_in"), until = number_of(j, "expires_on"), early = number_of(j, "refresh_in"),
+	int64_t secs = number_of(j, "expires_in"), until = number_of(j, "expires_on"),
+		       early = number_of(j, "refresh_in"),
 		now = tm_mono_ms();
 
 	if (!text || !*text || strlen(text) > TOKEN_MAX || strpbrk(text, "\r\n \t"))
@@ -267,7 +281,8 @@ static int by_http(struct azure *az, const char *claims, struct azure_token *ret
 {
 	struct grant g = { .az = az, .claims = claims, .metadata = az->credential == AZURE_MANAGED,
 			   .tenant = az->tenant ? az->tenant : az->challenge.tenant };
-	const struct remote_call call = { .build = g.metadata ? build_metadata : build_entra, .judge = judge_grant, .arg = &g };
+	const struct remote_call call = { .build = g.metadata ? build_metadata : build_entra, .judge = judge_grant,
+					  .arg = &g };
 	struct remote_policy policy = az->policy;
 	AUTO(json_t) *j = NULL;
 	struct net_answer answer;
@@ -277,8 +292,10 @@ static int by_http(struct azure *az, const char *claims, struct azure_token *ret
 	if (az->challenge.tenant && az->tenant && strlen(az->tenant) == 36)
 		g.tenant = az->challenge.tenant; /* allowed: azure_token.c */
 	if (g.metadata) /* which is a guess where nothing was configured */
-		policy.attempts = az->config->credential == AZURE_AUTO && !az->app_endpoint ? TRIES_OF_A_GUESS : TRIES_OF_METADATA;
-	if (remote_call(g.metadata ? az->local_client : az->authority_client, ret->arena, &policy, &call, &answer, e) != 0)
+		policy.attempts = az->config->credential == AZURE_AUTO && !az->app_endpoint
+				  ? TRIES_OF_A_GUESS : TRIES_OF_METADATA;
+	if (remote_call(g.metadata ? az->local_client : az->authority_client, ret->arena, &policy, &call, &answer,
+			e) != 0)
 		return e->code == ERR_REMOTE && g.metadata && az->config->credential == AZURE_AUTO
 			       ? err_ctx(e, "no credentials are configured, and this machine has no identity")
 			       : -1;

@@ -1,6 +1,6 @@
-/* The token of an open engine. Guarantees: one thread at a time asks for a token, the others wait for its result or go on with the one
- * that is still good; it is renewed before it ends; credentials that were refused are not tried again; tokens are wiped when
- * they are replaced. */
+/* The token of an open engine. Guarantees: one thread at a time asks for a token, the others wait for its result or go
+ * on with the one that is still good; it is renewed before it ends; credentials that were refused are not tried again;
+ * tokens are wiped when they are replaced. */
 #include <string.h>
 #include <strings.h>
 
@@ -42,7 +42,8 @@ static enum remote_verdict judge_probe(void *arg, struct arena *a, const struct 
 	(void)a;
 	if (answer->status == 401 && header)
 		return azure_challenge_parse(p->keep, header, &p->challenge, e) == 0 ? REMOTE_DONE : REMOTE_FAILED;
-	err_set(e, ERR_REMOTE, "%s: answers %d where it should ask for a token: is this a key vault?", p->az->vault.origin, answer->status);
+	err_set(e, ERR_REMOTE, "%s: answers %d where it should ask for a token: is this a key vault?",
+		p->az->vault.origin, answer->status);
 	if (answer->status == 429)
 		return REMOTE_THROTTLED;
 	if (answer->status == 408 || (answer->status >= 500 && answer->status != 501 && answer->status != 505))
@@ -72,12 +73,14 @@ static int ask_vault(struct azure *az, struct arena *a, struct err *e)
 	if (remote_call(az->vault_client, a, &az->policy, &call, &answer, e) != 0)
 		return -1;
 	if (!c->scope)
-		return err_set(e, ERR_REMOTE, "%s: the challenge names neither a resource nor a scope", az->vault.origin);
+		return err_set(e, ERR_REMOTE, "%s: the challenge names neither a resource nor a scope",
+			       az->vault.origin);
 	if (az->config->verify_challenge_resource && azure_challenge_check(a, c, az->vault.host, e) != 0)
 		return -1;
 	/* A name cannot be compared with an id; Entra refuses the wrong one of them. */
 	if (az->tenant && c->tenant && strlen(az->tenant) == 36 && !tenant_allowed(az, c->tenant))
-		return err_set(e, ERR_DENIED, "the vault belongs to tenant %s, not to %s: allowed_tenants does not name it", c->tenant,
+		return err_set(e, ERR_DENIED,
+			       "the vault belongs to tenant %s, not to %s: allowed_tenants does not name it", c->tenant,
 			       az->tenant);
 	az->challenge = *c;
 	return 0;
@@ -144,8 +147,8 @@ static int wait_for_token(struct azure *az, uint64_t refused, const char *claims
 	}
 }
 
-int azure_token_get(struct azure *az, struct arena *a, uint64_t refused, const char *claims, const char **ret, uint64_t *ret_serial,
-		    struct err *e)
+int azure_token_get(struct azure *az, struct arena *a, uint64_t refused, const char *claims, const char **ret,
+		    uint64_t *ret_serial, struct err *e)
 {
 	int rc;
 

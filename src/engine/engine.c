@@ -124,7 +124,8 @@ static int load_config(struct arena *a, const struct engine_ops *ops, const stru
 	void *config = arena_alloc(a, 1, ops->config->size);
 
 	if (rec_load(a, ops->config, where, bytes_of(doc->config ? doc->config : "{}"), config, e) != 0) {
-		size_t n = strlen(where), place = strncmp(e->msg, where, n) == 0 ? strspn(e->msg + n, ":0123456789") : 0;
+		size_t n = strlen(where), place = strncmp(e->msg, where, n) == 0 ? strspn(e->msg + n, ":0123456789")
+										 : 0;
 
 		/* a place in one line that nobody wrote */
 		return place ? err_set(e, e->code, "%s:%s", where, arena_strdup(a, e->msg + n + place)) : -1;

@@ -45,8 +45,10 @@ struct engine_ops { /* a place that signs */
 	const char *provider;   /* for people: "Software", "PKCS#11" */
 	int security_level;     /* 0, 1, 2; the engine's document may only lower it */
 	int (*level)(const void *config); /* with these settings, where they matter; else NULL */
-	const char *scheme;     /* of its keys' URIs: "awskms"; NULL: none. What follows the colon is the engine's own name. */
-	bool outside;           /* its bodies need the libraries of lamassu-net; opening it becomes that program (net_need) */
+	/* of its keys' URIs: "awskms"; NULL: none. What follows the colon is the engine's own name. */
+	const char *scheme;
+	/* its bodies need the libraries of lamassu-net; opening it becomes that program (net_need) */
+	bool outside;
 	const struct schema *config; /* fields of `config:`; validated, documented */
 	const struct store_ops *store; /* of a sealed engine: where its blobs are; NULL for those that sign
 	 * themselves */
@@ -75,9 +77,9 @@ struct engine_ops { /* a place that signs */
 	int (*destroy)(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *);
 	int (*each)(struct ctx *, struct engine *, int (*cb)(void *arg, const struct keyref *, struct err *), void *arg,
 		    struct err *);
-	/* The four below may be NULL. A key by a name of the engine's own (label, alias, ARN, path; what follows the colon of
-	 * its URI, but PKCS#11 URIs whole), made by anybody; ERR_NOT_FOUND, also where the name belongs to another region or
-	 * vault, or ERR_USAGE when it names several. */
+	/* The four below may be NULL. A key by a name of the engine's own (label, alias, ARN, path; what follows the
+	 * colon of its URI, but PKCS#11 URIs whole), made by anybody; ERR_NOT_FOUND, also where the name belongs to
+	 * another region or vault, or ERR_USAGE when it names several. */
 	int (*find)(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *);
 	/* Takes a deleted key back that the engine still keeps; `find` finds it then. */
 	int (*recover)(struct ctx *, struct engine *, const char *name, struct err *);
@@ -88,14 +90,16 @@ struct engine_ops { /* a place that signs */
 	int (*child)(int argc, char **argv); /* for engine_child; may be NULL */
 };
 
-/* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND. What `put` has
- * acknowledged is durable; a blob has one content at any time, and no earlier one stays readable beside it. */
+/* A place that keeps bytes. Names are [a-z0-9._-]; `get` and `del` of one that is not there: ERR_NOT_FOUND. What `put`
+ * has acknowledged is durable; a blob has one content at any time, and no earlier one stays readable beside it. */
 struct store_ops {
-	bool shared; /* other machines use it too: the seal, which says how keys are encrypted, is kept in it beside the keys */
+	/* other machines use it too: the seal, which says how keys are encrypted, is kept in it beside the keys */
+	bool shared;
 	int (*open)(struct ctx *, struct engine *, const void *config, struct err *);
 	void (*close)(struct engine *);
 	/* *ret_version (may be NULL): for `put`, so that it replaces what was read and nothing else. */
-	int (*get)(struct ctx *, struct engine *, const char *name, struct bytes *ret, const char **ret_version, struct err *);
+	int (*get)(struct ctx *, struct engine *, const char *name, struct bytes *ret, const char **ret_version,
+		   struct err *);
 	/* Check and set. `over` NULL: a new one, ERR_EXISTS when the name is taken; else the version that is replaced,
 	 * ERR_CONFLICT when it is no longer the present one; STORE_ANY: whatever is there. */
 	int (*put)(struct ctx *, struct engine *, const char *name, struct bytes, const char *over, struct err *);
@@ -119,14 +123,14 @@ struct engine {
 	struct arena *arena;   /* lives as long as the engine */
 };
 
-/* For main, before anything else: the exit status when an engine has started this process for work of its own, which is done
- * now; -1 otherwise. */
+/* For main, before anything else: the exit status when an engine has started this process for work of its own, which is
+ * done now; -1 otherwise. */
 int engine_child(int argc, char **argv);
 extern const struct engine_ops *const engine_kinds[]; /* NULL-terminated: every kind that this program has */
 const struct engine_ops *engine_kind(const char *name); /* by kind or other name, ignoring case; NULL */
 
-/* A key in a PKCS#11 token that no repository describes, by its URI (RFC 7512): module-path, else the modules of p11-kit; pin-source, a
- * file. No pin-value. */
+/* A key in a PKCS#11 token that no repository describes, by its URI (RFC 7512): module-path, else the modules of
+ * p11-kit; pin-source, a file. No pin-value. */
 struct engine_uri {
 	struct engine_doc doc; /* its id is the token's label, or "token" */
 	const char *object;    /* label; NULL: none */
@@ -141,7 +145,8 @@ struct engines *engines_new(struct ctx *, const struct engine_doc *docs, size_t 
 void engines_free(struct engines *);
 /* id NULL or "": the default. ERR_NOT_FOUND names the known ones. */
 int engine_get(struct ctx *, const char *id, struct engine **ret, struct err *) NODISCARD;
-/* Opens an engine that will be needed after a commit, when it is too late to become lamassu-net. Its failure shows when it is used. */
+/* Opens an engine that will be needed after a commit, when it is too late to become lamassu-net. Its failure shows when
+ * it is used. */
 void engine_ready(struct ctx *, const char *id);
 const char *engine_default_id(struct ctx *); /* NULL: there is none */
 /* The kind of an engine by its document alone, without opening it; NULL when there is no such engine or kind. */
@@ -170,7 +175,8 @@ int engine_import_ready(struct ctx *, const char *engine_id, const struct keytyp
 int engine_destroy(struct ctx *, const struct key *, int64_t *ret_gone_at, struct err *) NODISCARD;
 /* What the engine says of the key; KEY_USABLE where an engine knows no states, which is not opened then. */
 int engine_key_state(struct ctx *, const struct key *, struct key_state *ret, struct err *) NODISCARD;
-/* Whether it does show names, so that the next one has something to do: opens it, which must be before anything is written. */
+/* Whether it does show names, so that the next one has something to do: opens it, which must be before anything is
+ * written. */
 bool engine_annotates(struct ctx *, const struct key *);
 /* Shows name, aliases and tags in the engine; nothing where it cannot. */
 int engine_annotate(struct ctx *, const struct key *, struct err *) NODISCARD;
@@ -178,10 +184,10 @@ int engine_annotate(struct ctx *, const struct key *, struct err *) NODISCARD;
 int engine_adopt(struct ctx *, const char *engine_id, const char *name, struct key *ret, struct err *) NODISCARD;
 /* Takes a deleted key back that the engine still keeps; `name` as for engine_adopt. */
 int engine_recover(struct ctx *, const char *engine_id, const char *name, struct err *) NODISCARD;
-/* Every key in the engine that is fit to sign, but those whose handle is in `known`; the record is as engine_adopt would make
- * it. */
-int engine_each(struct ctx *, const char *engine_id, const struct strv *known, int (*cb)(void *, const struct key *, struct err *),
-		void *arg, struct err *) NODISCARD;
+/* Every key in the engine that is fit to sign, but those whose handle is in `known`; the record is as engine_adopt
+ * would make it. */
+int engine_each(struct ctx *, const char *engine_id, const struct strv *known,
+		int (*cb)(void *, const struct key *, struct err *), void *arg, struct err *) NODISCARD;
 /* Creates, signs with, verifies and deletes a throw-away key of every type that the engine supports; cb once per
  * type. */
 struct engine_test_row {
@@ -193,8 +199,11 @@ int engine_test(struct ctx *, const char *id, int (*cb)(void *, const struct eng
 
 /* --- what a blob store keeps besides keys: ERR_UNSUPPORTED for an engine that is none, or of this machine alone --- */
 /* *ret_version for engine_blob_put; ERR_NOT_FOUND. */
-int engine_blob(struct ctx *, const char *engine_id, const char *name, struct bytes *ret, const char **ret_version, struct err *) NODISCARD;
-int engine_blob_put(struct ctx *, const char *engine_id, const char *name, struct bytes, const char *over, struct err *) NODISCARD; /* as store_ops.put */
+int engine_blob(struct ctx *, const char *engine_id, const char *name, struct bytes *ret, const char **ret_version,
+		struct err *) NODISCARD;
+/* as store_ops.put */
+int engine_blob_put(struct ctx *, const char *engine_id, const char *name, struct bytes, const char *over,
+		    struct err *) NODISCARD;
 
 /* --- passphrases of sealed engines (K11); ERR_UNSUPPORTED for an engine that has none --- */
 char *engine_passphrase_random(struct arena *); /* 256 random bits as text */
@@ -211,12 +220,12 @@ bool engine_is_unlocked(struct ctx *, const char *id); /* opens nothing */
 /* The secret itself, in the arena; one line end at its end is dropped. `what` names it in errors: "pin of engine
  * hsm". */
 int secret_resolve(struct arena *, const char *what, const char *ref, char **ret, struct err *) NODISCARD;
-/* Lets command: references run. Documents come from whoever may push to the policy branch, so it takes a word of this machine:
- * git's lamassu.allowCommands, or LAMASSU_ALLOW_COMMANDS=1. Without it they are ERR_DENIED. */
+/* Lets command: references run. Documents come from whoever may push to the policy branch, so it takes a word of this
+ * machine: git's lamassu.allowCommands, or LAMASSU_ALLOW_COMMANDS=1. Without it they are ERR_DENIED. */
 void secret_allow_commands(void);
 bool secret_commands_allowed(void);
 /* The variable in which an engine's secret is looked for: LAMASSU_PASSPHRASE_MY_ENGINE. */
 char *secret_env_name(struct arena *, const char *prefix, const char *id);
-/* What a program prints; run only where the machine allows it, without a shell, for seconds at most. No message holds any
- * of it. */
+/* What a program prints; run only where the machine allows it, without a shell, for seconds at most. No message holds
+ * any of it. */
 int secret_command(struct arena *, char *const argv[], char **ret, struct err *) NODISCARD;

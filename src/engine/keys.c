@@ -1,5 +1,5 @@
-/* Between key records and engines: records for keys that were made, taken in or found there, and what is done with them but
- * signing (signer.c). Guarantees: an engine is asked only for what it says it can do. */
+/* Between key records and engines: records for keys that were made, taken in or found there, and what is done with them
+ * but signing (signer.c). Guarantees: an engine is asked only for what it says it can do. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -106,7 +106,8 @@ int engine_import_ready(struct ctx *ctx, const char *engine_id, const struct key
 	if (en->sealed)
 		r = en->unencrypted ? 0 : seal_open(ctx, en, true, e);
 	else
-		r = en->ops->caps & CAP_LIST ? en->ops->each(ctx, en, first_is_enough, &reached, e) : 0; /* which logs in */
+		/* which logs in */
+		r = en->ops->caps & CAP_LIST ? en->ops->each(ctx, en, first_is_enough, &reached, e) : 0;
 	if (r != 0 && !reached)
 		return err_ctx(e, "engine %s", en->doc->id);
 	*e = (struct err){ 0 };
@@ -170,7 +171,8 @@ int engine_annotate(struct ctx *ctx, const struct key *k, struct err *e)
 
 	if (place(ctx, k, &en, &ref, e) != 0)
 		return -1;
-	return en->ops->annotate && en->ops->annotate(ctx, en, &ref, &notes, e) != 0 ? err_ctx(e, "engine %s", en->doc->id) : 0;
+	return en->ops->annotate && en->ops->annotate(ctx, en, &ref, &notes, e) != 0
+	       ? err_ctx(e, "engine %s", en->doc->id) : 0;
 }
 
 /* --- keys that are in the engine already --- */
@@ -197,7 +199,8 @@ int engine_adopt(struct ctx *ctx, const char *engine_id, const char *name, struc
 	if (engine_get(ctx, engine_id, &en, e) != 0)
 		return -1;
 	if (!en->ops->find)
-		return err_set(e, ERR_UNSUPPORTED, "engine %s: its keys come in by create and import only", en->doc->id);
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: its keys come in by create and import only",
+			       en->doc->id);
 	if (en->ops->find(ctx, en, name, &ref, e) != 0 || record_of(ctx, en, &ref, ret, e) != 0)
 		return err_ctx(e, "engine %s", en->doc->id);
 	return 0;
@@ -235,7 +238,8 @@ static int each_ref(void *arg, const struct keyref *ref, struct err *e)
 			return 0;
 	if (record_of(w->ctx, w->engine, ref, &k, &unfit) == 0)
 		return w->cb(w->arg, &k, e);
-	ctx_warn(w->ctx, "engine %s: key %s is left out: %s", w->engine->doc->id, ref->label ? ref->label : ref->handle, unfit.msg);
+	ctx_warn(w->ctx, "engine %s: key %s is left out: %s", w->engine->doc->id, ref->label ? ref->label : ref->handle,
+		 unfit.msg);
 	return 0;
 }
 
@@ -248,5 +252,6 @@ int engine_each(struct ctx *ctx, const char *engine_id, const struct strv *known
 		return -1;
 	if (!(w.engine->ops->caps & CAP_LIST))
 		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot list its keys", w.engine->doc->id);
-	return w.engine->ops->each(ctx, w.engine, each_ref, &w, e) == 0 ? 0 : err_ctx(e, "engine %s", w.engine->doc->id);
+	return w.engine->ops->each(ctx, w.engine, each_ref, &w, e) == 0
+	       ? 0 : err_ctx(e, "engine %s", w.engine->doc->id);
 }

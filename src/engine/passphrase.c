@@ -130,7 +130,8 @@ int seal_unchanged(struct ctx *ctx, struct engine *en, struct err *e)
 	if (fetch_seal(ctx, en, &text, &version, &gone) == 0 && en->sealed->seal.version &&
 	    strcmp(version, en->sealed->seal.version) == 0)
 		return 0;
-	return err_set(e, ERR_CONFLICT, "the passphrase was changed at the same time by another machine; run the command again");
+	return err_set(e, ERR_CONFLICT,
+		       "the passphrase was changed at the same time by another machine; run the command again");
 }
 
 /* Makes the seal, or replaces the one that was read. */
@@ -414,7 +415,8 @@ static int reseal(struct change *c, struct err *e)
 }
 
 /* The passphrase to change to: as given, or asked for from sources that are not those of the present one. */
-static int new_text(struct ctx *ctx, struct engine *en, bool has_seal, const char *given, const char **ret, struct err *e)
+static int new_text(struct ctx *ctx, struct engine *en, bool has_seal, const char *given, const char **ret,
+		    struct err *e)
 {
 	char *typed = NULL;
 	const struct seal *seal = &en->sealed->seal;

@@ -1,6 +1,6 @@
-/* The PKCS#11 engine: keys in hardware modules, smart cards, TPMs and SoftHSM. Its document, what its token can do, and the keys that
- * are there already. Guarantees: a token is known by its label or serial number, never by its slot; opening an engine asks for no
- * PIN; private keys never leave the token. */
+/* The PKCS#11 engine: keys in hardware modules, smart cards, TPMs and SoftHSM. Its document, what its token can do, and
+ * the keys that are there already. Guarantees: a token is known by its label or serial number, never by its slot;
+ * opening an engine asks for no PIN; private keys never leave the token. */
 #include "engine/pkcs11.h"
 
 #include <stdlib.h>
@@ -16,32 +16,41 @@ static const char *const token_aka[] = { "token_label", NULL };
 static const char *const serial_aka[] = { "token_serial", NULL };
 
 static const struct field extra_fields[] = {
-	ANY(p11_extra, env, "Environment variables that are set before the module is loaded, such as SOFTHSM2_CONF."), END
+	ANY(p11_extra, env, "Environment variables that are set before the module is loaded, such as SOFTHSM2_CONF."),
+	END
 };
 static const struct schema extra_type = {
-	.name = "module_extra_options", .doc = "Options of the module", .size = sizeof(struct p11_extra), .fields = extra_fields
+	.name = "module_extra_options", .doc = "Options of the module", .size = sizeof(struct p11_extra),
+	.fields = extra_fields
 };
 
 static const struct field config_fields[] = {
-	STR(p11_config, module_path, "The module: absolute path of a shared object that speaks PKCS#11.", .flags = F_REQ, .aka = path_aka),
-	STR(p11_config, token, "Label of the token. May be left out when the module has one token only.", .aka = token_aka),
+	STR(p11_config, module_path, "The module: absolute path of a shared object that speaks PKCS#11.",
+	    .flags = F_REQ, .aka = path_aka),
+	STR(p11_config, token, "Label of the token. May be left out when the module has one token only.",
+	    .aka = token_aka),
 	STR(p11_config, serial, "Serial number of the token, when the label is not enough.", .aka = serial_aka),
 	STR(p11_config, pin,
-	    "The user's PIN, by reference. Without it LAMASSU_PIN_<ENGINE> or LAMASSU_PIN is looked for, then the person at the terminal "
-	    "is asked; a token with a key pad of its own is told to ask there. A wrong PIN is tried once.", .flags = F_SECRET),
+	    "The user's PIN, by reference. Without it LAMASSU_PIN_<ENGINE> or LAMASSU_PIN is looked for, then the "
+	    "person at the terminal is asked; a token with a key pad of its own is told to ask there. A wrong PIN is "
+	    "tried once.", .flags = F_SECRET),
 	OBJ(p11_config, module_extra_options, &extra_type, "Options of the module."),
 	BOOL(p11_config, login, "Log in. Some modules, such as accelerators, want none.", .dflt = "true"),
 	BOOL(p11_config, read_only, "Make, change and delete nothing on the token.", .dflt = "false"),
 	DUR(p11_config, timeout,
-	    "How long one call of the module may last before it is given up; the making of a key, ten times as long.", .dflt = "1m",
+	    "How long one call of the module may last before it is given up; the making of a key, ten times as long.",
+	    .dflt = "1m",
 	    .min = 1, .max = 3600),
 	INT(p11_config, max_sessions,
-	    "Sessions, and so signatures, at once. 0: one for each core, at most 8. Never more than the token allows.", .dflt = "0",
+	    "Sessions, and so signatures, at once. 0: one for each core, at most 8. Never more than the token allows.",
+	    .dflt = "0",
 	    .max = P11_SESSIONS),
 	STRV(p11_config, mechanisms,
-	     "Use these mechanisms only, by number (0x1041) or name (CKM_ECDSA), although the token says that it has more.",
+	     "Use these mechanisms only, by number (0x1041) or name (CKM_ECDSA), although the token says that it "
+	     "has more.",
 	     .flags = F_LAX),
-	STRV(p11_config, key_types, "Make and take in keys of these types only, although the token says that it can more.",
+	STRV(p11_config, key_types,
+	     "Make and take in keys of these types only, although the token says that it can more.",
 	     .flags = F_LAX),
 	END
 };
@@ -82,7 +91,8 @@ static int config_check(struct arena *a, void *rec, struct err *e)
 		return err_set(e, ERR_INVALID, "module_extra_options.env: must be a mapping of names to values");
 	for (size_t i = 0; i < c->mechanisms.n; i++)
 		if (!mechanism_parse(c->mechanisms.v[i], &ignored))
-			return err_set(e, ERR_INVALID, "mechanisms: \"%s\" is neither a number nor a name that is used here",
+			return err_set(e, ERR_INVALID,
+				       "mechanisms: \"%s\" is neither a number nor a name that is used here",
 				       c->mechanisms.v[i]);
 	for (size_t i = 0; i < c->key_types.n; i++)
 		if (!keytype_parse(c->key_types.v[i], e))
@@ -91,7 +101,8 @@ static int config_check(struct arena *a, void *rec, struct err *e)
 }
 
 static const struct schema config_type = {
-	.name = "config", .doc = "The PKCS#11 engine", .size = sizeof(struct p11_config), .fields = config_fields, .check = config_check
+	.name = "config", .doc = "The PKCS#11 engine", .size = sizeof(struct p11_config), .fields = config_fields,
+	.check = config_check
 };
 
 /* --- the token --- */
@@ -116,7 +127,8 @@ static int no_token(const struct p11_config *c, const struct p11_token *v, size_
 		buf_printf(&wanted, " \"%s\"", c->token);
 	if (c->serial)
 		buf_printf(&wanted, " of serial number %s", c->serial);
-	return err_set(e, ERR_REMOTE, "no token%s is there; the module has: %s", buf_str(&wanted), n ? buf_str(&list) : "none");
+	return err_set(e, ERR_REMOTE, "no token%s is there; the module has: %s", buf_str(&wanted),
+		       n ? buf_str(&list) : "none");
 }
 
 int p11_token_find(struct p11 *p, struct arena *a, struct err *e)
@@ -155,7 +167,8 @@ static int ask_mechanisms(struct p11 *p, struct err *e)
 	if (rv != CKR_OK)
 		return p11_err("C_GetMechanismList", rv, e);
 	if (n > MANY_MECHANISMS)
-		return err_set(e, ERR_REMOTE, "C_GetMechanismList: the module says that there are more than it had room for");
+		return err_set(e, ERR_REMOTE,
+			       "C_GetMechanismList: the module says that there are more than it had room for");
 	p->mechanisms = arena_new_array(p->arena, n + 1, CK_MECHANISM_TYPE);
 	for (CK_ULONG i = 0; i < n; i++)
 		if (allowed(p->config, all[i]))
@@ -374,7 +387,8 @@ static int list(struct p11_use *u, void *arg, struct err *e)
 }
 
 /* All names first, then their keys: a token may have no second session. */
-static int each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg, struct err *e)
+static int each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
+		struct err *e)
 {
 	struct keys k = { 0 };
 
@@ -400,10 +414,13 @@ static int check_place(struct ctx *ctx, const struct p11 *p, const struct p11_wa
 		return err_set(e, ERR_USAGE, "the URI must name a private key: type=private");
 	if (!w->object && !w->id.p)
 		return err_set(e, ERR_USAGE, "the URI names no key: give object or id");
-	if (w->module_path && strcmp(w->module_path, p->config->module_path) != 0 && strcmp(w->module_path, p->module->path) != 0)
+	if (w->module_path && strcmp(w->module_path, p->config->module_path) != 0 &&
+	    strcmp(w->module_path, p->module->path) != 0)
 		return err_set(e, ERR_USAGE, "the URI's module-path is not the module of this engine");
-	if (!same(w->token, t->label, sizeof(t->label), a) || !same(w->serial, t->serialNumber, sizeof(t->serialNumber), a) ||
-	    !same(w->manufacturer, t->manufacturerID, sizeof(t->manufacturerID), a) || !same(w->model, t->model, sizeof(t->model), a))
+	if (!same(w->token, t->label, sizeof(t->label), a) ||
+	    !same(w->serial, t->serialNumber, sizeof(t->serialNumber), a) ||
+	    !same(w->manufacturer, t->manufacturerID, sizeof(t->manufacturerID), a) ||
+	    !same(w->model, t->model, sizeof(t->model), a))
 		return err_set(e, ERR_NOT_FOUND, "the URI names another token than this engine's, \"%s\"",
 			       p11_text(a, t->label, sizeof(t->label)));
 	return 0;
@@ -424,7 +441,8 @@ static int find(struct ctx *ctx, struct engine *en, const char *name, struct key
 	struct keys k;
 
 	if (uri ? p11_uri(ctx->arena, name, &w, e) != 0
-		: strchr(name, '=') && p11_uri(ctx->arena, arena_printf(ctx->arena, "pkcs11:%s", name), &w, &ignored) == 0)
+		: strchr(name, '=') &&
+		p11_uri(ctx->arena, arena_printf(ctx->arena, "pkcs11:%s", name), &w, &ignored) == 0)
 		uri = true;
 	if (e->code || (uri && check_place(ctx, en->priv, &w, e) != 0) || find_wanted(ctx, en, &w, &k, e) != 0)
 		return -1;
@@ -488,9 +506,9 @@ static int p11_level(const void *config)
 }
 
 const struct engine_ops pkcs11_engine = {
-	.kind = "PKCS11", .provider = "PKCS#11", .security_level = 2, .level = p11_level, .scheme = "pkcs11", .config = &config_type,
-	.caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .open = p11_open, .close = p11_close, .keytypes = keytypes_of,
-	.generate = p11_generate, .import = p11_import, .prepare = prepare, .sign = p11_sign, .pubkey = pubkey, .destroy = p11_destroy,
-	.each = each, .find = find, .annotate = p11_annotate,
-	.child = p11_child
+	.kind = "PKCS11", .provider = "PKCS#11", .security_level = 2, .level = p11_level, .scheme = "pkcs11",
+	.config = &config_type, .caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .open = p11_open,
+	.close = p11_close, .keytypes = keytypes_of, .generate = p11_generate, .import = p11_import, .prepare = prepare,
+	.sign = p11_sign, .pubkey = pubkey, .destroy = p11_destroy, .each = each, .find = find,
+	.annotate = p11_annotate, .child = p11_child
 };

@@ -4,23 +4,23 @@
 
 #include "engine/engine.h"
 
-/* Inside of the PKCS#11 engine: modules (pkcs11_module.c), the threads that call them (pkcs11_guard.c), sessions and login
- * (pkcs11_session.c), objects and attributes (pkcs11_object.c), making and removing keys (pkcs11_key.c, pkcs11_import.c), signatures
- * (pkcs11_sign.c). */
+/* Inside of the PKCS#11 engine: modules (pkcs11_module.c), the threads that call them (pkcs11_guard.c), sessions and
+ * login (pkcs11_session.c), objects and attributes (pkcs11_object.c), making and removing keys (pkcs11_key.c,
+ * pkcs11_import.c), signatures (pkcs11_sign.c). */
 
 /* --- calls that may never come back (pkcs11_guard.c) --- */
 struct p11_guard;
 struct p11_use;
 typedef int p11_work(void *arg, struct arena *, struct err *);
 struct p11_guard *p11_guard_new(int64_t secs); /* how long a call may last */
-/* Runs the work in a thread of the guard's, and waits; what it allocates goes to `a`, if that is not NULL. ERR_REMOTE when a call
- * lasts too long: its thread goes no further than the call. What the module reads or writes must then outlive the command: it is on
- * the thread's stack, in the work's arena or in the engine's. */
+/* Runs the work in a thread of the guard's, and waits; what it allocates goes to `a`, if that is not NULL. ERR_REMOTE
+ * when a call lasts too long: its thread goes no further than the call. What the module reads or writes must then
+ * outlive the command: it is on the thread's stack, in the work's arena or in the engine's. */
 int p11_guarded(struct p11_guard *, struct arena *a, p11_work *, void *arg, struct err *) NODISCARD;
 bool p11_stuck(const struct p11_guard *); /* a thread was left behind and has not come back */
 bool p11_guard_free(struct p11_guard *);  /* false: it is stuck; it and all that its threads know must stay */
-/* Around each call of a module, so that it can be left; nothing in a thread that is not a guard's. It may last so many times the
- * usual; 0: as long as it likes. */
+/* Around each call of a module, so that it can be left; nothing in a thread that is not a guard's. It may last so many
+ * times the usual; 0: as long as it likes. */
 void p11_enter(const char *call, unsigned times);
 void p11_leave(void);
 CK_RV p11_left(CK_RV); /* p11_leave() */
@@ -127,8 +127,8 @@ struct p11_use { /* one task with a session */
 };
 
 typedef int p11_task(struct p11_use *, void *arg, struct err *);
-/* Runs a task with a session of the pool, logged in, in a thread of the guard's. When the session, the login or the token was lost
- * it is run once more after all of that was made anew. ctx NULL: nobody can be asked for the PIN. */
+/* Runs a task with a session of the pool, logged in, in a thread of the guard's. When the session, the login or the
+ * token was lost it is run once more after all of that was made anew. ctx NULL: nobody can be asked for the PIN. */
 int p11_run(struct ctx *, struct p11 *, struct arena *, p11_task *, void *arg, struct err *) NODISCARD;
 void p11_sessions_close(struct p11 *);
 void p11_came_back(struct p11_use *, bool locked); /* from a call that nobody waits for any more */
@@ -157,26 +157,30 @@ int p11_find(struct p11_use *, CK_ATTRIBUTE *, size_t n, CK_OBJECT_HANDLE *out, 
 	     struct err *) NODISCARD;
 bool p11_attr(struct p11_use *, CK_OBJECT_HANDLE, CK_ATTRIBUTE_TYPE, struct bytes *ret); /* false: not to be had */
 bool p11_attr_true(struct p11_use *, CK_OBJECT_HANDLE, CK_ATTRIBUTE_TYPE);
-/* The objects of a class that belong to a handle of ours: CKA_ID in hexadecimal, or "label:TEXT" where there is none. */
+/* The objects of a class that belong to a handle of ours: CKA_ID in hexadecimal, or "label:TEXT" where there is
+ * none. */
 int p11_objects(struct p11_use *, const char *handle, CK_OBJECT_CLASS, CK_OBJECT_HANDLE *out, size_t max, size_t *ret_n,
 		struct err *) NODISCARD;
 char *p11_handle(struct p11_use *, CK_OBJECT_HANDLE); /* NULL: it has neither CKA_ID nor CKA_LABEL */
 int p11_key(struct p11_use *, const char *handle, struct p11_known *ret, struct err *) NODISCARD;
-int p11_public(struct p11_use *, CK_OBJECT_HANDLE, EVP_PKEY **ret, struct err *) NODISCARD; /* public or private object */
+/* public or private object */
+int p11_public(struct p11_use *, CK_OBJECT_HANDLE, EVP_PKEY **ret, struct err *) NODISCARD;
 int p11_pubkey(struct p11_use *, const char *handle, EVP_PKEY **ret, struct err *) NODISCARD;
 struct bytes p11_curve(const struct keytype *); /* CKA_EC_PARAMS; n 0: not a curve */
 
 /* --- operations of the engine --- */
 int p11_generate(struct ctx *, struct engine *, const struct keytype *, const char *label, struct keyref *ret,
 		 EVP_PKEY **ret_pub, struct err *) NODISCARD;
-int p11_import(struct ctx *, struct engine *, EVP_PKEY *, const char *label, struct keyref *ret, struct err *) NODISCARD;
+int p11_import(struct ctx *, struct engine *, EVP_PKEY *, const char *label, struct keyref *ret,
+	       struct err *) NODISCARD;
 int p11_destroy(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *) NODISCARD;
 int p11_annotate(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *,
 		 struct err *) NODISCARD;
 int p11_sign(struct engine *, const struct keyref *, const struct sigalg *, struct bytes in, struct buf *sig,
 	     struct err *) NODISCARD;
 int p11_writable(const struct p11 *, struct err *) NODISCARD;
-/* A random CKA_ID for a key that is about to be made; when it has one, what an earlier attempt left under it is removed. */
+/* A random CKA_ID for a key that is about to be made; when it has one, what an earlier attempt left under it is
+ * removed. */
 int p11_fresh_id(struct p11_use *, struct bytes *id, struct err *) NODISCARD;
 void p11_remove(struct p11_use *, struct bytes id); /* both halves, as far as that goes */
 /* Gives both halves of a new key its lasting CKA_ID, the key's id, where the token lets it; the handle that holds. */

@@ -1,7 +1,7 @@
-/* The threads that call a PKCS#11 module. Guarantees: whoever waits for one is told when a call lasts too long, and goes on; the
- * thread that was left behind in the call writes to nothing of ours when it comes back, but hands its session to the others; until
- * then nobody else is sent in. A process that ends with a thread left behind ends without the module's own clean-up, which might
- * wait for it. */
+/* The threads that call a PKCS#11 module. Guarantees: whoever waits for one is told when a call lasts too long, and
+ * goes on; the thread that was left behind in the call writes to nothing of ours when it comes back, but hands its
+ * session to the others; until then nobody else is sent in. A process that ends with a thread left behind ends without
+ * the module's own clean-up, which might wait for it. */
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -260,8 +260,8 @@ int p11_guarded(struct p11_guard *g, struct arena *a, p11_work *work, void *arg,
 		return err_set(e, ERR_IO, "the system has no room for another thread");
 	if (call) {
 		*e = (struct err){ 0 };
-		return err_set(e, ERR_REMOTE, "the module does not answer: %s has lasted longer than %lld seconds", call,
-			       (long long)(g->limit / SECOND));
+		return err_set(e, ERR_REMOTE, "the module does not answer: %s has lasted longer than %lld seconds",
+			       call, (long long)(g->limit / SECOND));
 	}
 	if (a)
 		arena_adopt(a, job.made);

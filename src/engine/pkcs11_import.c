@@ -1,6 +1,6 @@
-/* Private keys from files into a token: as an object, or wrapped where the token takes no plain key. Guarantees: the key is
- * sensitive and not extractable from then on, and says so truthfully that it was not made there; plain parts are in wiped memory
- * only; a public object stands beside it, and when one of the two could not be made none is left. */
+/* Private keys from files into a token: as an object, or wrapped where the token takes no plain key. Guarantees: the
+ * key is sensitive and not extractable from then on, and says so truthfully that it was not made there; plain parts are
+ * in wiped memory only; a public object stands beside it, and when one of the two could not be made none is left. */
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static void add(struct template *t, CK_ATTRIBUTE_TYPE type, const void *p, size_
 	t->v[t->n++] = P11_ATTR(type, p, n);
 }
 
-static int add_number(struct arena *a, struct template *t, CK_ATTRIBUTE_TYPE type, const EVP_PKEY *key, const char *name,
-		      size_t width, struct err *e)
+static int add_number(struct arena *a, struct template *t, CK_ATTRIBUTE_TYPE type, const EVP_PKEY *key,
+		      const char *name, size_t width, struct err *e)
 {
 	BIGNUM *n = NULL;
 	unsigned char *p;
@@ -57,7 +57,8 @@ static int rsa_parts(struct importing *m, struct template *t, bool all, struct e
 	} parts[] = { { CKA_MODULUS, OSSL_PKEY_PARAM_RSA_N }, { CKA_PUBLIC_EXPONENT, OSSL_PKEY_PARAM_RSA_E },
 		      { CKA_PRIVATE_EXPONENT, OSSL_PKEY_PARAM_RSA_D }, { CKA_PRIME_1, OSSL_PKEY_PARAM_RSA_FACTOR1 },
 		      { CKA_PRIME_2, OSSL_PKEY_PARAM_RSA_FACTOR2 }, { CKA_EXPONENT_1, OSSL_PKEY_PARAM_RSA_EXPONENT1 },
-		      { CKA_EXPONENT_2, OSSL_PKEY_PARAM_RSA_EXPONENT2 }, { CKA_COEFFICIENT, OSSL_PKEY_PARAM_RSA_COEFFICIENT1 } };
+		      { CKA_EXPONENT_2, OSSL_PKEY_PARAM_RSA_EXPONENT2 },
+		      { CKA_COEFFICIENT, OSSL_PKEY_PARAM_RSA_COEFFICIENT1 } };
 
 	for (size_t i = 0; i < (all ? COUNT(parts) : 2); i++)
 		if (add_number(m->secret, t, parts[i].type, m->key, parts[i].name, 0, e) != 0)
@@ -72,7 +73,8 @@ static int ec_secret(struct importing *m, struct template *t, struct err *e)
 	size_t n = 64;
 
 	if (m->type->group)
-		return add_number(m->secret, t, CKA_VALUE, m->key, OSSL_PKEY_PARAM_PRIV_KEY, ((size_t)m->type->bits + 7) / 8, e);
+		return add_number(m->secret, t, CKA_VALUE, m->key, OSSL_PKEY_PARAM_PRIV_KEY,
+				  ((size_t)m->type->bits + 7) / 8, e);
 	p = arena_alloc(m->secret, 1, n);
 	if (EVP_PKEY_get_raw_private_key(m->key, p, &n) != 1)
 		return err_ossl(e, "reading the key");
@@ -157,8 +159,8 @@ static int put_private(struct p11_use *u, struct importing *m, CK_OBJECT_HANDLE 
 
 /* --- wrapped --- */
 
-static CK_RV unwrap(struct p11_use *u, CK_OBJECT_HANDLE with, CK_MECHANISM m, struct bytes wrapped, struct importing *to,
-		    CK_OBJECT_HANDLE *ret)
+static CK_RV unwrap(struct p11_use *u, CK_OBJECT_HANDLE with, CK_MECHANISM m, struct bytes wrapped,
+		    struct importing *to, CK_OBJECT_HANDLE *ret)
 {
 	static const CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
 	const CK_KEY_TYPE type = type_of(to);
@@ -201,9 +203,11 @@ static int wrapping_pair(struct p11_use *u, CK_OBJECT_HANDLE pair[2], struct err
 	CK_MECHANISM how = { .mechanism = p11_rsa_generator(u->p) };
 	CK_ATTRIBUTE pub[] = { P11_VAR(CKA_TOKEN, p11_no), P11_VAR(CKA_WRAP, p11_yes), P11_VAR(CKA_MODULUS_BITS, bits),
 			       P11_ATTR(CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent)) };
-	CK_ATTRIBUTE priv[] = { P11_VAR(CKA_TOKEN, p11_no), P11_VAR(CKA_PRIVATE, p11_yes), P11_VAR(CKA_SENSITIVE, p11_yes),
+	CK_ATTRIBUTE priv[] = { P11_VAR(CKA_TOKEN, p11_no), P11_VAR(CKA_PRIVATE, p11_yes),
+				P11_VAR(CKA_SENSITIVE, p11_yes),
 				P11_VAR(CKA_EXTRACTABLE, p11_no), P11_VAR(CKA_UNWRAP, p11_yes) };
-	CK_RV rv = P11_SLOW(u->f, C_GenerateKeyPair, u->s, &how, pub, COUNT(pub), priv, COUNT(priv), &pair[0], &pair[1]);
+	CK_RV rv = P11_SLOW(u->f, C_GenerateKeyPair, u->s, &how, pub, COUNT(pub), priv, COUNT(priv), &pair[0],
+			    &pair[1]);
 
 	return rv == CKR_OK ? 0 : p11_fail(u, "C_GenerateKeyPair (wrapping key)", rv, e);
 }

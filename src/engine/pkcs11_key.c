@@ -1,6 +1,6 @@
-/* Making, naming and removing keys on a token. Guarantees: private keys are made to stay (sensitive, not extractable); half a pair,
- * or a pair whose making was reported as failed, is removed before anything is tried again; both halves carry the same CKA_ID, which
- * is the key's id where the token permits that. */
+/* Making, naming and removing keys on a token. Guarantees: private keys are made to stay (sensitive, not extractable);
+ * half a pair, or a pair whose making was reported as failed, is removed before anything is tried again; both halves
+ * carry the same CKA_ID, which is the key's id where the token permits that. */
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -67,7 +67,8 @@ struct making {
 
 CK_MECHANISM_TYPE p11_rsa_generator(const struct p11 *p)
 {
-	static const CK_MECHANISM_TYPE ways[] = { CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_RSA_X9_31_KEY_PAIR_GEN, LUNA_RSA_FIPS_186_3 };
+	static const CK_MECHANISM_TYPE ways[] = { CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_RSA_X9_31_KEY_PAIR_GEN,
+						  LUNA_RSA_FIPS_186_3 };
 
 	for (size_t i = 0; i < COUNT(ways); i++)
 		if (p11_has(p, ways[i]))
@@ -89,7 +90,8 @@ static CK_RV make_pair(struct p11_use *u, const struct making *m, struct bytes c
 	CK_ULONG bits = (CK_ULONG)m->type->bits;
 	CK_ATTRIBUTE pub[8] = { P11_VAR(CKA_TOKEN, p11_yes), P11_VAR(CKA_PRIVATE, p11_no), P11_VAR(CKA_VERIFY, p11_yes),
 				P11_ATTR(CKA_LABEL, m->label, strlen(m->label)), P11_ATTR(CKA_ID, m->id.p, m->id.n) };
-	CK_ATTRIBUTE priv[] = { P11_VAR(CKA_TOKEN, p11_yes), P11_VAR(CKA_PRIVATE, p11_yes), P11_VAR(CKA_SENSITIVE, p11_yes),
+	CK_ATTRIBUTE priv[] = { P11_VAR(CKA_TOKEN, p11_yes), P11_VAR(CKA_PRIVATE, p11_yes),
+				P11_VAR(CKA_SENSITIVE, p11_yes),
 				P11_VAR(CKA_EXTRACTABLE, p11_no), P11_VAR(CKA_SIGN, p11_yes),
 				P11_ATTR(CKA_LABEL, m->label, strlen(m->label)), P11_ATTR(CKA_ID, m->id.p, m->id.n) };
 	size_t n = 5;
@@ -114,8 +116,8 @@ static CK_RV make_any(struct p11_use *u, const struct making *m, CK_OBJECT_HANDL
 	return rv;
 }
 
-int p11_settle(struct p11_use *u, const CK_OBJECT_HANDLE pair[2], const EVP_PKEY *pub, struct bytes id_now, char **ret_handle,
-	       struct err *e)
+int p11_settle(struct p11_use *u, const CK_OBJECT_HANDLE pair[2], const EVP_PKEY *pub, struct bytes id_now,
+	       char **ret_handle, struct err *e)
 {
 	CK_ATTRIBUTE now = P11_ATTR(CKA_ID, id_now.p, id_now.n), wanted;
 	struct bytes spki, id;
@@ -219,7 +221,8 @@ static int set_label(struct p11_use *u, void *arg, struct err *e)
 }
 
 /* A key that is known by its label alone keeps it. */
-int p11_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes, struct err *e)
+int p11_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes,
+		 struct err *e)
 {
 	struct labelling l = { ref->handle, notes->name };
 	struct p11 *p = en->priv;

@@ -1,9 +1,9 @@
-/* PKCS#11 modules and tokens through libp11, and URIs through p11-kit: the only file that knows these libraries. They are loaded when
- * an engine is opened, so that commands without one start no slower, and need not be there where nobody has a token. libp11 0.4.12
- * waits for ever for a session when the token gives none, keeps a copy of the PIN, never logs in again after a loss, and knows no
- * keys but RSA and ECDSA; so it loads the module and finds the tokens, and sessions, login and keys go to the module itself. Each
- * list of slots is a new one, as bringing an old one up to date crashes, and is kept until the module is unloaded: releasing a slot
- * closes everybody's sessions with its token. */
+/* PKCS#11 modules and tokens through libp11, and URIs through p11-kit: the only file that knows these libraries. They
+ * are loaded when an engine is opened, so that commands without one start no slower, and need not be there where nobody
+ * has a token. libp11 0.4.12 waits for ever for a session when the token gives none, keeps a copy of the PIN, never
+ * logs in again after a loss, and knows no keys but RSA and ECDSA; so it loads the module and finds the tokens, and
+ * sessions, login and keys go to the module itself. Each list of slots is a new one, as bringing an old one up to date
+ * crashes, and is kept until the module is unloaded: releasing a slot closes everybody's sessions with its token. */
 #undef OPENSSL_NO_DEPRECATED /* libp11.h names types of it; nothing here uses them */
 #include <dlfcn.h>
 #include <libp11.h>
@@ -87,14 +87,15 @@ static int failed(const char *call, struct err *e)
 /* All that is called without looking must be there. */
 static bool complete(const CK_FUNCTION_LIST *f)
 {
-	return f && f->C_Initialize && f->C_Finalize && f->C_GetMechanismList && f->C_GetMechanismInfo && f->C_GetTokenInfo && f->C_OpenSession &&
+	return f && f->C_Initialize && f->C_Finalize && f->C_GetMechanismList && f->C_GetMechanismInfo &&
+	       f->C_GetTokenInfo && f->C_OpenSession &&
 	       f->C_CloseSession && f->C_Login && f->C_FindObjectsInit && f->C_FindObjects && f->C_FindObjectsFinal &&
 	       f->C_GetAttributeValue && f->C_SetAttributeValue && f->C_CreateObject && f->C_DestroyObject &&
 	       f->C_GenerateKeyPair && f->C_UnwrapKey && f->C_SignInit && f->C_Sign;
 }
 
-/* Loaded by ourselves first: libp11 would print why it cannot be. The handle is never closed, as modules with threads of their own
- * do not survive it. */
+/* Loaded by ourselves first: libp11 would print why it cannot be. The handle is never closed, as modules with threads
+ * of their own do not survive it. */
 static int functions(const char *path, CK_FUNCTION_LIST **ret, struct err *e)
 {
 	CK_C_GetFunctionList get;
@@ -108,7 +109,8 @@ static int functions(const char *path, CK_FUNCTION_LIST **ret, struct err *e)
 		return err_set(e, ERR_REMOTE, "module_path: %s", dlerror());
 	symbol = dlsym(dl, "C_GetFunctionList");
 	if (!symbol)
-		return err_set(e, ERR_REMOTE, "module_path: %s is not a PKCS#11 module: it has no C_GetFunctionList", path);
+		return err_set(e, ERR_REMOTE, "module_path: %s is not a PKCS#11 module: it has no C_GetFunctionList",
+			       path);
 	memcpy(&get, &symbol, sizeof(get));
 	p11_enter("C_GetFunctionList", 1);
 	rv = p11_left(get(ret));
@@ -217,9 +219,11 @@ int p11_uri(struct arena *a, const char *text, struct p11_wanted *ret, struct er
 	u = uris.p11_kit_uri_new();
 	rc = u ? uris.p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, u) : P11_KIT_URI_UNEXPECTED;
 	if (rc != P11_KIT_URI_OK)
-		return err_set(e, ERR_USAGE, "\"%s\" is not a PKCS#11 URI (RFC 7512): %s", text, uris.p11_kit_uri_message(rc));
+		return err_set(e, ERR_USAGE, "\"%s\" is not a PKCS#11 URI (RFC 7512): %s", text,
+			       uris.p11_kit_uri_message(rc));
 	if (uris.p11_kit_uri_get_pin_value(u))
-		return err_set(e, ERR_USAGE, "pin-value is not accepted: a PIN on the command line can be seen by others");
+		return err_set(e, ERR_USAGE,
+			       "pin-value is not accepted: a PIN on the command line can be seen by others");
 	if (uris.p11_kit_uri_any_unrecognized(u))
 		return err_set(e, ERR_USAGE, "\"%s\": it has attributes that RFC 7512 does not know", text);
 	t = uris.p11_kit_uri_get_token_info(u);
@@ -229,7 +233,8 @@ int p11_uri(struct arena *a, const char *text, struct p11_wanted *ret, struct er
 	if (label && label->ulValueLen && memchr(label->pValue, '\0', label->ulValueLen))
 		return err_set(e, ERR_USAGE, "\"%s\": a label with %%00 in it names no key here", text);
 	*ret = (struct p11_wanted){
-		.token = field(a, t->label, sizeof(t->label)), .serial = field(a, t->serialNumber, sizeof(t->serialNumber)),
+		.token = field(a, t->label, sizeof(t->label)),
+		.serial = field(a, t->serialNumber, sizeof(t->serialNumber)),
 		.manufacturer = field(a, t->manufacturerID, sizeof(t->manufacturerID)),
 		.model = field(a, t->model, sizeof(t->model)), .is_private = true,
 		.module_path = arena_strdup(a, uris.p11_kit_uri_get_module_path(u)),

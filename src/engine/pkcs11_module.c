@@ -1,6 +1,6 @@
-/* PKCS#11 modules: foreign code in this process. Guarantees: a module that was not met before, or that has changed since, is loaded
- * in a child process first, so that one that crashes, ends the process or hangs costs a line of text; each is loaded once in a
- * process, and never unmapped. Nothing here forks after a module was loaded. */
+/* PKCS#11 modules: foreign code in this process. Guarantees: a module that was not met before, or that has changed
+ * since, is loaded in a child process first, so that one that crashes, ends the process or hangs costs a line of text;
+ * each is loaded once in a process, and never unmapped. Nothing here forks after a module was loaded. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -135,20 +135,22 @@ static int probe(const char *path, struct err *e)
 	if (heard)
 		return err_set(e, said.code, "%s", said.msg);
 	if (late)
-		return err_set(e, ERR_REMOTE, "module_path: %s does not answer: it was still being initialized after %d seconds",
+		return err_set(e, ERR_REMOTE,
+			       "module_path: %s does not answer: it was still being initialized after %d seconds",
 			       path, PROBE_SECS);
 	if (WIFSIGNALED(status))
-		return err_set(e, ERR_REMOTE, "module_path: %s crashes while it is loaded (signal %d, %s)", path, WTERMSIG(status),
-			       strsignal(WTERMSIG(status)));
-	return err_set(e, ERR_REMOTE, "module_path: %s ends the process that loads it (status %d)", path, WEXITSTATUS(status));
+		return err_set(e, ERR_REMOTE, "module_path: %s crashes while it is loaded (signal %d, %s)", path,
+			       WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return err_set(e, ERR_REMOTE, "module_path: %s ends the process that loads it (status %d)", path,
+		       WEXITSTATUS(status));
 }
 
 /* --- what is known of modules: <dir>/modules/<digest of the path> --- */
 
 static char *facts(struct arena *a, const struct p11_module *m, const struct stat *st)
 {
-	return arena_printf(a, "%s %lld %lld.%09ld %s\n", m->path, (long long)st->st_size, (long long)st->st_mtim.tv_sec,
-			    st->st_mtim.tv_nsec, sha256_hex(a, bytes_of(m->env)));
+	return arena_printf(a, "%s %lld %lld.%09ld %s\n", m->path, (long long)st->st_size,
+			    (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, sha256_hex(a, bytes_of(m->env)));
 }
 
 /* The document comes from whoever may push to the repository, and must not make a program run that came with it. */
@@ -156,12 +158,13 @@ static int check_trust(const struct p11_module *m, const struct stat *st, struct
 {
 	if ((st->st_uid == 0 && (st->st_mode & 022) == 0) || secret_commands_allowed())
 		return 0;
-	return err_set(e, ERR_DENIED, "module_path: %s does not belong to root alone, and is not loaded unless this machine allows it: "
-		       "git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1", m->path);
+	return err_set(e, ERR_DENIED, "module_path: %s does not belong to root alone, and is not loaded unless this "
+		       "machine allows it: git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1",
+		       m->path);
 }
 
-/* What is known is forgotten while the module is being loaded: one that crashes or hangs then, though it did not before, is met in a
- * child the next time. */
+/* What is known is forgotten while the module is being loaded: one that crashes or hangs then, though it did not
+ * before, is met in a child the next time. */
 static int load(struct arena *a, const char *dir, struct p11_module *m, struct err *e)
 {
 	const char *now;
@@ -195,7 +198,8 @@ static int load(struct arena *a, const char *dir, struct p11_module *m, struct e
 static int set_variable(void *arg, const char *name, const char *value)
 {
 	if (setenv(name, value, 1) != 0)
-		return err_set(arg, ERR_INVALID, "module_extra_options.env: \"%s\" is not the name of a variable", name);
+		return err_set(arg, ERR_INVALID, "module_extra_options.env: \"%s\" is not the name of a variable",
+			       name);
 	return 0;
 }
 
@@ -226,7 +230,8 @@ int p11_module_open(const char *path, const char *env, const char *dir, struct p
 	if (!m)
 		return open_new(name, env, dir, ret, e);
 	if (strcmp(m->env, env) != 0)
-		return err_set(e, ERR_CONFLICT, "module_extra_options.env: another engine has loaded the same module with other "
+		return err_set(e, ERR_CONFLICT,
+			       "module_extra_options.env: another engine has loaded the same module with other "
 						"variables, and it can be loaded only once");
 	m->users++;
 	*ret = m;

@@ -1,6 +1,6 @@
-/* Objects of a token: finding them, reading attributes, and public keys out of them. Guarantees: what a module says about lengths is
- * checked and bounded; a key is named by its CKA_ID, never by an object handle, which another session may see differently; several
- * private keys under one name are an error, not a choice. */
+/* Objects of a token: finding them, reading attributes, and public keys out of them. Guarantees: what a module says
+ * about lengths is checked and bounded; a key is named by its CKA_ID, never by an object handle, which another session
+ * may see differently; several private keys under one name are an error, not a choice. */
 #include <string.h>
 
 #include "base/text.h"
@@ -14,7 +14,8 @@ enum { ATTR_MAX = 1 << 16 };
 
 const CK_BBOOL p11_yes = CK_TRUE, p11_no = CK_FALSE;
 
-int p11_find(struct p11_use *u, CK_ATTRIBUTE *t, size_t n, CK_OBJECT_HANDLE *out, size_t max, size_t *ret_n, struct err *e)
+int p11_find(struct p11_use *u, CK_ATTRIBUTE *t, size_t n, CK_OBJECT_HANDLE *out, size_t max, size_t *ret_n,
+	     struct err *e)
 {
 	CK_RV rv = P11(u->f, C_FindObjectsInit, u->s, t, n);
 	CK_ULONG got = 1;
@@ -62,14 +63,15 @@ bool p11_attr_true(struct p11_use *u, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE
 
 /* --- names --- */
 
-int p11_objects(struct p11_use *u, const char *handle, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out, size_t max, size_t *ret_n,
-		struct err *e)
+int p11_objects(struct p11_use *u, const char *handle, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out, size_t max,
+		size_t *ret_n, struct err *e)
 {
 	CK_ATTRIBUTE t[3] = { P11_VAR(CKA_CLASS, class), P11_VAR(CKA_TOKEN, p11_yes) };
 	struct bytes id;
 
 	if (text_has_prefix(handle, LABEL))
-		t[2] = P11_ATTR(CKA_LABEL, arena_strdup(u->arena, handle + strlen(LABEL)), strlen(handle) - strlen(LABEL));
+		t[2] = P11_ATTR(CKA_LABEL, arena_strdup(u->arena, handle + strlen(LABEL)),
+				strlen(handle) - strlen(LABEL));
 	else if (hex_decode(u->arena, handle, &id) == 0 && id.n > 0 && id.n <= P11_ID_MAX)
 		t[2] = P11_ATTR(CKA_ID, id.p, id.n);
 	else
@@ -98,7 +100,8 @@ static int find_private(struct p11_use *u, const char *handle, CK_OBJECT_HANDLE 
 	if (n == 0)
 		return err_set(e, ERR_NOT_FOUND, "the token has no private key %s", handle);
 	if (n > 1)
-		return err_set(e, ERR_CONFLICT, "the token has several private keys %s; give each a CKA_ID of its own", handle);
+		return err_set(e, ERR_CONFLICT, "the token has several private keys %s; give each a CKA_ID of its own",
+			       handle);
 	*ret = found[0];
 	return 0;
 }
@@ -203,15 +206,16 @@ static bool rsa_spki(struct p11_use *u, CK_OBJECT_HANDLE object, struct bytes *r
 	struct arena *a = u->arena;
 	struct bytes n, x;
 
-	if (!p11_attr(u, object, CKA_MODULUS, &n) || !p11_attr(u, object, CKA_PUBLIC_EXPONENT, &x) || n.n == 0 || x.n == 0)
+	if (!p11_attr(u, object, CKA_MODULUS, &n) || !p11_attr(u, object, CKA_PUBLIC_EXPONENT, &x) || n.n == 0 ||
+	    x.n == 0)
 		return false;
 	*ret = DER_JOIN(a, DER_SEQUENCE, alg,
 			bit_string(a, DER_JOIN(a, DER_SEQUENCE, unsigned_int(a, n), unsigned_int(a, x))));
 	return true;
 }
 
-/* Of this many octets, 0 for any: within an OCTET STRING as the standard wants it, or as it is. When the length is known the head is
- * not read: tpm2-pkcs11 writes one for P-521 that is no DER. */
+/* Of this many octets, 0 for any: within an OCTET STRING as the standard wants it, or as it is. When the length is
+ * known the head is not read: tpm2-pkcs11 writes one for P-521 that is no DER. */
 static bool point_of(struct p11_use *u, CK_OBJECT_HANDLE object, size_t n, struct bytes *ret)
 {
 	struct bytes v, inner;
@@ -237,7 +241,8 @@ static bool ec_spki(struct p11_use *u, CK_OBJECT_HANDLE object, struct bytes *re
 
 	if (!p11_attr(u, object, CKA_EC_PARAMS, &params) || !point_of(u, object, order ? 2 * order + 1 : 0, &point))
 		return false;
-	*ret = DER_JOIN(u->arena, DER_SEQUENCE, DER_JOIN(u->arena, DER_SEQUENCE, id, params), bit_string(u->arena, point));
+	*ret = DER_JOIN(u->arena, DER_SEQUENCE, DER_JOIN(u->arena, DER_SEQUENCE, id, params),
+			bit_string(u->arena, point));
 	return true;
 }
 
@@ -281,7 +286,8 @@ static int from_certificate(struct p11_use *u, const char *handle, EVP_PKEY **re
 	if (p11_objects(u, handle, CKO_CERTIFICATE, &object, 1, &n, e) != 0)
 		return -1;
 	if (n == 0 || !p11_attr(u, object, CKA_VALUE, &der))
-		return err_set(e, ERR_UNSUPPORTED, "the token has neither a public key nor a certificate for the private key %s",
+		return err_set(e, ERR_UNSUPPORTED,
+			       "the token has neither a public key nor a certificate for the private key %s",
 			       handle);
 	return cert_parse(u->arena, der, &c, e) == 0 ? key_from_spki(c.spki, ret, e) : -1;
 }

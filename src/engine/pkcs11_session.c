@@ -1,6 +1,7 @@
-/* Sessions with a token and the login that they share. Guarantees: a PIN that the token refused is not given to it again by this
- * process; no more sessions are open than the engine's and the token's limits allow; what was lost (a session, the login, the
- * token, the module's state) is made anew once for each task, and a task is never run a third time. */
+/* Sessions with a token and the login that they share. Guarantees: a PIN that the token refused is not given to it
+ * again by this process; no more sessions are open than the engine's and the token's limits allow; what was lost (a
+ * session, the login, the token, the module's state) is made anew once for each task, and a task is never run a third
+ * time. */
 #include <string.h>
 
 #include "base/text.h"
@@ -66,8 +67,8 @@ static int prepare_pin(struct p11_use *u, struct err *e)
 	if (p->token.flags & CKF_PROTECTED_AUTHENTICATION_PATH && !p->config->pin)
 		return 0; /* typed on the device itself */
 	if (p->token.flags & CKF_USER_PIN_FINAL_TRY && p->config->pin && !p->pin)
-		return refuse(p, "the PIN was not tried: log in once with the right one by other means, such as pkcs11-tool --login",
-			      e);
+		return refuse(p, "the PIN was not tried: log in once with the right one by other means, such as "
+			      "pkcs11-tool --login", e);
 	process_harden();
 	u->asks = !p->pin;
 	return p->pin ? 0 : err_set(e, ERR_DENIED, "a PIN is needed");

@@ -1,5 +1,6 @@
-/* Signatures by keys of a token. Guarantees: one C_SignInit and one C_Sign for each, unless the token finds the digest too long; only mechanisms over digests, and over the
- * message for Ed25519, so that no more than that crosses to the token; never raw RSA. The caller verifies what comes back. */
+/* Signatures by keys of a token. Guarantees: one C_SignInit and one C_Sign for each, unless the token finds the digest
+ * too long; only mechanisms over digests, and over the message for Ed25519, so that no more than that crosses to the
+ * token; never raw RSA. The caller verifies what comes back. */
 #include <string.h>
 
 #include "crypto/key.h"
@@ -47,10 +48,10 @@ static int prepare_rsa(const struct signing *s, CK_MECHANISM *m, CK_RSA_PKCS_PSS
 	return 0;
 }
 
-/* What is signed, and how. ECDSA uses as many leftmost bits of the digest as the order has (FIPS 186-4 6.4); `cut` is for tokens that
- * leave the cutting to us. All orders that are shorter than a digest are of whole octets. */
-static int prepare(const struct signing *s, const struct p11_known *k, bool cut, CK_MECHANISM *m, CK_RSA_PKCS_PSS_PARAMS *pss,
-		   struct buf *data)
+/* What is signed, and how. ECDSA uses as many leftmost bits of the digest as the order has (FIPS 186-4 6.4); `cut` is
+ * for tokens that leave the cutting to us. All orders that are shorter than a digest are of whole octets. */
+static int prepare(const struct signing *s, const struct p11_known *k, bool cut, CK_MECHANISM *m,
+		   CK_RSA_PKCS_PSS_PARAMS *pss, struct buf *data)
 {
 	buf_clear(data);
 	if (strcmp(s->alg->ossl, "RSA") == 0)
@@ -61,8 +62,8 @@ static int prepare(const struct signing *s, const struct p11_known *k, bool cut,
 }
 
 /* One C_SignInit and one C_Sign. */
-static int attempt(struct p11_use *u, const struct signing *s, const struct p11_known *k, bool cut, unsigned char *out, CK_ULONG *n,
-		   struct err *e)
+static int attempt(struct p11_use *u, const struct signing *s, const struct p11_known *k, bool cut, unsigned char *out,
+		   CK_ULONG *n, struct err *e)
 {
 	SCOPED_BUF data = buf_init(BUF_TEXT);
 	CK_RSA_PKCS_PSS_PARAMS pss;
@@ -104,7 +105,8 @@ static int sign_once(struct p11_use *u, void *arg, struct err *e)
 	if (rc != 0)
 		return -1;
 	if (n > sizeof(out))
-		return err_set(e, ERR_REMOTE, "C_Sign: the module says that the signature is longer than the room it had");
+		return err_set(e, ERR_REMOTE,
+			       "C_Sign: the module says that the signature is longer than the room it had");
 	if (strcmp(s->alg->ossl, "EC") != 0)
 		buf_put(s->sig, out, n);
 	else if (key_ecdsa_der((struct bytes){ out, n }, k.order ? 2 * k.order : n, s->sig, e) != 0)
@@ -112,7 +114,8 @@ static int sign_once(struct p11_use *u, void *arg, struct err *e)
 	return 0;
 }
 
-int p11_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig, struct err *e)
+int p11_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig,
+	     struct err *e)
 {
 	struct signing s = { ref->handle, alg, in, sig };
 

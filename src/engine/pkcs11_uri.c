@@ -1,5 +1,5 @@
-/* A token without a repository: on devices, where the command line alone says what there is. Guarantees: the PIN is in none of it; the module
- * is the one that the operator named, or those that this machine's p11-kit offers. */
+/* A token without a repository: on devices, where the command line alone says what there is. Guarantees: the PIN is in
+ * none of it; the module is the one that the operator named, or those that this machine's p11-kit offers. */
 #include <string.h>
 
 #include "base/text.h"
@@ -40,7 +40,8 @@ int engine_of_uri(struct arena *a, const char *uri, struct engine_uri *ret, stru
 		return -1;
 	if (!w.is_private)
 		return err_set(e, ERR_USAGE, "%s: it must name a private key", uri);
-	if (set(a, &config, "module_path", w.module_path ? w.module_path : P11_PROXY, e) != 0 || set(a, &config, "token", w.token, e) != 0 ||
+	if (set(a, &config, "module_path", w.module_path ? w.module_path : P11_PROXY, e) != 0 ||
+	    set(a, &config, "token", w.token, e) != 0 ||
 	    set(a, &config, "serial", w.serial, e) != 0 || set(a, &config, "pin", pin, e) != 0)
 		return -1;
 	*ret = (struct engine_uri){ .object = w.object, .has_id = w.id.p != NULL };

@@ -1,5 +1,6 @@
-/* Calls of remote services. Guarantees: a call ends with its deadline; what makes something is never carried out twice for a lost
- * answer; credentials are renewed at most once a call; what a server says is escaped before anybody prints it. */
+/* Calls of remote services. Guarantees: a call ends with its deadline; what makes something is never carried out twice
+ * for a lost answer; credentials are renewed at most once a call; what a server says is escaped before anybody prints
+ * it. */
 #include "engine/remote.h"
 
 #include <openssl/rand.h>
@@ -43,7 +44,8 @@ static int64_t asked_ms(const struct net_answer *a)
 	static const struct {
 		const char *name;
 		int64_t unit;
-	} rows[] = { { "retry-after-ms", 1 }, { "x-ms-retry-after-ms", 1 }, { "x-amz-retry-after", 1 }, { "retry-after", 1000 } };
+	} rows[] = { { "retry-after-ms", 1 }, { "x-ms-retry-after-ms", 1 }, { "x-amz-retry-after", 1 },
+		     { "retry-after", 1000 } };
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const char *value = net_header(a, rows[i].name);
@@ -75,7 +77,8 @@ static void set_defaults(struct course *c, const struct remote_policy *p)
 	static const struct remote_policy none;
 
 	p = p ? p : &none;
-	c->policy = (struct remote_policy){ p->attempts ? p->attempts : ATTEMPTS, p->deadline_ms ? p->deadline_ms : DEADLINE_MS,
+	c->policy = (struct remote_policy){ p->attempts ? p->attempts : ATTEMPTS,
+					    p->deadline_ms ? p->deadline_ms : DEADLINE_MS,
 					    p->base_ms ? p->base_ms : BASE_MS, p->cap_ms ? p->cap_ms : CAP_MS };
 	c->until = now_ms() + c->policy.deadline_ms;
 }
@@ -108,8 +111,8 @@ static bool wait_turn(struct course *c, bool throttled)
 }
 
 /* One attempt. */
-static int attempt(struct net_client *client, struct arena *a, const struct remote_call *call, struct course *c, bool refresh,
-		   struct net_answer *ret, enum remote_verdict *ret_verdict, struct err *e)
+static int attempt(struct net_client *client, struct arena *a, const struct remote_call *call, struct course *c,
+		   bool refresh, struct net_answer *ret, enum remote_verdict *ret_verdict, struct err *e)
 {
 	struct net_request request = { 0 };
 	enum net_fault fault;
@@ -137,8 +140,8 @@ static int attempt(struct net_client *client, struct arena *a, const struct remo
 	return *ret_verdict == REMOTE_DONE ? 0 : -1;
 }
 
-int remote_call(struct net_client *client, struct arena *a, const struct remote_policy *policy, const struct remote_call *call,
-		struct net_answer *ret, struct err *e)
+int remote_call(struct net_client *client, struct arena *a, const struct remote_policy *policy,
+		const struct remote_call *call, struct net_answer *ret, struct err *e)
 {
 	struct course c = { 0 };
 	bool refresh = false;

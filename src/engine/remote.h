@@ -32,8 +32,8 @@ struct remote_call {
 };
 
 /* Makes the call, with pauses of a random length ("full jitter") or as long as the server asks for (Retry-After,
- * retry-after-ms, x-ms-retry-after-ms, x-amz-retry-after). From any thread. When the last attempt failed too its error is returned,
- * ERR_REMOTE unless judge said otherwise. */
+ * retry-after-ms, x-ms-retry-after-ms, x-amz-retry-after). From any thread. When the last attempt failed too its error
+ * is returned, ERR_REMOTE unless judge said otherwise. */
 int remote_call(struct net_client *, struct arena *, const struct remote_policy *, const struct remote_call *,
 		struct net_answer *ret, struct err *) NODISCARD;
 

@@ -105,7 +105,8 @@ static int open_next(struct ctx *ctx, struct engine *en, const char *name, const
 	return 0;
 }
 
-int sealed_read(struct ctx *ctx, struct engine *en, const char *name, EVP_PKEY **ret, const char **ret_version, struct err *e)
+int sealed_read(struct ctx *ctx, struct engine *en, const char *name, EVP_PKEY **ret, const char **ret_version,
+		struct err *e)
 {
 	const char *version;
 	struct bytes pem;
@@ -145,8 +146,8 @@ int sealed_load(struct ctx *ctx, struct engine *en, const struct keyref *ref, EV
 	return 0;
 }
 
-/* After a key was written: where the passphrase was changed meanwhile by another machine, the key may have been overlooked and
- * stand under the old one. */
+/* After a key was written: where the passphrase was changed meanwhile by another machine, the key may have been
+ * overlooked and stand under the old one. */
 static int settle(struct ctx *ctx, struct engine *en, const char *name, struct err *e)
 {
 	struct err ignored = { 0 };
@@ -250,7 +251,8 @@ static int drop_next(struct ctx *ctx, struct engine *en, const char *name, struc
 
 	if (store->shared && seal_read(ctx, en, &has_seal, e) != 0)
 		return -1;
-	if (!has_seal || store->del(ctx, en, sealed_next(ctx->arena, en, &en->sealed->seal, name), &gone_at, &gone) == 0 ||
+	if (!has_seal || store->del(ctx, en, sealed_next(ctx->arena, en, &en->sealed->seal, name), &gone_at,
+				    &gone) == 0 ||
 	    gone.code == ERR_NOT_FOUND)
 		return 0;
 	*e = gone;
@@ -284,7 +286,8 @@ int sealed_find(struct ctx *ctx, struct engine *en, const char *name, struct key
 	return 0;
 }
 
-int sealed_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes, struct err *e)
+int sealed_annotate(struct ctx *ctx, struct engine *en, const struct keyref *ref, const struct key_notes *notes,
+		    struct err *e)
 {
 	const struct store_ops *store = en->ops->store;
 

@@ -36,7 +36,8 @@ int sealed_load(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY *
 int sealed_pubkey(struct ctx *, struct engine *, const struct keyref *, EVP_PKEY **ret, struct err *) NODISCARD;
 int sealed_destroy(struct ctx *, struct engine *, const struct keyref *, int64_t *ret_gone_at, struct err *) NODISCARD;
 int sealed_find(struct ctx *, struct engine *, const char *name, struct keyref *ret, struct err *) NODISCARD;
-int sealed_annotate(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *, struct err *) NODISCARD;
+int sealed_annotate(struct ctx *, struct engine *, const struct keyref *, const struct key_notes *,
+		    struct err *) NODISCARD;
 /* A key as it is in the store now, and its version there. */
 int sealed_read(struct ctx *, struct engine *, const char *name, EVP_PKEY **ret, const char **ret_version,
 		struct err *) NODISCARD;
@@ -52,8 +53,8 @@ int sealed_each(struct ctx *, struct engine *, int (*cb)(void *, const struct ke
 	STR(st, passphrase, "The passphrase of the engine's keys. Without it the command's options, the variable " \
 	    "LAMASSU_PASSPHRASE_<ENGINE> or LAMASSU_PASSPHRASE, or the terminal are asked.", .flags = F_SECRET)
 
-/* While all keys are being encrypted anew, a key's new form stands beside it under its name with this behind it; in a shared
- * store with the seal that it belongs to, since two may be changing the passphrase at once. */
+/* While all keys are being encrypted anew, a key's new form stands beside it under its name with this behind it; in a
+ * shared store with the seal that it belongs to, since two may be changing the passphrase at once. */
 #define SEALED_NEXT ".next"
 char *sealed_next(struct arena *, const struct engine *, const struct seal *, const char *name);
 /* What is no key of a shared store has a name that begins so: the seal, and blobs of others. */
@@ -73,7 +74,8 @@ int seal_unchanged(struct ctx *, struct engine *, struct err *) NODISCARD;
 /* Whether `derived` is the key that the verifier was made from. */
 bool seal_verify(const struct seal *, struct bytes derived);
 
-/* The engine with its document only, whether open or not: for looking at the keyring. NULL when there is none of this id. */
+/* The engine with its document only, whether open or not: for looking at the keyring. NULL when there is none of this
+ * id. */
 struct engine *engine_unopened(struct ctx *, const char *id);
 
 /* unlock.c: the derived key in the kernel's session keyring. */

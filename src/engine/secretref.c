@@ -1,6 +1,6 @@
 /* References to secrets in documents: ${NAME} and env:NAME (environment), file:PATH, fd:N, command:ARGV (its standard
- * output). Guarantees: a command is run where this machine allows it, without a shell; nothing is waited for longer than SECRET_SECS or read beyond
- * SECRET_MAX; no secret, and nothing that a command printed, is in a message. */
+ * output). Guarantees: a command is run where this machine allows it, without a shell; nothing is waited for longer
+ * than SECRET_SECS or read beyond SECRET_MAX; no secret, and nothing that a command printed, is in a message. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -180,7 +180,8 @@ int secret_command(struct arena *a, char *const argv[], char **ret, struct err *
 	pid_t pid;
 
 	if (!commands_allowed)
-		return err_set(e, ERR_DENIED, "the document names a program that prints it, and none is run unless this machine "
+		return err_set(e, ERR_DENIED,
+			       "the document names a program that prints it, and none is run unless this machine "
 			       "allows it: git config lamassu.allowCommands true, or LAMASSU_ALLOW_COMMANDS=1");
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return err_sys(e, "pipe");

@@ -1,6 +1,7 @@
-/* Signing keys: an EVP_PKEY for a key record, wherever its private half is. Guarantees: the public half is the record's; a key
- * that is in several engines is signed with by the next one when an engine fails (ERR_REMOTE), at the start or in the middle of
- * a batch, and the one that failed is not asked again by this command. A denied, disabled or missing key is never passed over. */
+/* Signing keys: an EVP_PKEY for a key record, wherever its private half is. Guarantees: the public half is the
+ * record's; a key that is in several engines is signed with by the next one when an engine fails (ERR_REMOTE), at the
+ * start or in the middle of a batch, and the one that failed is not asked again by this command. A denied, disabled or
+ * missing key is never passed over. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ static int open_place(struct ctx *ctx, const struct key *k, EVP_PKEY *pub, const
 		return err_ctx(e, "engine %s", id);
 	if (p.key && !key_matches(p.key, pub)) {
 		EVP_PKEY_free(p.key);
-		return err_set(e, ERR_CHECK, "engine %s: the private key does not match the public key of the record", id);
+		return err_set(e, ERR_CHECK, "engine %s: the private key does not match the public key of the record",
+			       id);
 	}
 	*ret = p;
 	return 0;
@@ -63,21 +65,21 @@ static void open_replicas(struct ctx *ctx, const struct key *k, struct signer *s
 }
 
 /* The provider verifies too, but with several engines it is here that a wrong signature can be put right. */
-static int verify(const struct signer *s, const struct place *p, const struct sigalg *alg, struct bytes in, struct bytes sig,
-		  struct err *e)
+static int verify(const struct signer *s, const struct place *p, const struct sigalg *alg, struct bytes in,
+		  struct bytes sig, struct err *e)
 {
 	bool valid;
 
 	if (key_verify(s->pub, alg, in, alg->md != NULL, sig, &valid, e) != 0)
 		return -1;
 	if (!valid)
-		return err_set(e, ERR_REMOTE, "engine %s: the signature that came back is not valid for this key (%s)", p->id,
-			       alg->name);
+		return err_set(e, ERR_REMOTE, "engine %s: the signature that came back is not valid for this key (%s)",
+			       p->id, alg->name);
 	return 0;
 }
 
-static int sign_at(const struct signer *s, const struct place *p, const struct sigalg *alg, struct bytes in, struct buf *sig,
-		   struct err *e)
+static int sign_at(const struct signer *s, const struct place *p, const struct sigalg *alg, struct bytes in,
+		   struct buf *sig, struct err *e)
 {
 	if (p->key)
 		return alg->md ? key_sign_digest(p->key, alg, in, sig, e) : key_sign(p->key, alg, in, sig, e);
@@ -168,7 +170,8 @@ unsigned engine_inflight(struct ctx *ctx, const struct key *k, unsigned wanted)
 		struct err ignored = { 0 };
 		struct engine *en;
 
-		if (engine_get(ctx, arena_strndup(ctx->arena, id, strcspn(id, ":")), &en, &ignored) == 0 && en->ops->inflight &&
+		if (engine_get(ctx, arena_strndup(ctx->arena, id, strcspn(id, ":")), &en, &ignored) == 0 &&
+		    en->ops->inflight &&
 		    (least == 0 || en->ops->inflight < least))
 			least = en->ops->inflight;
 	}

@@ -118,7 +118,8 @@ static int file_get(struct ctx *ctx, struct engine *en, const char *name, struct
 	return read_open_file(ctx->arena, path, fd, ret, e);
 }
 
-static int file_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes pem, const char *over, struct err *e)
+static int file_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes pem, const char *over,
+		    struct err *e)
 {
 	char *path;
 
@@ -139,7 +140,8 @@ static int file_del(struct ctx *ctx, struct engine *en, const char *name, int64_
 	return err_sys(e, path);
 }
 
-/* What a killed process was writing: a key in a form that nothing refers to. Young ones may be another process's work. */
+/* What a killed process was writing: a key in a form that nothing refers to. Young ones may be another process's
+ * work. */
 static void sweep(struct ctx *ctx, const char *dir, const char *name)
 {
 	const char *path = fs_join(ctx->arena, dir, name);

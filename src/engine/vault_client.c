@@ -1,6 +1,7 @@
-/* Requests to Vault. Guarantees: the token is asked for when it is first needed, renewed after two thirds of its time, and got anew
- * at most once a call when the server refuses it; it goes to the server of the config only and is given back at the end when it
- * was ours; a sealed server and one that stands by are named, and waiting for them is not part of a call. */
+/* Requests to Vault. Guarantees: the token is asked for when it is first needed, renewed after two thirds of its time,
+ * and got anew at most once a call when the server refuses it; it goes to the server of the config only and is given
+ * back at the end when it was ours; a sealed server and one that stands by are named, and waiting for them is not part
+ * of a call. */
 #include <pthread.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@ struct vault {
 	struct vault_lease lease;
 	unsigned generation; /* of the token; 0: there is none yet */
 	int64_t renew_at;    /* on the monotonic clock; 0: never */
-	/* The token of this generation was got because an earlier one was refused for this path, and has opened nothing yet: when
-	 * it is refused there too, it is not the token's fault. "": the present one has proved good. */
+	/* The token of this generation was got because an earlier one was refused for this path, and has opened nothing
+	 * yet: when it is refused there too, it is not the token's fault. "": the present one has proved good. */
 	unsigned tried;
 	char tried_for[PATH_LEN];
 };
@@ -44,7 +45,8 @@ char *vault_path(struct arena *a, const char *mount, const char *kind, const cha
 			size_t n = strcspn(p, "/");
 
 			if (n > 0)
-				buf_printf(&b, "%s%s", b.n ? "/" : "", url_encode(a, (struct bytes){ (const unsigned char *)p, n }));
+				buf_printf(&b, "%s%s", b.n ? "/" : "",
+					   url_encode(a, (struct bytes){ (const unsigned char *)p, n }));
 			p += n + (p[n] == '/');
 		}
 	}
@@ -83,8 +85,8 @@ static int build(void *arg, struct arena *a, bool refresh, struct net_request *r
 		h[n++] = (struct net_header){ "X-Vault-Namespace", at->namespace_ };
 	if (c->text)
 		h[n++] = (struct net_header){ "Content-Type", "application/json" };
-	*ret = (struct net_request){ .method = c->r->method, .url = arena_printf(a, "%s/v1/%s", at->url, c->r->path), .headers = h,
-				     .nheaders = n, .body = bytes_of(c->text), .what = c->r->what };
+	*ret = (struct net_request){ .method = c->r->method, .url = arena_printf(a, "%s/v1/%s", at->url, c->r->path),
+				     .headers = h, .nheaders = n, .body = bytes_of(c->text), .what = c->r->what };
 	return 0;
 }
 
@@ -105,7 +107,8 @@ static const char *reason(struct arena *a, json_t *j)
 	return remote_say(a, buf_str(&b));
 }
 
-static enum remote_verdict fail(struct call *c, enum remote_verdict verdict, enum err_code code, const char *why, struct err *e)
+static enum remote_verdict fail(struct call *c, enum remote_verdict verdict, enum err_code code, const char *why,
+				struct err *e)
 {
 	(void)!err_set(e, code, "%s/v1/%s: %s (%d)", c->vault->place.url, c->r->path, why, c->status);
 	return verdict;
@@ -179,7 +182,8 @@ static enum remote_verdict judge_failure(struct call *c, struct arena *a, const 
 		return fail(c, REMOTE_THROTTLED, ERR_REMOTE, "too many requests for the server's quota", e);
 	case 472:
 	case 473:
-		return fail(c, REMOTE_FAILED, ERR_REMOTE, "the server stands by and does not answer this: address the active one", e);
+		return fail(c, REMOTE_FAILED, ERR_REMOTE,
+			    "the server stands by and does not answer this: address the active one", e);
 	case 501:
 		return fail(c, REMOTE_FAILED, ERR_REMOTE, "the server is not initialized", e);
 	case 503:
@@ -190,7 +194,8 @@ static enum remote_verdict judge_failure(struct call *c, struct arena *a, const 
 		if (c->status >= 300 && c->status < 400)
 			return fail(c, REMOTE_FAILED, ERR_REMOTE,
 				    "the server stands by and sends its clients elsewhere: address the active one", e);
-		return fail(c, c->status >= 500 ? REMOTE_AGAIN : REMOTE_FAILED, ERR_REMOTE, arena_printf(a, "%s", text), e);
+		return fail(c, c->status >= 500 ? REMOTE_AGAIN : REMOTE_FAILED, ERR_REMOTE, arena_printf(a, "%s", text),
+			    e);
 	}
 }
 
@@ -219,7 +224,8 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	return judge_failure(c, a, why, e);
 }
 
-static int run(struct call *c, struct arena *a, const struct remote_policy *policy, int *ret_status, json_t **ret, struct err *e)
+static int run(struct call *c, struct arena *a, const struct remote_policy *policy, int *ret_status, json_t **ret,
+	       struct err *e)
 {
 	const struct remote_call how = { .build = build, .judge = judge, .arg = c, .once = c->r->once };
 	struct net_answer answer;
@@ -243,15 +249,16 @@ static int run(struct call *c, struct arena *a, const struct remote_policy *poli
 	return 0;
 }
 
-int vault_raw(struct vault *v, struct arena *a, const char *token, const struct vault_request *r, int *ret_status, json_t **ret,
-	      struct err *e)
+int vault_raw(struct vault *v, struct arena *a, const char *token, const struct vault_request *r, int *ret_status,
+	      json_t **ret, struct err *e)
 {
 	struct call c = { .vault = v, .r = r, .token = token };
 
 	return run(&c, a, &v->policy, ret_status, ret, e);
 }
 
-int vault_call(struct vault *v, struct arena *a, const struct vault_request *r, int *ret_status, json_t **ret, struct err *e)
+int vault_call(struct vault *v, struct arena *a, const struct vault_request *r, int *ret_status, json_t **ret,
+	       struct err *e)
 {
 	struct call c = { .vault = v, .r = r, .managed = true };
 
@@ -278,7 +285,8 @@ static int log_in(struct vault *v, struct arena *a, struct err *e)
 	return 0;
 }
 
-/* Renews, or logs in anew where the token cannot live much longer. What fails here need not hinder: the token may still be good. */
+/* Renews, or logs in anew where the token cannot live much longer. What fails here need not hinder: the token may still
+ * be good. */
 static void keep_alive(struct vault *v, struct arena *a)
 {
 	int64_t before = v->lease.secs;
@@ -348,7 +356,8 @@ int vault_open(struct ctx *ctx, struct engine *en, const struct vault_config *co
 void vault_close(struct vault *v)
 {
 	const struct remote_policy once = { .attempts = 1, .deadline_ms = CLOSE_MS };
-	const struct vault_request r = { .method = "POST", .path = "auth/token/revoke-self", .what = "give back token" };
+	const struct vault_request r = { .method = "POST", .path = "auth/token/revoke-self",
+					 .what = "give back token" };
 	struct call c = { .vault = v, .r = &r, .token = v->lease.token };
 	SCOPED_ARENA *a = arena_new();
 	struct err ignored = { 0 };

@@ -1,6 +1,6 @@
-/* Where a Vault server is: from the config in any of the forms that people have it in, else from the environment that Vault's own
- * tools use. Guarantees: nothing but https, save for http on this machine; no user, query or fragment in a URL; TLS is always
- * verified. Opens nothing. */
+/* Where a Vault server is: from the config in any of the forms that people have it in, else from the environment that
+ * Vault's own tools use. Guarantees: nothing but https, save for http on this machine; no user, query or fragment in a
+ * URL; TLS is always verified. Opens nothing. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -120,7 +120,8 @@ static int check_url(struct arena *a, const char *url, char **ret, struct err *e
 	size_t n = strlen(url), host_n;
 
 	if (!plain && !text_has_prefix(url, "https://"))
-		return err_set(e, ERR_INVALID, "address: \"%s\" is neither https:// nor http://", text_escape(a, bytes_of(url)));
+		return err_set(e, ERR_INVALID, "address: \"%s\" is neither https:// nor http://",
+			       text_escape(a, bytes_of(url)));
 	host += 3;
 	host_n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
 	for (size_t i = 0; i < n; i++)
@@ -129,7 +130,8 @@ static int check_url(struct arena *a, const char *url, char **ret, struct err *e
 	if (host_n == 0 || strspn(host, "/") || n > 1024)
 		return err_set(e, ERR_INVALID, "address: names no host");
 	if (plain && !local_host(host, host_n))
-		return err_set(e, ERR_INVALID, "address: http shows tokens and keys to everybody on the way: use https");
+		return err_set(e, ERR_INVALID,
+			       "address: http shows tokens and keys to everybody on the way: use https");
 	while (n > 0 && url[n - 1] == '/')
 		n--;
 	*ret = arena_strndup(a, url, n);
@@ -141,8 +143,8 @@ static char *join(struct arena *a, const struct parts *p)
 	const char *base = p->base_path ? p->base_path + strspn(p->base_path, "/") : "";
 	bool bare6 = strchr(p->host, ':') && p->host[0] != '[';
 
-	return arena_printf(a, "%s://%s%s%s:%d%s%s", p->protocol, bare6 ? "[" : "", p->host, bare6 ? "]" : "", (int)p->port,
-			    *base ? "/" : "", base);
+	return arena_printf(a, "%s://%s%s%s:%d%s%s", p->protocol, bare6 ? "[" : "", p->host, bare6 ? "]" : "",
+			    (int)p->port, *base ? "/" : "", base);
 }
 
 static int find_url(struct arena *a, const struct vault_config *c, struct parts *p, char **ret, struct err *e)
@@ -169,7 +171,8 @@ int vault_place(struct arena *a, const struct vault_config *c, struct vault_plac
 	struct vault_place place = { .namespace_ = c->namespace_ ? c->namespace_ : from_env("NAMESPACE") };
 
 	if (c->insecure_skip_verify)
-		return err_set(e, ERR_INVALID, "insecure_skip_verify: the server is always verified; name its authority in ca_file");
+		return err_set(e, ERR_INVALID,
+			       "insecure_skip_verify: the server is always verified; name its authority in ca_file");
 	if (find_url(a, c, &p, &place.url, e) != 0)
 		return -1;
 	place.net = (struct net_options){ .ca_file = arena_strdup(a, p.ca ? p.ca : from_env("CACERT")),

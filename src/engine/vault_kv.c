@@ -1,7 +1,7 @@
-/* Keys in Vault's KV store, version 2: a secret a key, {"key": base64 of PEM}, as LAMASSU IoT has it. Guarantees: every write is
- * check and set, so that of two writers one is told; the version that a new one replaces is destroyed, so that an old passphrase
- * opens nothing; a key is deleted with all its versions unless the config asks for deletion that can be undone. Nothing else at the
- * mount is touched. */
+/* Keys in Vault's KV store, version 2: a secret a key, {"key": base64 of PEM}, as LAMASSU IoT has it. Guarantees: every
+ * write is check and set, so that of two writers one is told; the version that a new one replaces is destroyed, so that
+ * an old passphrase opens nothing; a key is deleted with all its versions unless the config asks for deletion that can
+ * be undone. Nothing else at the mount is touched. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +16,8 @@ static const struct field kv_fields[] = {
 	STR(vault_config, mount_path, "Where the KV store is mounted.", .dflt = "secret"),
 	STR(vault_config, path, "Folder of the keys below the mount."),
 	ENUM(vault_config, delete_mode, delete_names,
-	     "destroy: a deleted key is gone with all its versions. soft: its version is marked deleted and can be brought back with "
-	     "`kv undelete`.", .dflt = "destroy"),
+	     "destroy: a deleted key is gone with all its versions. soft: its version is marked deleted and can be "
+	     "brought back with `kv undelete`.", .dflt = "destroy"),
 	SEALED_PASSPHRASE(vault_config),
 	BOOL(vault_config, unencrypted, "Keep new keys without encryption of our own, protected by the server alone.",
 	     .dflt = "false"),
@@ -25,7 +25,8 @@ static const struct field kv_fields[] = {
 };
 
 static const struct schema kv_type = {
-	.name = "config", .doc = "The engine HASHICORP_VAULT_KV_V2", .size = sizeof(struct vault_config), .fields = kv_fields
+	.name = "config", .doc = "The engine HASHICORP_VAULT_KV_V2", .size = sizeof(struct vault_config),
+	.fields = kv_fields
 };
 
 struct kv {
@@ -57,10 +58,12 @@ static void kv_close(struct engine *en)
 }
 
 /* "secret/data/NAME" */
-static int kv_path(struct arena *a, const struct kv *kv, const char *kind, const char *name, const char **ret, struct err *e)
+static int kv_path(struct arena *a, const struct kv *kv, const char *kind, const char *name, const char **ret,
+		   struct err *e)
 {
 	if (!vault_name_ok(name))
-		return err_set(e, ERR_INVALID, "\"%s\" is not the name of a key in the KV store", text_escape(a, bytes_of(name)));
+		return err_set(e, ERR_INVALID, "\"%s\" is not the name of a key in the KV store",
+			       text_escape(a, bytes_of(name)));
 	*ret = vault_path(a, kv->config->mount_path, kind, kv->config->path, name);
 	return 0;
 }
@@ -107,7 +110,8 @@ static int content(struct ctx *ctx, json_t *j, const char *name, struct bytes *r
 	return 0;
 }
 
-static int kv_get(struct ctx *ctx, struct engine *en, const char *name, struct bytes *ret, const char **ret_version, struct err *e)
+static int kv_get(struct ctx *ctx, struct engine *en, const char *name, struct bytes *ret, const char **ret_version,
+		  struct err *e)
 {
 	struct kv *kv = en->priv;
 	struct present there;
@@ -118,7 +122,8 @@ static int kv_get(struct ctx *ctx, struct engine *en, const char *name, struct b
 	AUTO(json_t) *j = there.json;
 	if (there.gone && there.version)
 		return err_set(e, ERR_NOT_FOUND, "the engine has no private key here: version %lld of %s was deleted",
-			       (long long)there.version, vault_path(ctx->arena, kv->config->mount_path, NULL, kv->config->path, name));
+			       (long long)there.version,
+			       vault_path(ctx->arena, kv->config->mount_path, NULL, kv->config->path, name));
 	if (there.gone)
 		return err_set(e, ERR_NOT_FOUND, "the engine has no private key here: %s",
 			       vault_path(ctx->arena, kv->config->mount_path, NULL, kv->config->path, name));
@@ -181,11 +186,12 @@ static void destroy_version(struct ctx *ctx, struct kv *kv, const char *name, in
 	r.body = body;
 	if (kv_path(ctx->arena, kv, "destroy", name, &r.path, &e) != 0 ||
 	    vault_call(kv->vault, ctx->arena, &r, &status, &j, &e) != 0)
-		ctx_warn(ctx, "%s: version %lld, which was replaced, can still be read: %s", name, (long long)version, e.msg);
+		ctx_warn(ctx, "%s: version %lld, which was replaced, can still be read: %s", name, (long long)version,
+			 e.msg);
 }
 
-/* After a write that met another version: what is there may be ours, when an answer was lost; and where the last version was
- * deleted, a new one is made over it. */
+/* After a write that met another version: what is there may be ours, when an answer was lost; and where the last
+ * version was deleted, a new one is made over it. */
 static int settle(struct ctx *ctx, struct kv *kv, const char *name, struct bytes blob, bool fresh, struct err *e)
 {
 	struct present there;
@@ -199,11 +205,13 @@ static int settle(struct ctx *ctx, struct kv *kv, const char *name, struct bytes
 		return 0;
 	if (fresh && there.gone)
 		return write_over(ctx, kv, name, blob, there.version, e);
-	return err_set(e, fresh ? ERR_EXISTS : ERR_CONFLICT, fresh ? "%s exists already" : "%s was changed by somebody else meanwhile",
+	return err_set(e, fresh ? ERR_EXISTS : ERR_CONFLICT,
+		       fresh ? "%s exists already" : "%s was changed by somebody else meanwhile",
 		       vault_path(ctx->arena, kv->config->mount_path, NULL, kv->config->path, name));
 }
 
-static int kv_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes blob, const char *over, struct err *e)
+static int kv_put(struct ctx *ctx, struct engine *en, const char *name, struct bytes blob, const char *over,
+		  struct err *e)
 {
 	struct kv *kv = en->priv;
 	struct err first = { 0 };
@@ -255,7 +263,8 @@ static int kv_del(struct ctx *ctx, struct engine *en, const char *name, int64_t 
 }
 
 /* Folders, and what cannot be the name of a key, are passed by. */
-static int kv_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const char *, struct err *), void *arg, struct err *e)
+static int kv_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const char *, struct err *), void *arg,
+		   struct err *e)
 {
 	struct kv *kv = en->priv;
 	struct vault_request r = { .method = "LIST", .what = "kv list", .missing_ok = true };
@@ -297,9 +306,10 @@ static void set_note(json_t *custom, const char *key, const char *value)
 		json_object_del(custom, key);
 }
 
-/* What people call the key, where they look at secrets; what others have noted there stays. From now on every writer must check and
- * set. */
-static int kv_annotate(struct ctx *ctx, struct engine *en, const char *name, const struct key_notes *notes, struct err *e)
+/* What people call the key, where they look at secrets; what others have noted there stays. From now on every writer
+ * must check and set. */
+static int kv_annotate(struct ctx *ctx, struct engine *en, const char *name, const struct key_notes *notes,
+		       struct err *e)
 {
 	struct kv *kv = en->priv;
 	struct vault_request r = { .method = "GET", .what = "kv read metadata" };
@@ -337,14 +347,14 @@ static int kv_level(const void *config)
 }
 
 static const struct store_ops kv_store = {
-	.shared = true, .open = kv_open, .close = kv_close, .get = kv_get, .put = kv_put, .del = kv_del, .each = kv_each,
-	.annotate = kv_annotate
+	.shared = true, .open = kv_open, .close = kv_close, .get = kv_get, .put = kv_put, .del = kv_del,
+	.each = kv_each, .annotate = kv_annotate
 };
 
 static const char *const kv_aka[] = { "HASHICORP_VAULT", "VAULT_KV_V2", "VAULT", "OPENBAO", NULL };
 
 const struct engine_ops vault_kv_engine = {
-	.kind = "HASHICORP_VAULT_KV_V2", .aka = kv_aka, .provider = "HashiCorp Vault KV v2", .security_level = 1, .level = kv_level,
-	.scheme = "vault", .outside = true, .config = &kv_type, .store = &kv_store, SEALED_OPS, .find = sealed_find,
-	.annotate = sealed_annotate, .report = kv_report
+	.kind = "HASHICORP_VAULT_KV_V2", .aka = kv_aka, .provider = "HashiCorp Vault KV v2", .security_level = 1,
+	.level = kv_level, .scheme = "vault", .outside = true, .config = &kv_type, .store = &kv_store, SEALED_OPS,
+	.find = sealed_find, .annotate = sealed_annotate, .report = kv_report
 };

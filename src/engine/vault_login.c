@@ -1,5 +1,6 @@
-/* Logging in to Vault: which method, its request, the token that comes back, and the token's renewal. Guarantees: a wrapping token
- * is used once; a refused login is not tried again; nothing secret is in a message; nothing is kept on disk. */
+/* Logging in to Vault: which method, its request, the token that comes back, and the token's renewal. Guarantees: a
+ * wrapping token is used once; a refused login is not tried again; nothing secret is in a message; nothing is kept on
+ * disk. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,8 @@ int vault_credentials(struct arena *a, const struct vault_config *c, struct vaul
 		if (!c->token && token_of_env())
 			return copy_secret(ret->secret_id, token_of_env(), "VAULT_TOKEN", e);
 		if (!c->token)
-			return err_set(e, ERR_DENIED, "a login is needed: token, role_id and secret_id, role, or cert_file in the "
+			return err_set(e, ERR_DENIED,
+				       "a login is needed: token, role_id and secret_id, role, or cert_file in the "
 				       "engine's document, or VAULT_TOKEN in the environment");
 	}
 	if (secret_resolve(a, what, strcmp(what, "token") == 0 ? c->token : c->secret_id, &secret, e) != 0)
@@ -77,7 +79,8 @@ static int take_auth(json_t *j, struct vault_lease *ret, struct err *e)
 	json_int_t secs = json_integer_value(remote_member(j, "auth.lease_duration"));
 
 	if (!token || copy_secret(ret->token, token, "token", e) != 0)
-		return err_set(e, ERR_REMOTE, "the answer to the login has no token; a second factor cannot be given here");
+		return err_set(e, ERR_REMOTE,
+			       "the answer to the login has no token; a second factor cannot be given here");
 	ret->own = true;
 	ret->renewable = json_is_true(remote_member(j, "auth.renewable"));
 	ret->secs = secs > 0 ? secs : 0;
@@ -87,7 +90,8 @@ static int take_auth(json_t *j, struct vault_lease *ret, struct err *e)
 /* A response-wrapped secret id. The wrapping token can be used once, so whoever comes second learns that he does. */
 static int unwrap(struct vault *v, struct arena *a, struct vault_credentials *c, struct err *e)
 {
-	const struct vault_request r = { .method = "POST", .path = "sys/wrapping/unwrap", .what = "unwrap", .once = true };
+	const struct vault_request r = { .method = "POST", .path = "sys/wrapping/unwrap", .what = "unwrap",
+					 .once = true };
 	AUTO(json_t) *j = NULL;
 	const char *id;
 	int status;
@@ -95,8 +99,8 @@ static int unwrap(struct vault *v, struct arena *a, struct vault_credentials *c,
 	if (vault_raw(v, a, c->secret_id, &r, &status, &j, e) != 0) {
 		if (e->code != ERR_DENIED && strstr(e->msg, "wrapping token") == NULL)
 			return -1;
-		return err_set(e, ERR_DENIED, "secret_id: the wrapping token is not valid: it has expired or was used already; if not by you, "
-			       "the secret id inside is known to somebody else");
+		return err_set(e, ERR_DENIED, "secret_id: the wrapping token is not valid: it has expired or was used "
+			       "already; if not by you, the secret id inside is known to somebody else");
 	}
 	id = remote_text(j, "data.secret_id");
 	if (!id || copy_secret(c->secret_id, id, "secret_id", e) != 0)
@@ -114,7 +118,8 @@ static int login_body(struct vault *v, struct arena *a, struct vault_credentials
 	case VAULT_APPROLE:
 		if (cf->secret_id_wrapped && !c->unwrapped && unwrap(v, a, c, e) != 0)
 			return -1;
-		*ret = json_pack("{s:s, s:s*}", "role_id", cf->role_id, "secret_id", c->secret_id[0] ? c->secret_id : NULL);
+		*ret = json_pack("{s:s, s:s*}", "role_id", cf->role_id, "secret_id",
+				 c->secret_id[0] ? c->secret_id : NULL);
 		return 0;
 	case VAULT_KUBERNETES: /* read anew each time: Kubernetes replaces it */
 		if (secret_resolve(a, "jwt", cf->jwt ? cf->jwt : KUBERNETES_TOKEN, &jwt, e) != 0)
@@ -149,8 +154,10 @@ static int look_up(struct vault *v, struct arena *a, struct vault_lease *lease, 
 
 int vault_login(struct vault *v, struct arena *a, struct vault_credentials *c, struct vault_lease *ret, struct err *e)
 {
-	static const char *const names[] = { [VAULT_APPROLE] = "AppRole", [VAULT_KUBERNETES] = "Kubernetes", [VAULT_CERT] = "certificate" };
-	static const char *const mounts[] = { [VAULT_APPROLE] = "approle", [VAULT_KUBERNETES] = "kubernetes", [VAULT_CERT] = "cert" };
+	static const char *const names[] = { [VAULT_APPROLE] = "AppRole", [VAULT_KUBERNETES] = "Kubernetes",
+					     [VAULT_CERT] = "certificate" };
+	static const char *const mounts[] = { [VAULT_APPROLE] = "approle", [VAULT_KUBERNETES] = "kubernetes",
+					      [VAULT_CERT] = "cert" };
 	struct vault_request r = { .method = "POST", .what = "log in" };
 	const char *mount;
 	AUTO(json_t) *body = NULL;

@@ -1,5 +1,5 @@
-/* The seal of a Vault server: what it says of itself, for `kms engine show`, and unsealing with shares that the config refers to.
- * Guarantees: shares go to a sealed server only, one request each, and are in no message. */
+/* The seal of a Vault server: what it says of itself, for `kms engine show`, and unsealing with shares that the config
+ * refers to. Guarantees: shares go to a sealed server only, one request each, and are in no message. */
 #include <string.h>
 
 #include "base/text.h"
@@ -16,7 +16,8 @@ static int seal_status(struct vault *v, struct arena *a, json_t **ret, struct er
 /* Whether it is the active one; a server that does not say so is taken for it. */
 static bool stands_by(struct vault *v, struct arena *a)
 {
-	const struct vault_request r = { .method = "GET", .what = "health", .path = "sys/health?standbyok=true&perfstandbyok=true"
+	const struct vault_request r = { .method = "GET", .what = "health",
+					 .path = "sys/health?standbyok=true&perfstandbyok=true"
 		"&sealedcode=200&uninitcode=200&drsecondarycode=200" };
 	AUTO(json_t) *j = NULL;
 	struct err ignored = { 0 };
@@ -38,8 +39,8 @@ int vault_report(struct ctx *ctx, struct vault *v, const struct vault_config *c,
 	type = remote_text(j, "type");
 	auto_unseal = type && strcmp(type, "shamir") != 0;
 	if (c->auto_unseal_enabled && !auto_unseal)
-		ctx_warn(ctx, "auto_unseal_enabled: the server's seal is \"%s\", it does not unseal itself: SL0 is the truth",
-			 remote_say(ctx->arena, type));
+		ctx_warn(ctx, "auto_unseal_enabled: the server's seal is \"%s\", it does not unseal itself: SL0 is "
+			 "the truth", remote_say(ctx->arena, type));
 	said = json_pack("{s:s*, s:b, s:b, s:s*, s:b, s:s*}", "version", remote_text(j, "version"), "sealed",
 			 json_is_true(json_object_get(j, "sealed")), "standby", stands_by(v, ctx->arena), "seal", type,
 			 "auto_unseal_enabled", auto_unseal, "cluster", remote_text(j, "cluster_name"));
@@ -79,5 +80,6 @@ int vault_unseal(struct vault *v, struct arena *a, const struct vault_config *c,
 		if (secret_resolve(a, "auto_unseal_keys", c->auto_unseal_keys.v[i], &share, e) != 0 ||
 		    give_share(v, a, share, &sealed, e) != 0)
 			return -1;
-	return sealed ? err_set(e, ERR_REMOTE, "the server is sealed: auto_unseal_keys has too few shares of its key") : 0;
+	return sealed ? err_set(e, ERR_REMOTE, "the server is sealed: auto_unseal_keys has too few shares of its key")
+		      : 0;
 }

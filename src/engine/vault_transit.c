@@ -1,6 +1,7 @@
-/* Vault's Transit: keys that sign in the server and never leave it. Guarantees: a handle names one version of one key, and a
- * signature of another version is refused, so that rotation at the server changes nothing here; a key with several versions is not
- * deleted, since all would go; keys are made unexportable, and cannot be deleted at the server without saying so first. */
+/* Vault's Transit: keys that sign in the server and never leave it. Guarantees: a handle names one version of one key,
+ * and a signature of another version is refused, so that rotation at the server changes nothing here; a key with
+ * several versions is not deleted, since all would go; keys are made unexportable, and cannot be deleted at the server
+ * without saying so first. */
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,14 @@ static const struct field transit_fields[] = {
 };
 
 static const struct schema transit_type = {
-	.name = "config", .doc = "The engine HASHICORP_VAULT_TRANSIT", .size = sizeof(struct vault_config), .fields = transit_fields
+	.name = "config", .doc = "The engine HASHICORP_VAULT_TRANSIT", .size = sizeof(struct vault_config),
+	.fields = transit_fields
 };
 
 /* clang-format off */
 static const struct { const char *name, *type; } types[] = {
-	{ "rsa:2048", "rsa-2048" }, { "rsa:3072", "rsa-3072" }, { "rsa:4096", "rsa-4096" }, { "ecdsa:256", "ecdsa-p256" },
+	{ "rsa:2048", "rsa-2048" }, { "rsa:3072", "rsa-3072" }, { "rsa:4096", "rsa-4096" },
+	{ "ecdsa:256", "ecdsa-p256" },
 	{ "ecdsa:384", "ecdsa-p384" }, { "ecdsa:521", "ecdsa-p521" }, { "ed25519", "ed25519" },
 };
 static const struct { const char *md, *name; } hashes[] = {
@@ -111,7 +114,8 @@ static int read_key(const struct transit *t, struct arena *a, const char *name, 
 	struct vault_request r = { .method = "GET", .what = "transit read key" };
 
 	if (!vault_name_ok(name))
-		return err_set(e, ERR_INVALID, "\"%s\" is not the name of a key of Transit", text_escape(a, bytes_of(name)));
+		return err_set(e, ERR_INVALID, "\"%s\" is not the name of a key of Transit",
+			       text_escape(a, bytes_of(name)));
 	if (call(t, a, &r, "keys", name, NULL, ret, e) == 0)
 		return 0;
 	if (e->code == ERR_NOT_FOUND)
@@ -144,9 +148,12 @@ static int transit_pubkey(struct ctx *ctx, struct engine *en, const struct keyre
 	int64_t version;
 	char *name;
 
-	if (split_handle(ctx->arena, ref->handle, &name, &version, e) != 0 || read_key(en->priv, ctx->arena, name, &j, e) != 0)
+	if (split_handle(ctx->arena, ref->handle, &name, &version, e) != 0 ||
+	    read_key(en->priv, ctx->arena, name, &j, e) != 0)
 		return -1;
-	return parse_public(ctx->arena, remote_text(j, arena_printf(ctx->arena, "data.keys.%lld.public_key", (long long)version)), ret, e);
+	return parse_public(ctx->arena,
+			    remote_text(j, arena_printf(ctx->arena, "data.keys.%lld.public_key", (long long)version)),
+			    ret, e);
 }
 
 /* What the label says, as far as a name can, and 64 random bits: nobody else's key is met. */
@@ -168,18 +175,20 @@ static struct keyref made(struct arena *a, const char *name, const char *label)
 	return (struct keyref){ .handle = arena_printf(a, "%s:1", name), .label = label };
 }
 
-static int transit_generate(struct ctx *ctx, struct engine *en, const struct keytype *type, const char *label, struct keyref *ret,
-			    EVP_PKEY **ret_pub, struct err *e)
+static int transit_generate(struct ctx *ctx, struct engine *en, const struct keytype *type, const char *label,
+			    struct keyref *ret, EVP_PKEY **ret_pub, struct err *e)
 {
 	/* Asked for twice, the name being the same, it is made once. */
 	struct vault_request r = { .method = "POST", .what = "transit make key" };
-	AUTO(json_t) *body = json_pack("{s:s, s:b, s:b}", "type", transit_name(type), "exportable", 0, "allow_plaintext_backup", 0);
+	AUTO(json_t) *body = json_pack("{s:s, s:b, s:b}", "type", transit_name(type), "exportable", 0,
+				       "allow_plaintext_backup", 0);
 	AUTO(json_t) *j = NULL;
 	struct keyref ref;
 	char *name;
 
 	r.body = body;
-	if (new_name(ctx->arena, label, &name, e) != 0 || call(en->priv, ctx->arena, &r, "keys", name, NULL, &j, e) != 0)
+	if (new_name(ctx->arena, label, &name, e) != 0 ||
+	    call(en->priv, ctx->arena, &r, "keys", name, NULL, &j, e) != 0)
 		return -1;
 	ref = made(ctx->arena, name, label);
 	if (transit_pubkey(ctx, en, &ref, ret_pub, e) != 0)
@@ -194,7 +203,8 @@ static int wrapping_key(const struct transit *t, struct arena *a, EVP_PKEY **ret
 	struct vault_request r = { .method = "GET", .what = "transit wrapping key" };
 	AUTO(json_t) *j = NULL;
 
-	return call(t, a, &r, "wrapping_key", NULL, NULL, &j, e) == 0 ? parse_public(a, remote_text(j, "data.public_key"), ret, e) : -1;
+	return call(t, a, &r, "wrapping_key", NULL, NULL, &j, e) == 0
+	       ? parse_public(a, remote_text(j, "data.public_key"), ret, e) : -1;
 }
 
 /* Whether a request came through whose answer was lost: its name is known to nobody else. */
@@ -206,7 +216,8 @@ static bool came_in(struct ctx *ctx, struct engine *en, const struct keyref *ref
 	return transit_pubkey(ctx, en, ref, &pub, &ignored) == 0 && key_matches(priv, pub);
 }
 
-static int transit_import(struct ctx *ctx, struct engine *en, EVP_PKEY *priv, const char *label, struct keyref *ret, struct err *e)
+static int transit_import(struct ctx *ctx, struct engine *en, EVP_PKEY *priv, const char *label, struct keyref *ret,
+			  struct err *e)
 {
 	struct vault_request r = { .method = "POST", .what = "transit import key", .once = true };
 	AUTO(EVP_PKEY) *rsa = NULL;
@@ -219,8 +230,8 @@ static int transit_import(struct ctx *ctx, struct engine *en, EVP_PKEY *priv, co
 	if (new_name(ctx->arena, label, &name, e) != 0 || wrapping_key(en->priv, ctx->arena, &rsa, e) != 0 ||
 	    key_wrap(ctx->arena, rsa, priv, &blob, e) != 0)
 		return -1;
-	body = json_pack("{s:s, s:s, s:s, s:b, s:b}", "type", transit_name(keytype_of(priv)), "hash_function", "SHA256", "ciphertext",
-			 b64_encode(ctx->arena, blob), "exportable", 0, "allow_plaintext_backup", 0);
+	body = json_pack("{s:s, s:s, s:s, s:b, s:b}", "type", transit_name(keytype_of(priv)), "hash_function", "SHA256",
+			 "ciphertext", b64_encode(ctx->arena, blob), "exportable", 0, "allow_plaintext_backup", 0);
 	r.body = body;
 	ref = made(ctx->arena, name, label);
 	if (call(en->priv, ctx->arena, &r, "keys", name, "import", &j, e) != 0) {
@@ -242,13 +253,15 @@ static json_t *sign_body(struct arena *a, const struct sigalg *alg, struct bytes
 			hash = hashes[i].name;
 	if (alg->md && !hash)
 		return NULL;
-	return json_pack("{s:s, s:I, s:b, s:s*, s:s*, s:s*, s:s*}", "input", b64_encode(a, in), "key_version", (json_int_t)version,
-			 "prehashed", hash != NULL, "hash_algorithm", hash, "signature_algorithm", rsa ? alg->pss ? "pss" : "pkcs1v15" : NULL,
+	return json_pack("{s:s, s:I, s:b, s:s*, s:s*, s:s*, s:s*}", "input", b64_encode(a, in), "key_version",
+			 (json_int_t)version,
+			 "prehashed", hash != NULL, "hash_algorithm", hash, "signature_algorithm",
+			 rsa ? alg->pss ? "pss" : "pkcs1v15" : NULL,
 			 "salt_length", rsa && alg->pss ? "hash" : NULL, "marshaling_algorithm", rsa ? NULL : "asn1");
 }
 
-static int transit_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig,
-			struct err *e)
+static int transit_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in,
+			struct buf *sig, struct err *e)
 {
 	struct vault_request r = { .method = "POST", .what = "transit sign" };
 	SCOPED_ARENA *a = arena_new();
@@ -273,12 +286,14 @@ static int transit_sign(struct engine *en, const struct keyref *ref, const struc
 	text = remote_text(j, "data.signature");
 	prefix = arena_printf(a, "vault:v%lld:", (long long)version);
 	if (!text || !text_has_prefix(text, prefix) || b64_decode(a, bytes_of(text + strlen(prefix)), &raw) != 0)
-		return err_set(e, ERR_REMOTE, "the server's answer is no signature by version %lld of the key", (long long)version);
+		return err_set(e, ERR_REMOTE, "the server's answer is no signature by version %lld of the key",
+			       (long long)version);
 	buf_put(sig, raw.p, raw.n);
 	return 0;
 }
 
-static int transit_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref, int64_t *ret_gone_at, struct err *e)
+static int transit_destroy(struct ctx *ctx, struct engine *en, const struct keyref *ref, int64_t *ret_gone_at,
+			   struct err *e)
 {
 	struct vault_request allow = { .method = "POST", .what = "transit allow deletion" };
 	struct vault_request r = { .method = "DELETE", .what = "transit delete key" };
@@ -297,7 +312,8 @@ static int transit_destroy(struct ctx *ctx, struct engine *en, const struct keyr
 	if (read_key(en->priv, ctx->arena, name, &key, e) != 0)
 		return -1;
 	if (json_integer_value(remote_member(key, "data.latest_version")) != 1)
-		return err_set(e, ERR_CONFLICT, "the key %s has other versions, which would be deleted with it: delete it at the server", name);
+		return err_set(e, ERR_CONFLICT, "the key %s has other versions, which would be deleted with it: delete "
+			       "it at the server", name);
 	allow.body = body;
 	if (call(en->priv, ctx->arena, &allow, "keys", name, "config", &allowed, e) != 0)
 		return -1;
@@ -305,7 +321,8 @@ static int transit_destroy(struct ctx *ctx, struct engine *en, const struct keyr
 }
 
 /* All versions of one key, each a key to us. */
-static int each_version(struct arena *a, const char *name, json_t *key, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
+static int each_version(struct arena *a, const char *name, json_t *key,
+			int (*cb)(void *, const struct keyref *, struct err *), void *arg,
 			struct err *e)
 {
 	json_t *item;
@@ -314,7 +331,8 @@ static int each_version(struct arena *a, const char *name, json_t *key, int (*cb
 	if (!signs(remote_text(key, "data.type")))
 		return 0;
 	json_object_foreach(remote_member(key, "data.keys"), version, item) {
-		const struct keyref ref = { .handle = arena_printf(a, "%s:%s", name, version), .label = arena_strdup(a, name) };
+		const struct keyref ref = { .handle = arena_printf(a, "%s:%s", name, version),
+					    .label = arena_strdup(a, name) };
 
 		if (json_is_object(item) && cb(arg, &ref, e) != 0)
 			return -1;
@@ -322,8 +340,8 @@ static int each_version(struct arena *a, const char *name, json_t *key, int (*cb
 	return 0;
 }
 
-static int transit_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *), void *arg,
-			struct err *e)
+static int transit_each(struct ctx *ctx, struct engine *en, int (*cb)(void *, const struct keyref *, struct err *),
+			void *arg, struct err *e)
 {
 	struct vault_request r = { .method = "LIST", .what = "transit list keys", .missing_ok = true };
 	AUTO(json_t) *list = NULL;
@@ -363,14 +381,17 @@ static int transit_find(struct ctx *ctx, struct engine *en, const char *name, st
 	if (read_key(en->priv, ctx->arena, bare, &key, e) != 0)
 		return -1;
 	if (!signs(remote_text(key, "data.type")))
-		return err_set(e, ERR_UNSUPPORTED, "the key %s is of a type that signs nothing here", text_escape(ctx->arena, bytes_of(bare)));
+		return err_set(e, ERR_UNSUPPORTED, "the key %s is of a type that signs nothing here",
+			       text_escape(ctx->arena, bytes_of(bare)));
 	if (!version)
 		version = json_integer_value(remote_member(key, "data.latest_version"));
-	*ret = (struct keyref){ .handle = arena_printf(ctx->arena, "%s:%lld", bare, (long long)version), .label = bare };
+	*ret = (struct keyref){ .handle = arena_printf(ctx->arena, "%s:%lld", bare, (long long)version),
+				.label = bare };
 	return 0;
 }
 
-static int transit_state(struct ctx *ctx, struct engine *en, const struct keyref *ref, struct key_state *ret, struct err *e)
+static int transit_state(struct ctx *ctx, struct engine *en, const struct keyref *ref, struct key_state *ret,
+			 struct err *e)
 {
 	AUTO(json_t) *key = NULL;
 	struct err why = { 0 };
@@ -392,7 +413,8 @@ static int transit_state(struct ctx *ctx, struct engine *en, const struct keyref
 		return 0;
 	ret->created = arena_strdup(ctx->arena, remote_text(this, "creation_time"));
 	ret->standing = json_is_true(remote_member(key, "data.soft_deleted")) ||
-			json_integer_value(remote_member(key, "data.min_encryption_version")) > version ? KEY_DISABLED : KEY_USABLE;
+			json_integer_value(remote_member(key, "data.min_encryption_version")) > version
+			? KEY_DISABLED : KEY_USABLE;
 	return 0;
 }
 
@@ -406,7 +428,9 @@ static int transit_prepare(struct ctx *ctx, struct engine *en, const struct keyr
 	if (state.standing == KEY_GONE)
 		return err_set(e, ERR_NOT_FOUND, "the engine has no key %s", ref->handle);
 	if (state.standing != KEY_USABLE)
-		return err_set(e, ERR_DENIED, "the key %s is disabled at the server, deleted for now or below min_encryption_version", ref->handle);
+		return err_set(e, ERR_DENIED,
+			       "the key %s is disabled at the server, deleted for now or below min_encryption_version",
+			       ref->handle);
 	return 0;
 }
 
@@ -420,9 +444,10 @@ static int transit_report(struct ctx *ctx, struct engine *en, char **ret, struct
 static const char *const transit_aka[] = { "VAULT_TRANSIT", "TRANSIT", NULL };
 
 const struct engine_ops vault_transit_engine = {
-	.kind = "HASHICORP_VAULT_TRANSIT", .aka = transit_aka, .provider = "HashiCorp Vault Transit", .security_level = 1,
-	.scheme = "transit", .outside = true, .config = &transit_type, .caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST,
-	.inflight = 32, .open = transit_open, .close = transit_close, .keytypes = transit_keytypes, .generate = transit_generate,
-	.import = transit_import, .sign = transit_sign, .pubkey = transit_pubkey, .destroy = transit_destroy, .each = transit_each,
+	.kind = "HASHICORP_VAULT_TRANSIT", .aka = transit_aka, .provider = "HashiCorp Vault Transit",
+	.security_level = 1, .scheme = "transit", .outside = true, .config = &transit_type,
+	.caps = CAP_GENERATE | CAP_IMPORT | CAP_DELETE | CAP_LIST, .inflight = 32, .open = transit_open,
+	.close = transit_close, .keytypes = transit_keytypes, .generate = transit_generate, .import = transit_import,
+	.sign = transit_sign, .pubkey = transit_pubkey, .destroy = transit_destroy, .each = transit_each,
 	.find = transit_find, .state = transit_state, .prepare = transit_prepare, .report = transit_report
 };

@@ -1,5 +1,5 @@
-/* Authentication of EST clients: which way, and in what order. Guarantees: nothing but a manager that says so lets a client in without a
- * credential, and then only if the listener was started with --allow-no-auth. */
+/* Authentication of EST clients: which way, and in what order. Guarantees: nothing but a manager that says so lets a
+ * client in without a credential, and then only if the listener was started with --allow-no-auth. */
 #include "est/auth.h"
 
 #include <string.h>
@@ -53,12 +53,15 @@ void est_challenge(const struct post *p, const struct served *s, bool renewal, s
 {
 	const struct dms_settings *set = &s->dms.settings;
 	const struct dms_authentication *how =
-		renewal ? &set->reenrollment_settings.authentication : &set->enrollment_settings.est_rfc7030_settings.authentication;
+		renewal ? &set->reenrollment_settings.authentication
+			: &set->enrollment_settings.est_rfc7030_settings.authentication;
 
 	if (how->type == AUTH_PSK)
 		psk_challenge(p, &s->dms, how->psk.store, out);
 	else
-		http_add_header(out, "WWW-Authenticate", how->type == AUTH_JWT ? "Bearer realm=\"EST\"" : "Basic realm=\"EST\", charset=\"UTF-8\"");
+		http_add_header(out, "WWW-Authenticate",
+				how->type == AUTH_JWT ? "Bearer realm=\"EST\""
+						      : "Basic realm=\"EST\", charset=\"UTF-8\"");
 }
 
 int est_authenticate(struct asking *q, struct identity *ret, struct refusal *why)

@@ -1,6 +1,6 @@
-/* Client certificates (E7). Guarantees: a path by RFC 5280 to one of the authorities that the manager names, whatever else the client
- * sent; possession of the key was proven by TLS (or is vouched for by a trusted proxy); a certificate that our records know as revoked or
- * on hold is refused, and so is one whose revocation must be known and is not. */
+/* Client certificates (E7). Guarantees: a path by RFC 5280 to one of the authorities that the manager names, whatever
+ * else the client sent; possession of the key was proven by TLS (or is vouched for by a trusted proxy); a certificate
+ * that our records know as revoked or on hold is refused, and so is one whose revocation must be known and is not. */
 #include <string.h>
 
 #include "base/text.h"
@@ -16,7 +16,8 @@
 enum { CHAIN_MAX = PEER_CHAIN_MAX + 32 };
 
 /* For renewals without settings of their own: the device's current certificate, strictly. */
-static const struct client_cert_auth renewal_rules = { .require_valid_chain = true, .chain_level_validation = -1, .check_revocation = true,
+static const struct client_cert_auth renewal_rules = { .require_valid_chain = true, .chain_level_validation = -1,
+						       .check_revocation = true,
 						       .revocation_unreachable = UNREACHABLE_DENY };
 
 struct path {
@@ -32,8 +33,10 @@ static void add_ours(struct path *p, const struct authority *a)
 			p->chain[p->n++] = a->cert.der;
 }
 
-/* The authority is a trust anchor here, so a path ends at it; that it and those above it still stand is a question of its own. */
-static const struct authority *find_anchor(struct asking *q, const struct path *p, const struct authority *v, size_t n, struct err *e)
+/* The authority is a trust anchor here, so a path ends at it; that it and those above it still stand is a question of
+ * its own. */
+static const struct authority *find_anchor(struct asking *q, const struct path *p, const struct authority *v, size_t n,
+					   struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct err why = { 0 };
@@ -47,19 +50,22 @@ static const struct authority *find_anchor(struct asking *q, const struct path *
 	return NULL;
 }
 
-static int check_above(struct asking *q, const struct client_cert_auth *rules, const struct authority *a, struct refusal *why)
+static int check_above(struct asking *q, const struct client_cert_auth *rules, const struct authority *a,
+		       struct refusal *why)
 {
 	struct err e = { 0 };
 
 	if (!rules->require_valid_chain)
 		return 0;
-	for (int64_t level = 1; a && (rules->chain_level_validation < 0 || level <= rules->chain_level_validation); level++, a = a->parent) {
+	for (int64_t level = 1; a && (rules->chain_level_validation < 0 || level <= rules->chain_level_validation);
+	     level++, a = a->parent) {
 		struct authority now = *a;
 
 		if (authority_check_revoked(&q->post->ctx, &now, &e) != 0)
 			return refuse_err(why, &e);
 		if (now.rec.compromised || now.status == CA_REVOKED || now.status == CA_EXPIRED)
-			return refuse(why, 401, "untrusted_certificate", "the authority %s of the client's certificate is %s", now.rec.id,
+			return refuse(why, 401, "untrusted_certificate",
+				      "the authority %s of the client's certificate is %s", now.rec.id,
 				      now.rec.compromised ? "compromised" : ca_status_names[now.status]);
 	}
 	return 0;
@@ -73,7 +79,8 @@ static int check_usage(struct asking *q, const struct cert *c, struct refusal *w
 	struct err e = { 0 };
 
 	if (c->key_usage && !(c->key_usage & USE_DIGITAL_SIGNATURE))
-		return refuse(why, 401, "untrusted_certificate", "the key of the client's certificate is not for signatures");
+		return refuse(why, 401, "untrusted_certificate",
+			      "the key of the client's certificate is not for signatures");
 	if (!eku)
 		return 0;
 	if (ext_parse_eku(q->http->arena, eku->value, &names, &e) != 0)
@@ -97,7 +104,8 @@ static int find_record(struct asking *q, struct identity *who, struct refusal *w
 }
 
 /* The issuer among what stands between, or the anchor. */
-static int find_issuer(struct asking *q, const struct path *p, const struct cert *c, const struct authority *anchor, struct cert *ret)
+static int find_issuer(struct asking *q, const struct path *p, const struct cert *c, const struct authority *anchor,
+		       struct cert *ret)
 {
 	struct err ignored = { 0 };
 
@@ -106,14 +114,15 @@ static int find_issuer(struct asking *q, const struct path *p, const struct cert
 		return 0;
 	}
 	for (size_t i = 0; i < p->n; i++)
-		if (cert_parse(q->http->arena, p->chain[i], ret, &ignored) == 0 && !bytes_equal(ret->der, c->der) && cert_issued_by(c, ret))
+		if (cert_parse(q->http->arena, p->chain[i], ret, &ignored) == 0 && !bytes_equal(ret->der, c->der) &&
+		    cert_issued_by(c, ret))
 			return 0;
 	return -1;
 }
 
 /* From a certificate that is not of our records up to the anchor, which check_above judges. */
-static int check_path(struct asking *q, const struct client_cert_auth *rules, const struct cert *leaf, const struct path *p,
-		      const struct authority *anchor, struct refusal *why)
+static int check_path(struct asking *q, const struct client_cert_auth *rules, const struct cert *leaf,
+		      const struct path *p, const struct authority *anchor, struct refusal *why)
 {
 	const struct cert *c = leaf;
 
@@ -123,7 +132,8 @@ static int check_path(struct asking *q, const struct client_cert_auth *rules, co
 		if (level && rules->chain_level_validation > 0 && (int64_t)level > rules->chain_level_validation)
 			return 0;
 		if (find_issuer(q, p, c, anchor, issuer) != 0)
-			return refuse(why, 401, "untrusted_certificate", "the issuer of the client's certificate is not there");
+			return refuse(why, 401, "untrusted_certificate",
+				      "the issuer of the client's certificate is not there");
 		if (auth_revoked(q, rules, c, issuer, why) != 0)
 			return -1;
 		c = issuer;
@@ -131,14 +141,15 @@ static int check_path(struct asking *q, const struct client_cert_auth *rules, co
 	return 0;
 }
 
-static int check_revocation(struct asking *q, const struct client_cert_auth *rules, struct identity *who, const struct path *p,
-			    const struct authority *anchor, struct refusal *why)
+static int check_revocation(struct asking *q, const struct client_cert_auth *rules, struct identity *who,
+			    const struct path *p, const struct authority *anchor, struct refusal *why)
 {
 	if (who->recorded && who->rec.status == CERT_HELD)
 		return refuse(why, 401, "revoked_certificate", "the client's certificate is on hold");
 	if (device_spent(&q->post->ctx, q->csr, who))
 		return 0;
-	if (who->recorded && who->rec.revoked_at && who->rec.revoked_at <= q->post->ctx.now && who->rec.status == CERT_REVOKED)
+	if (who->recorded && who->rec.revoked_at && who->rec.revoked_at <= q->post->ctx.now &&
+	    who->rec.status == CERT_REVOKED)
 		return refuse(why, 401, "revoked_certificate", "the client's certificate is revoked");
 	if (who->recorded || !rules->check_revocation)
 		return 0;
@@ -200,12 +211,14 @@ static size_t anchors(struct asking *q, const struct authority **ret)
 
 int auth_cert(struct asking *q, struct identity *who, struct refusal *why)
 {
-	bool renewal = q->kind == ENROLL_RENEW, own_rules = q->how->type == AUTH_CERT || q->how->type == AUTH_CERT_AND_WEBHOOK;
+	bool renewal = q->kind == ENROLL_RENEW, own_rules = q->how->type == AUTH_CERT ||
+		       q->how->type == AUTH_CERT_AND_WEBHOOK;
 	const struct client_cert_auth *rules = own_rules ? &q->how->client_certificate : &renewal_rules;
 	const struct authority *v, *anchor;
 	size_t n = anchors(q, &v);
 	/* An expired one renews nothing by itself: it takes the webhook's word too. */
-	bool allow_expired = renewal ? q->how->type == AUTH_CERT_AND_WEBHOOK && q->served->dms.settings.reenrollment_settings.enable_expired_renewal
+	bool allow_expired = renewal ? q->how->type == AUTH_CERT_AND_WEBHOOK &&
+			     q->served->dms.settings.reenrollment_settings.enable_expired_renewal
 				     : rules->allow_expired;
 	struct cert *leaf = arena_new_array(q->http->arena, 1, struct cert);
 	struct path *p = arena_new_array(q->http->arena, 1, struct path);
@@ -223,10 +236,12 @@ int auth_cert(struct asking *q, struct identity *who, struct refusal *why)
 		return -1;
 	anchor = find_anchor(q, p, v, n, &e);
 	if (!anchor)
-		return refuse(why, 401, "untrusted_certificate", "%s", e.code ? e.msg : "no authority is trusted for clients here");
+		return refuse(why, 401, "untrusted_certificate", "%s",
+			      e.code ? e.msg : "no authority is trusted for clients here");
 	who->cert = leaf;
 	who->via = "certificate";
-	if (check_above(q, rules, anchor, why) != 0 || check_usage(q, leaf, why) != 0 || find_record(q, who, why) != 0 ||
+	if (check_above(q, rules, anchor, why) != 0 || check_usage(q, leaf, why) != 0 ||
+	    find_record(q, who, why) != 0 ||
 	    check_revocation(q, rules, who, p, anchor, why) != 0)
 		return -1;
 	if (rules->require_cn_match && !same_cn(q, leaf))

@@ -1,6 +1,7 @@
-/* The manager's webhook (E8): asks whether a device may enrol. Guarantees: fails closed; an answer counts only when it is a success that says
- * authorized: true; redirects are not followed; nobody waits longer than call_timeout, or is put off for longer than a day. What the hook
- * is told: the request for a certificate, the manager, the device's common name, and the HTTP request's headers and path. */
+/* The manager's webhook (E8): asks whether a device may enrol. Guarantees: fails closed; an answer counts only when it
+ * is a success that says authorized: true; redirects are not followed; nobody waits longer than call_timeout, or is put
+ * off for longer than a day. What the hook is told: the request for a certificate, the manager, the device's common
+ * name, and the HTTP request's headers and path. */
 #include <string.h>
 
 #include "base/text.h"
@@ -23,8 +24,10 @@ struct hook_request {
 	char *csr, *aps, *device_cn;
 	struct hook_http http_request;
 };
-static const struct field hook_http_fields[] = { ANY(hook_http, headers, "First value of each header."), STR(hook_http, url, "Path."), END };
-static const struct schema hook_http_type = { .name = "http_request", .size = sizeof(struct hook_http), .fields = hook_http_fields };
+static const struct field hook_http_fields[] = { ANY(hook_http, headers, "First value of each header."),
+						 STR(hook_http, url, "Path."), END };
+static const struct schema hook_http_type = { .name = "http_request", .size = sizeof(struct hook_http),
+					      .fields = hook_http_fields };
 static const struct field hook_request_fields[] = {
 	STR(hook_request, csr, "base64 of the request in PEM.", .flags = F_SHOW0),
 	STR(hook_request, aps, "Id of the manager.", .flags = F_SHOW0),
@@ -32,7 +35,8 @@ static const struct field hook_request_fields[] = {
 	OBJ(hook_request, http_request, &hook_http_type, "The HTTP request."),
 	END
 };
-static const struct schema hook_request_type = { .name = "request", .size = sizeof(struct hook_request), .fields = hook_request_fields };
+static const struct schema hook_request_type = { .name = "request", .size = sizeof(struct hook_request),
+						 .fields = hook_request_fields };
 
 /* --- one call --- */
 
@@ -46,7 +50,8 @@ struct calling {
 
 static int unreachable(const struct calling *c, const char *what, const char *detail)
 {
-	ctx_warn(&c->q->post->ctx, "dms %s: webhook: %s%s%s", c->q->served->dms.id, what, detail ? ": " : "", detail ? detail : "");
+	ctx_warn(&c->q->post->ctx, "dms %s: webhook: %s%s%s", c->q->served->dms.id, what, detail ? ": " : "",
+		 detail ? detail : "");
 	return refuse(c->why, 503, "webhook_unreachable", "whether the device may enrol cannot be asked at the moment");
 }
 
@@ -69,7 +74,8 @@ static int read_token(const struct calling *c, struct net_request *r, struct nod
 	if (exchange(c, r, &a) != 0)
 		return -1;
 	if (a.status != 200 || est_json(c->q->http->arena, "answer", a.body, ret, &e) != 0)
-		return unreachable(c, "no token for it", a.status != 200 ? arena_printf(c->q->http->arena, "status %d", a.status) : e.msg);
+		return unreachable(c, "no token for it",
+				   a.status != 200 ? arena_printf(c->q->http->arena, "status %d", a.status) : e.msg);
 	return 0;
 }
 
@@ -79,7 +85,8 @@ static int oidc_token(const struct calling *c, char **ret)
 	static const struct net_header form = { "Content-Type", "application/x-www-form-urlencoded" };
 	const struct hook_oidc *o = &c->hook->config.oidc;
 	struct arena *a = c->q->http->arena;
-	struct net_request get = { .method = "GET", .url = o->well_known, .what = "webhook oidc" }, post = { .method = "POST" };
+	struct net_request get = { .method = "GET", .url = o->well_known, .what = "webhook oidc" },
+				 post = { .method = "POST" };
 	const char *endpoint, *text;
 	struct node found, token;
 	struct err e = { 0 };
@@ -96,8 +103,8 @@ static int oidc_token(const struct calling *c, char **ret)
 	post.headers = &form;
 	post.nheaders = 1;
 	post.what = "webhook token";
-	post.body = bytes_of(arena_printf(a, "grant_type=client_credentials&client_id=%s&client_secret=%s", url_encode(a, bytes_of(o->client_id)),
-					  url_encode(a, bytes_of(secret))));
+	post.body = bytes_of(arena_printf(a, "grant_type=client_credentials&client_id=%s&client_secret=%s",
+					  url_encode(a, bytes_of(o->client_id)), url_encode(a, bytes_of(secret))));
 	if (read_token(c, &post, &token) != 0)
 		return -1;
 	text = est_json_str(&token, "access_token");
@@ -142,8 +149,9 @@ static int headers_json(const struct http_request *in, char **ret, struct err *e
 static int body_of(const struct calling *c, struct bytes *ret)
 {
 	struct arena *a = c->q->http->arena;
-	struct hook_request r = { .csr = b64_encode(a, pem_encode(a, "CERTIFICATE REQUEST", c->q->csr->der)), .aps = c->q->served->dms.id,
-				  .device_cn = name_cn(a, c->q->csr->subject), .http_request.url = arena_strdup(a, c->q->http->path) };
+	struct hook_request r = { .csr = b64_encode(a, pem_encode(a, "CERTIFICATE REQUEST", c->q->csr->der)),
+				  .aps = c->q->served->dms.id, .device_cn = name_cn(a, c->q->csr->subject),
+				  .http_request.url = arena_strdup(a, c->q->http->path) };
 	SCOPED_BUF text = buf_init(BUF_TEXT);
 	struct err e = { 0 };
 
@@ -154,7 +162,8 @@ static int body_of(const struct calling *c, struct bytes *ret)
 	return 0;
 }
 
-/* No, or not yet (RFC 7030 4.2.3): what is known of the request stays with the hook, which is asked again by each retry. */
+/* No, or not yet (RFC 7030 4.2.3): what is known of the request stays with the hook, which is asked again by each
+ * retry. */
 static int not_now(const struct calling *c, const struct node *said)
 {
 	double secs = 0;
@@ -169,8 +178,8 @@ static int not_now(const struct calling *c, const struct node *said)
 static int ask(const struct calling *c)
 {
 	struct net_header headers[2] = { { "Content-Type", "application/json" } };
-	struct net_request r = { .method = c->hook->method ? c->hook->method : "POST", .url = c->hook->url, .headers = headers, .nheaders = 1,
-				 .what = "webhook" };
+	struct net_request r = { .method = c->hook->method ? c->hook->method : "POST", .url = c->hook->url,
+				 .headers = headers, .nheaders = 1, .what = "webhook" };
 	struct node said;
 	struct net_answer a;
 	struct err e = { 0 };
@@ -205,9 +214,11 @@ int auth_webhook(struct asking *q, struct identity *who, struct refusal *why)
 {
 	const struct hook_auth_settings *hook = &q->how->external_webhook;
 	const struct hook_config *cfg = &hook->config;
-	struct net_options options = { .ca_file = cfg->ca_file, .no_verify = !cfg->validate_server_cert, .answer_max = ANSWER_MAX };
+	struct net_options options = { .ca_file = cfg->ca_file, .no_verify = !cfg->validate_server_cert,
+				       .answer_max = ANSWER_MAX };
 	struct calling c = { .q = q, .hook = hook, .why = why,
-			     .until = tm_mono_ms() + (cfg->call_timeout.secs ? cfg->call_timeout.secs * 1000 : TIMEOUT_MS) };
+			     .until = tm_mono_ms() +
+				      (cfg->call_timeout.secs ? cfg->call_timeout.secs * 1000 : TIMEOUT_MS) };
 	struct err e = { 0 };
 	int r = -1;
 

@@ -1,5 +1,6 @@
-/* Bearer tokens (E9, S2). Guarantees: a token counts only when a key of the manager's set signed it with an accepted algorithm, and its
- * claims hold now; it is neither logged nor recorded, but its sub and jti are. Whoever is refused learns nothing more than that. */
+/* Bearer tokens (E9, S2). Guarantees: a token counts only when a key of the manager's set signed it with an accepted
+ * algorithm, and its claims hold now; it is neither logged nor recorded, but its sub and jti are. Whoever is refused
+ * learns nothing more than that. */
 #include <string.h>
 #include <strings.h>
 
@@ -13,7 +14,8 @@ static int denied(struct refusal *why, const struct err *e)
 	return refuse(why, 401, "authentication_failure", "%s", e->msg);
 }
 
-/* Without a kid, or with one that is known, the set at hand decides; a kid that is not may be of a set that has just changed. */
+/* Without a kid, or with one that is known, the set at hand decides; a kid that is not may be of a set that has just
+ * changed. */
 static int check_signature(struct asking *q, const struct jwt *t, struct refusal *why)
 {
 	const struct node *key;

@@ -1,6 +1,7 @@
-/* Secrets shared with single devices (E9): in TLS or by HTTP Basic, and Digest with SHA-256, as the manager keeps them. Guarantees: an unknown
- * device costs the same as a wrong secret; no more than CHECKS_MAX secrets are stretched at a time; who guesses is slowed down; a secret of
- * single use is spent by the certificate that it got, and by nothing else. */
+/* Secrets shared with single devices (E9): in TLS or by HTTP Basic, and Digest with SHA-256, as the manager keeps them.
+ * Guarantees: an unknown device costs the same as a wrong secret; no more than CHECKS_MAX secrets are stretched at a
+ * time; who guesses is slowed down; a secret of single use is spent by the certificate that it got, and by nothing
+ * else. */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -34,7 +35,8 @@ static struct guesser {
 	int64_t since;
 } guessers[GUESSERS];
 
-/* With the lock held. Where a device's place is cannot be told from outside: who knew could have it forgotten by guessing at others. */
+/* With the lock held. Where a device's place is cannot be told from outside: who knew could have it forgotten by
+ * guessing at others. */
 static struct guesser *place_of(const struct asking *q, const char *device, unsigned char who[WHO])
 {
 	static unsigned char seed[MAC];
@@ -43,7 +45,8 @@ static struct guesser *place_of(const struct asking *q, const char *device, unsi
 
 	if (!seeded)
 		seeded = RAND_bytes(seed, sizeof(seed)) == 1;
-	sha256(bytes_of(arena_printf(q->http->arena, "%s %s %s", hex_encode(q->http->arena, (struct bytes){ seed, sizeof(seed) }),
+	sha256(bytes_of(arena_printf(q->http->arena, "%s %s %s",
+				     hex_encode(q->http->arena, (struct bytes){ seed, sizeof(seed) }),
 				     q->http->address, device)), h);
 	memcpy(who, h, WHO);
 	return &guessers[(h[WHO] << 8 | h[WHO + 1]) % GUESSERS];
@@ -102,8 +105,8 @@ static bool check_bounded(const struct asking *q, const struct psk *p, struct by
 	return good;
 }
 
-/* What est_prepare has left: a key for nonces, the folder of secrets, and for each manager whose secrets are elsewhere its id, where, and the
- * list. */
+/* What est_prepare has left: a key for nonces, the folder of secrets, and for each manager whose secrets are elsewhere
+ * its id, where, and the list. */
 static bool take_text(struct arena *a, struct bytes *own, const char **ret)
 {
 	struct bytes b;
@@ -146,7 +149,8 @@ static int load(struct asking *q, const char *device, struct psk *ret, struct er
 	for (size_t i = 0; i < at.nlists; i++)
 		if (strcmp(at.lists[i].dms, dms->id) == 0 && strcmp(at.lists[i].source, source) == 0)
 			return psk_load_listed(&q->post->ctx, dms, at.lists[i].text, device, ret, e);
-	ctx_warn(&q->post->ctx, "dms %s: where the secrets of devices are has changed: start the listener again", dms->id);
+	ctx_warn(&q->post->ctx, "dms %s: where the secrets of devices are has changed: start the listener again",
+		 dms->id);
 	return err_set(e, ERR_IO, "the secrets are elsewhere now");
 }
 
@@ -165,7 +169,8 @@ static int find(struct asking *q, const char *device, struct psk *store, const s
 	return 0;
 }
 
-static int by_basic(struct asking *q, const char *field, const char **ret_device, const struct psk **ret, struct psk *store, struct refusal *why)
+static int by_basic(struct asking *q, const char *field, const char **ret_device, const struct psk **ret,
+		    struct psk *store, struct refusal *why)
 {
 	struct basic in;
 	struct err e = { 0 };
@@ -174,7 +179,8 @@ static int by_basic(struct asking *q, const char *field, const char **ret_device
 	if (http_basic(q->http->arena, field, &in, &e) != 0 || in.secret.n > PSK_MAX)
 		return refuse(why, 401, "authentication_failure", "%s", e.code ? e.msg : "the secret is too long");
 	*ret_device = *in.user ? in.user : q->device;
-	if (check_guesses(q, *ret_device, why) != 0 || find(q, *ret_device, store, ret, why) != 0 || wait_begin(q, why) != 0)
+	if (check_guesses(q, *ret_device, why) != 0 || find(q, *ret_device, store, ret, why) != 0 ||
+	    wait_begin(q, why) != 0)
 		return -1;
 	good = check_bounded(q, *ret, in.secret);
 	wait_end(q);
@@ -183,7 +189,8 @@ static int by_basic(struct asking *q, const char *field, const char **ret_device
 
 /* --- Digest (RFC 7616) --- */
 
-/* The time and its MAC: no list of nonces is kept. A nonce may serve again while it is valid; TLS keeps what it serves for from others. */
+/* The time and its MAC: no list of nonces is kept. A nonce may serve again while it is valid; TLS keeps what it serves
+ * for from others. */
 static char *nonce_at(const struct post *p, struct arena *a, int64_t at)
 {
 	struct bytes key = worker_own(p);
@@ -213,17 +220,20 @@ static bool is_target(const struct http_request *in, const char *uri)
 {
 	size_t n = strlen(in->path);
 
-	return in->query ? strncmp(uri, in->path, n) == 0 && uri[n] == '?' && strcmp(uri + n + 1, in->query) == 0 : strcmp(uri, in->path) == 0;
+	return in->query ? strncmp(uri, in->path, n) == 0 && uri[n] == '?' && strcmp(uri + n + 1, in->query) == 0
+			 : strcmp(uri, in->path) == 0;
 }
 
 static char *response_of(struct arena *a, const struct digest *d, const char *method, const char *ha1)
 {
 	char *ha2 = sha256_hex(a, bytes_of(arena_printf(a, "%s:%s", method, d->uri)));
 
-	return sha256_hex(a, bytes_of(arena_printf(a, "%s:%s:%s:%s:%s:%s", ha1, d->nonce, d->nc, d->cnonce, d->qop, ha2)));
+	return sha256_hex(a,
+			  bytes_of(arena_printf(a, "%s:%s:%s:%s:%s:%s", ha1, d->nonce, d->nc, d->cnonce, d->qop, ha2)));
 }
 
-static int by_digest(struct asking *q, const char *field, const char **ret_device, const struct psk **ret, struct psk *store, struct refusal *why)
+static int by_digest(struct asking *q, const char *field, const char **ret_device, const struct psk **ret,
+		     struct psk *store, struct refusal *why)
 {
 	static const unsigned char none[SHA256_LEN];
 	struct arena *a = q->http->arena;
@@ -240,8 +250,10 @@ static int by_digest(struct asking *q, const char *field, const char **ret_devic
 	wanted = response_of(a, &d, q->http->method, ha1);
 	if (!nonce_good(q, d.nonce))
 		return refuse(why, 401, "authentication_failure", "the nonce is not of now");
-	if (!d.algorithm || strcasecmp(d.algorithm, "SHA-256") != 0 || strcmp(d.qop, "auth") != 0 || !is_target(q->http, d.uri) ||
-	    strcmp(d.realm, psk_realm(a, &q->served->dms)) != 0 || !*ret || (*ret)->store != PSK_HA1 || !same_secret_text(wanted, d.response))
+	if (!d.algorithm || strcasecmp(d.algorithm, "SHA-256") != 0 || strcmp(d.qop, "auth") != 0 ||
+	    !is_target(q->http, d.uri) ||
+	    strcmp(d.realm, psk_realm(a, &q->served->dms)) != 0 || !*ret || (*ret)->store != PSK_HA1 ||
+	    !same_secret_text(wanted, d.response))
 		return wrong(q, *ret_device, why);
 	return 0;
 }
@@ -252,14 +264,16 @@ void psk_challenge(const struct post *p, const struct dms *dms, int store, struc
 	const char *realm = psk_realm(a, dms);
 
 	if (store == PSK_HA1) /* the stronger one first (RFC 7616 3.7) */
-		http_add_header(out, "WWW-Authenticate", arena_printf(a, "Digest realm=\"%s\", qop=\"auth\", algorithm=SHA-256, nonce=\"%s\"", realm,
-								      nonce_at(p, a, p->ctx.now)));
+		http_add_header(out, "WWW-Authenticate",
+				arena_printf(a, "Digest realm=\"%s\", qop=\"auth\", algorithm=SHA-256, nonce=\"%s\"",
+					     realm, nonce_at(p, a, p->ctx.now)));
 	http_add_header(out, "WWW-Authenticate", arena_printf(a, "Basic realm=\"%s\", charset=\"UTF-8\"", realm));
 }
 
 /* --- single use --- */
 
-/* What was spent on this very request is good for the answer that was lost, or for what a crash kept from being issued. */
+/* What was spent on this very request is good for the answer that was lost, or for what a crash kept from being
+ * issued. */
 static int check_spent(struct asking *q, const char *device, struct identity *who, struct refusal *why)
 {
 	struct ctx *ctx = &q->post->ctx;
@@ -273,7 +287,8 @@ static int check_spent(struct asking *q, const char *device, struct identity *wh
 		return 0;
 	if (strcmp(on, request) != 0)
 		return refuse(why, 401, "authentication_failure", "the secret was used already");
-	return ledger_cert_by_request(ctx->state, q->served->ca.rec.id, request, &who->spent, &rec, &e) == 0 ? 0 : refuse_err(why, &e);
+	return ledger_cert_by_request(ctx->state, q->served->ca.rec.id, request, &who->spent, &rec, &e) == 0
+	       ? 0 : refuse_err(why, &e);
 }
 
 /* --- TLS --- */
@@ -308,7 +323,8 @@ static int by_tls(struct asking *q, const char **ret_device, struct psk *p, stru
 	if (find(q, *ret_device, p, &found, why) != 0)
 		return -1;
 	sha256(found ? found->key : (struct bytes){ 0 }, proof);
-	if (!found || found->store != PSK_TLS || tls->psk_proof.n != SHA256_LEN || CRYPTO_memcmp(proof, tls->psk_proof.p, SHA256_LEN) != 0)
+	if (!found || found->store != PSK_TLS || tls->psk_proof.n != SHA256_LEN ||
+	    CRYPTO_memcmp(proof, tls->psk_proof.p, SHA256_LEN) != 0)
 		return refuse(why, 401, "authentication_failure", "the secret is not that of the device any more");
 	return 0;
 }

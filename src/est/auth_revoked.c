@@ -1,6 +1,7 @@
-/* Whether a certificate of another authority is revoked (E7). Guarantees: fails closed, unless the manager says revocation_unreachable: allow,
- * and then with a warning; a CRL counts while it is current and signed by the issuer; one that is fetched is kept until its end and fetched
- * anew every ten minutes; a file is decoded when it has changed. What the certificate itself names is asked only when its path was found good. */
+/* Whether a certificate of another authority is revoked (E7). Guarantees: fails closed, unless the manager says
+ * revocation_unreachable: allow, and then with a warning; a CRL counts while it is current and signed by the issuer;
+ * one that is fetched is kept until its end and fetched anew every ten minutes; a file is decoded when it has changed.
+ * What the certificate itself names is asked only when its path was found good. */
 #include <openssl/x509.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,7 +43,8 @@ static bool settled(const char *path, struct stamp *ret, int64_t now)
 
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return false;
-	*ret = (struct stamp){ (int64_t)st.st_dev, (int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_ctim.tv_sec,
+	*ret = (struct stamp){ (int64_t)st.st_dev, (int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec,
+			       st.st_mtim.tv_nsec, st.st_ctim.tv_sec,
 			       st.st_ctim.tv_nsec };
 	return st.st_ctim.tv_sec + SETTLE_SECS < now;
 }
@@ -74,8 +76,8 @@ static X509_CRL *read_file(struct question *k, const char *path)
 /* The CRL at a path or a URL; NULL: it cannot be had. -1: later. */
 static int read_crl(struct question *k, const char *place, bool again, X509_CRL **ret)
 {
-	const struct wanted w = { .url = place, .what = "CRL", .fresh_ms = FRESH_MS, .keep_ms = KEEP_MS, .max = CRL_BYTES, .again = again,
-				  .check = is_crl };
+	const struct wanted w = { .url = place, .what = "CRL", .fresh_ms = FRESH_MS, .keep_ms = KEEP_MS,
+				  .max = CRL_BYTES, .again = again, .check = is_crl };
 	struct bytes text;
 
 	k->asked = true;
@@ -95,7 +97,8 @@ static int by_crls(struct question *k, char *const *places, size_t n, enum revok
 {
 	X509_CRL *crls[CRLS_MAX];
 
-	for (int again = 0; again < 2 && *ret == REVOCATION_UNKNOWN && n; again++) { /* once more when those at hand have ended */
+	/* once more when those at hand have ended */
+	for (int again = 0; again < 2 && *ret == REVOCATION_UNKNOWN && n; again++) {
 		size_t have = 0;
 		int r = 0;
 
@@ -143,7 +146,8 @@ static int find_out(struct question *k, enum revoked *ret)
 	return by_crls(k, urls, *ret == REVOCATION_UNKNOWN ? cert_crl_urls(a, k->cert->der, urls) : 0, ret);
 }
 
-int auth_revoked(struct asking *q, const struct client_cert_auth *rules, const struct cert *c, const struct cert *issuer, struct refusal *why)
+int auth_revoked(struct asking *q, const struct client_cert_auth *rules, const struct cert *c,
+		 const struct cert *issuer, struct refusal *why)
 {
 	struct question k = { .q = q, .rules = rules, .cert = c, .issuer = issuer, .why = why };
 	enum revoked r = REVOCATION_UNKNOWN;
@@ -155,10 +159,14 @@ int auth_revoked(struct asking *q, const struct client_cert_auth *rules, const s
 	if (r == REVOCATION_GOOD)
 		return 0;
 	if (rules->revocation_unreachable == UNREACHABLE_ALLOW) {
-		ctx_warn(&q->post->ctx, "dms %s: a client is let in although nobody knows whether its certificate is revoked", q->served->dms.id);
+		ctx_warn(&q->post->ctx,
+			 "dms %s: a client is let in although nobody knows whether its certificate is revoked",
+			 q->served->dms.id);
 		return 0;
 	}
 	if (k.asked)
-		return refuse(why, 503, "revocation_unreachable", "whether the client's certificate is revoked cannot be asked at the moment");
-	return refuse(why, 401, "untrusted_certificate", "whether the client's certificate is revoked is not known here");
+		return refuse(why, 503, "revocation_unreachable",
+			      "whether the client's certificate is revoked cannot be asked at the moment");
+	return refuse(why, 401, "untrusted_certificate",
+		      "whether the client's certificate is revoked is not known here");
 }

@@ -1,5 +1,5 @@
-/* Decoded CRLs. Guarantees: memory is bounded by their number and the limit for one; an entry is used for the bytes or the file that it was
- * made of, never for others; decoding keeps nobody waiting. */
+/* Decoded CRLs. Guarantees: memory is bounded by their number and the limit for one; an entry is used for the bytes or
+ * the file that it was made of, never for others; decoding keeps nobody waiting. */
 #include "est/crls.h"
 
 #include <openssl/x509.h>
@@ -26,7 +26,8 @@ X509_CRL *crls_find(const char *place, struct bytes key)
 	for (size_t i = 0; i < PLACES && !found; i++) {
 		struct decoded *d = &places[i];
 
-		if (!d->arena || strcmp(d->place, place) != 0 || !bytes_equal(d->key, key) || X509_CRL_up_ref(d->crl) != 1)
+		if (!d->arena || strcmp(d->place, place) != 0 || !bytes_equal(d->key, key) ||
+		    X509_CRL_up_ref(d->crl) != 1)
 			continue;
 		found = d->crl;
 		d->used = ++uses;
@@ -68,7 +69,8 @@ X509_CRL *crls_keep(const char *place, struct bytes key, struct bytes der, struc
 		X509_CRL_free(d->crl);
 		arena_free(d->arena);
 	}
-	*d = (struct decoded){ .arena = a, .place = arena_strdup(a, place), .key = { arena_memdup(a, key.p, key.n), key.n }, .crl = crl, .used = ++uses };
+	*d = (struct decoded){ .arena = a, .place = arena_strdup(a, place),
+			       .key = { arena_memdup(a, key.p, key.n), key.n }, .crl = crl, .used = ++uses };
 	pthread_mutex_unlock(&lock);
 	return crl;
 }

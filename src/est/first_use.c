@@ -1,5 +1,6 @@
-/* A device shows the certificate that it got by renewal, so that arrived. Guarantees: what it replaced is revoked then, where the manager
- * says so; nobody but the device can bring that about; what fails here fails no request. Requests that need no credential count too. */
+/* A device shows the certificate that it got by renewal, so that arrived. Guarantees: what it replaced is revoked then,
+ * where the manager says so; nobody but the device can bring that about; what fails here fails no request. Requests
+ * that need no credential count too. */
 #include "crypto/cert.h"
 #include "est/auth.h"
 #include "est/service.h"
@@ -46,7 +47,8 @@ void est_first_use(struct est_call *c)
 		return;
 	state_drop(ctx->state);
 	key = arena_printf(c->in->arena, "device/%s", who.rec.device);
-	if (e.code || post_claim(c->post, &key, 1, false, &e) != 0 || enroll_first_use(ctx, &c->served->dms, &who, &changed, &e) != 0 ||
+	if (e.code || post_claim(c->post, &key, 1, false, &e) != 0 ||
+	    enroll_first_use(ctx, &c->served->dms, &who, &changed, &e) != 0 ||
 	    (changed && post_commit(c->post, &e) != 0)) {
 		state_drop(ctx->state);
 		if (!c->post->moved)

@@ -1,4 +1,5 @@
-/* Reading of credentials in a header. Guarantees: one meaning for one text: what is there twice, or not as the RFC writes it, is refused. */
+/* Reading of credentials in a header. Guarantees: one meaning for one text: what is there twice, or not as the RFC
+ * writes it, is refused. */
 #include "est/http_auth.h"
 
 #include <stddef.h>
@@ -27,7 +28,8 @@ int http_basic(struct arena *a, const char *field, struct basic *ret, struct err
 	struct bytes text;
 	const char *colon;
 
-	if (strlen(field) > FIELD_MAX || !http_is(field, "Basic") || b64_decode(a, bytes_of(after_scheme(field)), &text) != 0 || !utf8_valid(text))
+	if (strlen(field) > FIELD_MAX || !http_is(field, "Basic") ||
+	    b64_decode(a, bytes_of(after_scheme(field)), &text) != 0 || !utf8_valid(text))
 		return err_set(e, ERR_INVALID, "the credential is not as RFC 7617 writes it");
 	colon = text.n ? memchr(text.p, ':', text.n) : NULL;
 	if (!colon)
@@ -44,7 +46,8 @@ static const struct {
 	{ "username", offsetof(struct digest, username) }, { "realm", offsetof(struct digest, realm) },
 	{ "nonce", offsetof(struct digest, nonce) }, { "uri", offsetof(struct digest, uri) },
 	{ "response", offsetof(struct digest, response) }, { "algorithm", offsetof(struct digest, algorithm) },
-	{ "qop", offsetof(struct digest, qop) }, { "nc", offsetof(struct digest, nc) }, { "cnonce", offsetof(struct digest, cnonce) },
+	{ "qop", offsetof(struct digest, qop) }, { "nc", offsetof(struct digest, nc) },
+	{ "cnonce", offsetof(struct digest, cnonce) },
 };
 
 /* token or quoted-string at *p, which is moved past it; NULL: neither. */

@@ -1,5 +1,5 @@
-/* Answers and tokens of others. Guarantees: what is not strict JSON is refused, so that nobody reads it in another way; a number is no
- * text and a text no number. */
+/* Answers and tokens of others. Guarantees: what is not strict JSON is refused, so that nobody reads it in another way;
+ * a number is no text and a text no number. */
 #include "est/json.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Key sets. Guarantees: a set that cannot be fetched stays in use for an hour after it was, then nobody gets in. Files are read each time. */
+/* Key sets. Guarantees: a set that cannot be fetched stays in use for an hour after it was, then nobody gets in. Files
+ * are read each time. */
 #include "est/jwks.h"
 
 #include "base/fs.h"
@@ -16,12 +17,14 @@ int jwks_is_set(struct arena *a, struct bytes text, struct err *e)
 
 static int by_url(struct asking *q, bool again, struct bytes *ret, struct refusal *why)
 {
-	const struct wanted w = { .url = q->how->jwt.public_key_url, .ca_file = q->how->jwt.ca_file, .what = "key set", .fresh_ms = FRESH_MS,
-				  .keep_ms = KEEP_MS, .max = JWKS_BYTES, .again = again, .check = jwks_is_set };
+	const struct wanted w = { .url = q->how->jwt.public_key_url, .ca_file = q->how->jwt.ca_file, .what = "key set",
+				  .fresh_ms = FRESH_MS, .keep_ms = KEEP_MS, .max = JWKS_BYTES, .again = again,
+				  .check = jwks_is_set };
 
 	if (kept_get(q, &w, ret, why) != 0)
 		return -1;
-	return ret->n ? 0 : refuse(why, 503, "key_set_unreachable", "the keys of tokens are out of reach at the moment");
+	return ret->n ? 0
+		      : refuse(why, 503, "key_set_unreachable", "the keys of tokens are out of reach at the moment");
 }
 
 int jwks_from_file(struct arena *a, const struct jwt_auth *j, struct node *ret, struct err *e)

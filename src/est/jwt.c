@@ -1,6 +1,6 @@
-/* Tokens. Guarantees: the algorithm comes from the manager's list and must fit the key, so that neither "none" nor a public key taken for a
- * secret gets anybody in; what the header calls critical is refused; a token ends. Signatures are verified by cjose, those of Ed25519,
- * which it does not know, by OpenSSL. */
+/* Tokens. Guarantees: the algorithm comes from the manager's list and must fit the key, so that neither "none" nor a
+ * public key taken for a secret gets anybody in; what the header calls critical is refused; a token ends. Signatures
+ * are verified by cjose, those of Ed25519, which it does not know, by OpenSSL. */
 #include "est/jwt.h"
 
 #include <cjose/cjose.h>
@@ -15,8 +15,10 @@ static const struct alg {
 	const char *name, *kty, *crv; /* crv NULL: none */
 	size_t sig;                   /* octets; 0: as long as the key */
 } algs[] = {
-	{ "ES256", "EC", "P-256", 64 }, { "ES384", "EC", "P-384", 96 }, { "ES512", "EC", "P-521", 132 }, { "RS256", "RSA", NULL, 0 },
-	{ "RS384", "RSA", NULL, 0 }, { "RS512", "RSA", NULL, 0 }, { "PS256", "RSA", NULL, 0 }, { "PS384", "RSA", NULL, 0 },
+	{ "ES256", "EC", "P-256", 64 }, { "ES384", "EC", "P-384", 96 }, { "ES512", "EC", "P-521", 132 },
+	{ "RS256", "RSA", NULL, 0 },
+	{ "RS384", "RSA", NULL, 0 }, { "RS512", "RSA", NULL, 0 }, { "PS256", "RSA", NULL, 0 },
+	{ "PS384", "RSA", NULL, 0 },
 	{ "PS512", "RSA", NULL, 0 }, { "EdDSA", "OKP", "Ed25519", 64 },
 };
 
@@ -47,7 +49,8 @@ static int read_header(struct jwt *t, struct err *e)
 	if (!t->alg)
 		return err_set(e, ERR_INVALID, "token: names no algorithm");
 	if (node_find(&t->header, "crit") || node_find(&t->header, "b64"))
-		return err_set(e, ERR_INVALID, "token: has a header that is critical and not known here (RFC 7515 4.1.11)");
+		return err_set(e, ERR_INVALID,
+			       "token: has a header that is critical and not known here (RFC 7515 4.1.11)");
 	if (node_find(&t->header, "kid") && !t->kid)
 		return err_set(e, ERR_INVALID, "token: kid is no text");
 	return 0;
@@ -67,7 +70,8 @@ int jwt_parse(struct arena *a, const char *text, struct jwt *ret, struct err *e)
 	if (part(a, text, head, &header) != 0 || part(a, text + head + 1, body, &claims) != 0 ||
 	    part(a, text + head + body + 2, n - head - body - 2, &t.sig) != 0)
 		return err_set(e, ERR_INVALID, "token: is not base64url");
-	if (est_json(a, "token", header, &t.header, e) != 0 || est_json(a, "token", claims, &t.claims, e) != 0 || read_header(&t, e) != 0)
+	if (est_json(a, "token", header, &t.header, e) != 0 || est_json(a, "token", claims, &t.claims, e) != 0 ||
+	    read_header(&t, e) != 0)
 		return -1;
 	t.signed_part = (struct bytes){ t.compact.p, head + body + 1 };
 	*ret = t;
@@ -81,7 +85,8 @@ int jwks_parse(struct arena *a, struct bytes text, struct node *ret, struct err 
 	if (est_json(a, "key set", text, ret, e) != 0)
 		return -1;
 	keys = node_find(ret, "keys");
-	return keys && keys->kind == NODE_LIST ? 0 : err_set(e, ERR_INVALID, "key set: has no list of keys (RFC 7517 5)");
+	return keys && keys->kind == NODE_LIST ? 0
+					       : err_set(e, ERR_INVALID, "key set: has no list of keys (RFC 7517 5)");
 }
 
 /* --- keys --- */
@@ -146,7 +151,8 @@ static int verify_ed25519(struct arena *a, const struct jwt *t, const struct nod
 	const char *x = est_json_str(jwk, "x");
 	struct bytes raw;
 
-	if (!x || part(a, x, strlen(x), &raw) != 0 || !(key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, raw.p, raw.n)))
+	if (!x || part(a, x, strlen(x), &raw) != 0 ||
+	    !(key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, raw.p, raw.n)))
 		return err_ossl(e, "key of the token");
 	if (!md || EVP_DigestVerifyInit_ex(md, NULL, NULL, NULL, NULL, key, NULL) != 1)
 		return err_ossl(e, "signature of the token");
@@ -203,7 +209,8 @@ static bool in_audience(const struct node *claims, const char *wanted)
 	if (same(claims, "aud", wanted))
 		return true;
 	for (size_t i = 0; aud && aud->kind == NODE_LIST && i < aud->n; i++)
-		if (aud->items[i].kind == NODE_SCALAR && !aud->items[i].plain && strcmp(aud->items[i].text, wanted) == 0)
+		if (aud->items[i].kind == NODE_SCALAR && !aud->items[i].plain &&
+		    strcmp(aud->items[i].text, wanted) == 0)
 			return true;
 	return false;
 }

@@ -14,7 +14,8 @@ struct jwt {
 int jwt_parse(struct arena *, const char *text, struct jwt *ret, struct err *) NODISCARD;
 /* ERR_DENIED unless the algorithm is one that `rules` accepts, by name. */
 int jwt_check_alg(const struct jwt *, const struct jwt_auth *rules, struct err *) NODISCARD;
-/* The key of a set that the token was signed with: by its kid, or without one the only key that fits. NULL: there is none. */
+/* The key of a set that the token was signed with: by its kid, or without one the only key that fits. NULL: there is
+ * none. */
 const struct node *jwt_find_key(const struct jwt *, const struct node *jwks);
 int jwt_verify(struct arena *, const struct jwt *, const struct node *jwk, struct err *) NODISCARD;
 /* iss, aud, exp, nbf, iat and the claims that must be there, at `now`. To be called after jwt_verify. */

@@ -1,5 +1,6 @@
-/* Documents of others by URL, kept in the process. Guarantees: one request at a time for one URL, whoever waits for it; what cannot be had
- * anew stays in use as long as its rules say; asking for more than there is causes no more than one request in RETRY_MS. */
+/* Documents of others by URL, kept in the process. Guarantees: one request at a time for one URL, whoever waits for it;
+ * what cannot be had anew stays in use as long as its rules say; asking for more than there is causes no more than one
+ * request in RETRY_MS. */
 #include "est/kept.h"
 
 #include <pthread.h>
@@ -107,7 +108,8 @@ static bool is_due(const struct wanted *w, const struct place *s)
 {
 	int64_t now = tm_mono_ms();
 
-	return (w->again || s->text.n == 0 || now - s->fetched > w->fresh_ms) && (s->busy || now - s->tried >= RETRY_MS);
+	return (w->again || s->text.n == 0 || now - s->fetched > w->fresh_ms) &&
+	       (s->busy || now - s->tried >= RETRY_MS);
 }
 
 int kept_get(struct asking *q, const struct wanted *w, struct bytes *ret, struct refusal *why)

@@ -9,9 +9,11 @@ struct keygen_recipient {
 	struct cms_how how;
 };
 /* 400 when the request asks for what cannot be done. */
-int keygen_recipient(struct est_call *, const struct enroll_work *, struct keygen_recipient *ret, struct refusal *) NODISCARD;
+int keygen_recipient(struct est_call *, const struct enroll_work *, struct keygen_recipient *ret,
+		     struct refusal *) NODISCARD;
 
-/* What this worker signs the keys with that it makes: a key that never leaves it, with a certificate of the enrolment authority. */
+/* What this worker signs the keys with that it makes: a key that never leaves it, with a certificate of the enrolment
+ * authority. */
 struct keygen_signer {
 	EVP_PKEY *key; /* owned by the caller */
 	struct bytes *certs;
@@ -21,5 +23,5 @@ struct keygen_signer {
 int keygen_signer(struct est_call *, struct keygen_signer *ret, struct refusal *) NODISCARD;
 
 /* EnvelopedData(SignedData(AsymmetricKeyPackage)) of a PKCS#8 key (RFC 5958). */
-int keygen_seal(struct arena *, struct bytes pkcs8, const struct keygen_signer *, const struct keygen_recipient *, struct bytes *ret,
-		struct err *) NODISCARD;
+int keygen_seal(struct arena *, struct bytes pkcs8, const struct keygen_signer *, const struct keygen_recipient *,
+		struct bytes *ret, struct err *) NODISCARD;

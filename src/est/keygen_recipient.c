@@ -1,5 +1,6 @@
-/* To whom a key is encrypted. Guarantees: only to a key whose certificate the client has shown, or that was issued to its device and still
- * stands; a request that asks for encryption in any way that is not understood whole is refused. */
+/* To whom a key is encrypted. Guarantees: only to a key whose certificate the client has shown, or that was issued to
+ * its device and still stands; a request that asks for encryption in any way that is not understood whole is
+ * refused. */
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ static bool stands(const struct est_call *c, const struct cert *cert)
 }
 
 /* Among the certificates of the device; the newest first. */
-static int find_issued(struct est_call *c, const struct enroll_work *w, struct bytes id, struct cert *ret, bool *ret_found, struct err *e)
+static int find_issued(struct est_call *c, const struct enroll_work *w, struct bytes id, struct cert *ret,
+		       bool *ret_found, struct err *e)
 {
 	struct state *st = c->post->ctx.state;
 	struct arena *a = c->in->arena;
@@ -56,8 +58,9 @@ static int find(struct est_call *c, const struct enroll_work *w, struct bytes id
 		return refuse_err(why, &e);
 	if (found)
 		return 0;
-	return refuse(why, 400, "unsupported", "the key that the answer should be encrypted with is not known here: it must be that of the certificate "
-		      "that the client shows, or of one that the device was issued (RFC 7030 4.4.1.2)");
+	return refuse(why, 400, "unsupported", "the key that the answer should be encrypted with is not known here: it "
+		      "must be that of the certificate that the client shows, or of one that the device was issued "
+		      "(RFC 7030 4.4.1.2)");
 }
 
 /* RFC 7030 4.4.1.2: explicitly for key transport or key agreement, or not restricted. */
@@ -76,8 +79,8 @@ static int choose(const struct cert *c, struct bytes capabilities, struct cms_ho
 	if (cert_pubkey(c, &key, &e) != 0)
 		return refuse_err(why, &e);
 	if (!may_decrypt(c, key))
-		return refuse(why, 400, "unsupported", "the key usage of the certificate of the key that the answer should be encrypted with is neither "
-			      "key encipherment (RSA) nor key agreement (EC)");
+		return refuse(why, 400, "unsupported", "the key usage of the certificate of the key that the answer "
+			      "should be encrypted with is neither key encipherment (RSA) nor key agreement (EC)");
 	return cms_choose(capabilities, key, ret, &e) == 0 ? 0 : refuse(why, 400, "unsupported", "%s", e.msg);
 }
 
@@ -89,19 +92,23 @@ int keygen_recipient(struct est_call *c, const struct enroll_work *w, struct key
 	struct cert cert;
 	struct der d;
 
-	if (csr_attribute(&w->csr, OID_DECRYPT_KEY_ID, &shared, &e) != 0 || csr_attribute(&w->csr, OID_ASYMMETRIC_DECRYPT_KEY_ID, &ours, &e) != 0 ||
+	if (csr_attribute(&w->csr, OID_DECRYPT_KEY_ID, &shared, &e) != 0 ||
+	    csr_attribute(&w->csr, OID_ASYMMETRIC_DECRYPT_KEY_ID, &ours, &e) != 0 ||
 	    csr_attribute(&w->csr, OID_SMIME_CAPABILITIES, &capabilities, &e) != 0)
 		return refuse(why, 400, "malformed_request", "%s", e.msg);
 	if (shared.n)
-		return refuse(why, 400, "unsupported", "no secret keys are shared with devices here that a key could be encrypted with (RFC 7030 4.4.1.1)");
+		return refuse(why, 400, "unsupported", "no secret keys are shared with devices here that a key could "
+			      "be encrypted with (RFC 7030 4.4.1.1)");
 	*ret = (struct keygen_recipient){ 0 };
 	if (!ours.n)
 		return 0;
 	d = der_of(ours);
 	if (!der_expect(&d, DER_OCTETSTRING, &id) || !id.n)
-		return refuse(why, 400, "malformed_request", "AsymmetricDecryptKeyIdentifier is no OCTET STRING (RFC 7030 4.4.1.2)");
+		return refuse(why, 400, "malformed_request",
+			      "AsymmetricDecryptKeyIdentifier is no OCTET STRING (RFC 7030 4.4.1.2)");
 	if (!capabilities.n)
-		return refuse(why, 400, "malformed_request", "SMIMECapabilities must say how the key is to be encrypted (RFC 7030 4.4.1.2)");
+		return refuse(why, 400, "malformed_request",
+			      "SMIMECapabilities must say how the key is to be encrypted (RFC 7030 4.4.1.2)");
 	if (find(c, w, id, &cert, why) != 0 || choose(&cert, capabilities, &r.how, why) != 0)
 		return -1;
 	r.cert = cert.der;

@@ -1,6 +1,7 @@
-/* Who signs the keys that are made here: "the party that generated the private key" (RFC 7030 4.4.2) is a worker, not an authority, whose
- * key signs certificates and nothing of the kind. Guarantees: a worker's key stays in its memory; its certificate is recorded like any
- * other and durable before the first signature, comes from the enrolment authority, and is for nothing but such signatures. */
+/* Who signs the keys that are made here: "the party that generated the private key" (RFC 7030 4.4.2) is a worker, not
+ * an authority, whose key signs certificates and nothing of the kind. Guarantees: a worker's key stays in its memory;
+ * its certificate is recorded like any other and durable before the first signature, comes from the enrolment
+ * authority, and is for nothing but such signatures. */
 #include <pthread.h>
 #include <string.h>
 
@@ -115,8 +116,8 @@ int keygen_signer(struct est_call *c, struct keygen_signer *ret, struct refusal 
 	return r == 0 ? 0 : refuse_err(why, &e);
 }
 
-int keygen_seal(struct arena *a, struct bytes pkcs8, const struct keygen_signer *s, const struct keygen_recipient *r, struct bytes *ret,
-		struct err *e)
+int keygen_seal(struct arena *a, struct bytes pkcs8, const struct keygen_signer *s, const struct keygen_recipient *r,
+		struct bytes *ret, struct err *e)
 {
 	struct bytes package = DER_JOIN(a, DER_SEQUENCE, pkcs8), sd; /* one OneAsymmetricKey: RFC 5958 2 */
 

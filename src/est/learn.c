@@ -1,5 +1,5 @@
-/* What a handler thread knows of the device managers. Guarantees: everything is of one policy commit; what only the ledger says (an
- * authority that was revoked a moment ago) is asked anew for each request. */
+/* What a handler thread knows of the device managers. Guarantees: everything is of one policy commit; what only the
+ * ledger says (an authority that was revoked a moment ago) is asked anew for each request. */
 #include <string.h>
 
 #include "base/text.h"
@@ -8,7 +8,8 @@
 #include "pki/est_cacerts.h"
 #include "state/state.h"
 
-static int load_authorities(struct ctx *ctx, const struct strv *ids, struct authority **ret, size_t *ret_n, struct err *e)
+static int load_authorities(struct ctx *ctx, const struct strv *ids, struct authority **ret, size_t *ret_n,
+			    struct err *e)
 {
 	struct authority *v = arena_new_array(ctx->arena, ids->n + 1, struct authority);
 
@@ -39,7 +40,8 @@ static int load_answers(struct ctx *ctx, const struct est_options *o, struct ser
 	struct bytes *ders;
 	size_t n;
 
-	return est_cacerts(ctx, &s->dms, o->tls_ca, &ders, &n, e) != 0 || est_p7(ctx->arena, ders, n, &s->cacerts, e) != 0 ||
+	return est_cacerts(ctx, &s->dms, o->tls_ca, &ders, &n, e) != 0 ||
+	       est_p7(ctx->arena, ders, n, &s->cacerts, e) != 0 ||
 	       csrattrs_build(ctx->arena, &s->profile, &wishes, &s->csrattrs, e) != 0 ? -1 : 0;
 }
 
@@ -54,9 +56,11 @@ int est_load(struct ctx *ctx, const struct est_options *o, const char *id, struc
 	if (dms_complete(ctx->arena, &ret->dms, state_config(ctx->state), state_dir(ctx->state), e) != 0)
 		return err_ctx(e, "dms %s", id);
 	if (authority_load(ctx, en->enrollment_ca, &ret->ca, e) != 0 ||
-	    profile_load(ctx, ret->dms.settings.issuance_profile_id ? ret->dms.settings.issuance_profile_id : ret->ca.rec.issuance_profile_id,
+	    profile_load(ctx, ret->dms.settings.issuance_profile_id ? ret->dms.settings.issuance_profile_id
+								    : ret->ca.rec.issuance_profile_id,
 			 &ret->profile, e) != 0 ||
-	    load_authorities(ctx, &cc->validation_cas, &ret->validation, &ret->nvalidation, e) != 0 || load_renewal(ctx, ret, e) != 0 ||
+	    load_authorities(ctx, &cc->validation_cas, &ret->validation, &ret->nvalidation, e) != 0 ||
+	    load_renewal(ctx, ret, e) != 0 ||
 	    load_answers(ctx, o, ret, e) != 0)
 		return err_ctx(e, "dms %s", id);
 	return 0;

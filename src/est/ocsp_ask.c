@@ -1,5 +1,5 @@
-/* A client of OCSP (RFC 6960). Guarantees: an answer counts only when the issuer signed it, or a responder that the issuer named for this; it
- * is about this certificate, and of now; one with a nonce has ours. */
+/* A client of OCSP (RFC 6960). Guarantees: an answer counts only when the issuer signed it, or a responder that the
+ * issuer named for this; it is about this certificate, and of now; one with a nonce has ours. */
 #include <openssl/ocsp.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -76,7 +76,8 @@ static int ask(struct asking *q, const char *url, OCSP_REQUEST *request, OCSP_RE
 {
 	static const struct net_header type = { "Content-Type", "application/ocsp-request" };
 	const struct net_options options = { .answer_max = ANSWER_MAX };
-	struct net_request r = { .method = "POST", .url = url, .headers = &type, .nheaders = 1, .what = "ocsp", .timeout_ms = TIMEOUT_MS };
+	struct net_request r = { .method = "POST", .url = url, .headers = &type, .nheaders = 1, .what = "ocsp",
+				 .timeout_ms = TIMEOUT_MS };
 	unsigned char *der = NULL;
 	const unsigned char *p;
 	int n = i2d_OCSP_REQUEST(request, &der), failed;
@@ -108,7 +109,8 @@ static int verify(OCSP_BASICRESP *basic, OCSP_REQUEST *request, X509 *issuer, st
 	STACK_OF(X509) *others = sk_X509_new_null();
 	int good = 0;
 
-	if (store && others && X509_STORE_add_cert(store, issuer) == 1 && X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
+	if (store && others && X509_STORE_add_cert(store, issuer) == 1 &&
+	    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
 	    sk_X509_push(others, issuer) > 0)
 		good = OCSP_basic_verify(basic, others, store, 0) == 1;
 	sk_X509_free(others);
@@ -134,7 +136,8 @@ static enum revoked status_of(OCSP_BASICRESP *basic, OCSP_CERTID *id, struct err
 	}
 	if (status == V_OCSP_CERTSTATUS_UNKNOWN)
 		(void)err_set(e, ERR_REMOTE, "the responder does not know the certificate");
-	return status == V_OCSP_CERTSTATUS_GOOD ? REVOCATION_GOOD : status == V_OCSP_CERTSTATUS_REVOKED ? REVOCATION_REVOKED : REVOCATION_UNKNOWN;
+	return status == V_OCSP_CERTSTATUS_GOOD ? REVOCATION_GOOD : status == V_OCSP_CERTSTATUS_REVOKED
+	       ? REVOCATION_REVOKED : REVOCATION_UNKNOWN;
 }
 
 enum revoked ocsp_ask(struct asking *q, const char *url, const struct cert *c, const struct cert *issuer, struct err *e)
@@ -142,19 +145,23 @@ enum revoked ocsp_ask(struct asking *q, const char *url, const struct cert *c, c
 	AUTO(X509) *subject = read_cert(c->der);
 	AUTO(X509) *above = read_cert(issuer->der);
 	AUTO(OCSP_REQUEST) *request = OCSP_REQUEST_new();
-	AUTO(OCSP_CERTID) *id = subject && above ? OCSP_cert_to_id(EVP_sha1(), subject, above) : NULL; /* RFC 5019 2.1.1: what all know */
+	/* RFC 5019 2.1.1: what all know */
+	AUTO(OCSP_CERTID) *id = subject && above ? OCSP_cert_to_id(EVP_sha1(), subject, above) : NULL;
 	OCSP_CERTID *sent = id ? OCSP_CERTID_dup(id) : NULL;
 	AUTO(OCSP_RESPONSE) *answer = NULL;
 	AUTO(OCSP_BASICRESP) *basic = NULL;
 
-	if (!request || !sent || !OCSP_request_add0_id(request, sent) || OCSP_request_add1_nonce(request, NULL, -1) != 1) {
+	if (!request || !sent || !OCSP_request_add0_id(request, sent) ||
+	    OCSP_request_add1_nonce(request, NULL, -1) != 1) {
 		(void)err_ossl(e, "request to the responder");
 		return REVOCATION_UNKNOWN;
 	}
 	if (ask(q, url, request, &answer, e) != 0)
 		return REVOCATION_UNKNOWN;
-	if (OCSP_response_status(answer) != OCSP_RESPONSE_STATUS_SUCCESSFUL || !(basic = OCSP_response_get1_basic(answer))) {
-		(void)err_set(e, ERR_REMOTE, "the responder answers %s", OCSP_response_status_str(OCSP_response_status(answer)));
+	if (OCSP_response_status(answer) != OCSP_RESPONSE_STATUS_SUCCESSFUL ||
+	    !(basic = OCSP_response_get1_basic(answer))) {
+		(void)err_set(e, ERR_REMOTE, "the responder answers %s",
+			      OCSP_response_status_str(OCSP_response_status(answer)));
 		return REVOCATION_UNKNOWN;
 	}
 	return verify(basic, request, above, e) != 0 ? REVOCATION_UNKNOWN : status_of(basic, id, e);

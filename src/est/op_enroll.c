@@ -1,6 +1,6 @@
-/* simpleenroll and simplereenroll (RFC 7030 4.2). Guarantees: the checks come in one order (media type, credential, request, proof of
- * possession, policy), so that what a client learns does not depend on what it guessed; nothing leaves before it is durable; what is
- * refused leaves no trace in the ledger. */
+/* simpleenroll and simplereenroll (RFC 7030 4.2). Guarantees: the checks come in one order (media type, credential,
+ * request, proof of possession, policy), so that what a client learns does not depend on what it guessed; nothing
+ * leaves before it is durable; what is refused leaves no trace in the ledger. */
 #include <string.h>
 
 #include "base/text.h"
@@ -33,7 +33,8 @@ static const struct dms_authentication *rules(const struct est_call *c, enum enr
 
 	if (kind == ENROLL_NEW)
 		return &s->enrollment_settings.est_rfc7030_settings.authentication;
-	return s->reenrollment_settings.authentication.type == AUTH_NONE ? &certificate : &s->reenrollment_settings.authentication;
+	return s->reenrollment_settings.authentication.type == AUTH_NONE ? &certificate
+									 : &s->reenrollment_settings.authentication;
 }
 
 /* The key that is certified, and proof that the client has it. */
@@ -54,8 +55,8 @@ static int prove(struct est_call *c, struct enroll_work *w, struct refusal *why)
 	}
 	if (r != 0)
 		return refuse(why, 400, "malformed_request", "%s", e.msg);
-	w->request = (struct request){ .subject = w->csr.subject, .spki = w->csr.spki, .pub = w->pub, .exts = &w->csr.exts,
-				       .sha256 = sha256_hex(c->in->arena, w->csr.der) };
+	w->request = (struct request){ .subject = w->csr.subject, .spki = w->csr.spki, .pub = w->pub,
+				       .exts = &w->csr.exts, .sha256 = sha256_hex(c->in->arena, w->csr.der) };
 	return 0;
 }
 
@@ -69,16 +70,18 @@ static int commit(struct est_call *c, struct refusal *why)
 	return refuse(why, 503, "repository", "the repository cannot be written at the moment");
 }
 
-/* Clients that send a credential only when they are asked for one begin with a request that may be empty (RFC 7030 3.2.3). */
+/* Clients that send a credential only when they are asked for one begin with a request that may be empty (RFC 7030
+ * 3.2.3). */
 static bool shows_nothing(const struct est_call *c, const struct asking *q)
 {
-	return q->nchain == 0 && q->how->type != AUTH_OPEN && !http_field(c->in, "authorization") && !(c->in->tls && c->in->tls->psk_identity);
+	return q->nchain == 0 && q->how->type != AUTH_OPEN && !http_field(c->in, "authorization") &&
+	       !(c->in->tls && c->in->tls->psk_identity);
 }
 
 int enroll_begin(struct est_call *c, enum enroll_kind kind, struct enroll_work *w, struct refusal *why)
 {
-	struct asking q = { .post = c->post, .options = c->options, .served = c->served, .how = rules(c, kind), .kind = kind, .http = c->in,
-			    .csr = &w->csr };
+	struct asking q = { .post = c->post, .options = c->options, .served = c->served, .how = rules(c, kind),
+			    .kind = kind, .http = c->in, .csr = &w->csr };
 
 	if (client_chain(c, &q.chain, &q.nchain, why) != 0)
 		return -1;
@@ -90,14 +93,16 @@ int enroll_begin(struct est_call *c, enum enroll_kind kind, struct enroll_work *
 
 int enroll_finish(struct est_call *c, enum enroll_kind kind, struct enroll_work *w, struct refusal *why)
 {
-	const struct enrolment en = { .dms = &c->served->dms, .ca = &c->served->ca, .profile = &c->served->profile, .kind = kind,
-				      .csr = &w->csr, .request = &w->request, .who = &w->who, .keygen = w->keygen };
+	const struct enrolment en = { .dms = &c->served->dms, .ca = &c->served->ca, .profile = &c->served->profile,
+				      .kind = kind, .csr = &w->csr, .request = &w->request, .who = &w->who,
+				      .keygen = w->keygen };
 	const char *keys[4];
 	struct err e = { 0 };
 
 	if (post_claim(c->post, keys, enroll_claims(c->in->arena, &en, w->device, keys), true, &e) != 0)
 		return e.code == ERR_CONFLICT ? refuse(why, 403, "target_reached", "%s", e.msg) : refuse_err(why, &e);
-	if (est_ready(c->post, c->served, why) != 0 || enroll_issue(&c->post->ctx, &en, w->device, &w->result, why) != 0)
+	if (est_ready(c->post, c->served, why) != 0 ||
+	    enroll_issue(&c->post->ctx, &en, w->device, &w->result, why) != 0)
 		return -1;
 	c->out->counts = !w->result.existing;
 	c->out->serial_number = arena_strdup(c->in->arena, w->result.rec.serial_number);

@@ -1,4 +1,5 @@
-/* cacerts and csrattrs (RFC 7030 4.1, 4.5): they need no credential, and whatever one the client sends opens nothing; it is taken note of. */
+/* cacerts and csrattrs (RFC 7030 4.1, 4.5): they need no credential, and whatever one the client sends opens nothing;
+ * it is taken note of. */
 #include "est/service.h"
 #include "est/wire.h"
 

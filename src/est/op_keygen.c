@@ -1,5 +1,6 @@
-/* serverkeygen (RFC 7030 4.4): the key pair is made here and leaves once, in the answer. Guarantees: off unless the manager turns it on; a
- * client that asks for encryption never gets a plain key; no copy is kept unless the manager names an engine for it. */
+/* serverkeygen (RFC 7030 4.4): the key pair is made here and leaves once, in the answer. Guarantees: off unless the
+ * manager turns it on; a client that asks for encryption never gets a plain key; no copy is kept unless the manager
+ * names an engine for it. */
 #include <string.h>
 
 #include "base/text.h"
@@ -27,7 +28,8 @@ static const struct keytype *type_of(const struct est_call *c, const struct enro
 
 	if (key_from_spki(w->csr.spki, &asked, &ignored) == 0)
 		other = keytype_of(asked);
-	return other && plan_check_key(&c->served->profile, asked, &ignored) == 0 && keytype_available(other) ? other : type;
+	return other && plan_check_key(&c->served->profile, asked, &ignored) == 0 && keytype_available(other)
+	       ? other : type;
 }
 
 static int make_key(struct est_call *c, struct enroll_work *w, struct refusal *why)
@@ -92,14 +94,17 @@ static int answer(struct est_call *c, const struct making *m, struct refusal *wh
 
 	if (p7_certs(c->in->arena, &m->w.result.der, 1, &p7, &e) != 0)
 		return refuse_err(why, &e);
-	wire_answer_parts(c->in, c->out, (const struct wire_part[]){ m->part, { "application/pkcs7-mime; smime-type=certs-only", p7 } }, 2);
+	wire_answer_parts(c->in, c->out,
+			  (const struct wire_part[]){ m->part,
+						      { "application/pkcs7-mime; smime-type=certs-only", p7 } }, 2);
 	http_add_header(c->out, "Cache-Control", "no-store");
 	return 0;
 }
 
 static int run(struct est_call *c, struct making *m, struct refusal *why)
 {
-	return enroll_begin(c, ENROLL_NEW, &m->w, why) != 0 || keygen_recipient(c, &m->w, &m->to, why) != 0 || make_key(c, &m->w, why) != 0 ||
+	return enroll_begin(c, ENROLL_NEW, &m->w, why) != 0 || keygen_recipient(c, &m->w, &m->to, why) != 0 ||
+	       make_key(c, &m->w, why) != 0 ||
 	       pack(c, m, why) != 0 || enroll_finish(c, ENROLL_NEW, &m->w, why) != 0 ? -1 : answer(c, m, why);
 }
 

@@ -1,6 +1,6 @@
-/* Tokens of operators (S2). Guarantees: the same checks as for devices, by the real clock whatever --at says; the token stands in no commit,
- * file or message, its sub, jti and roles do; nothing in them can forge a line of a commit. A set of keys that is kept on disk is believed
- * only where nobody else can write it, for as long as one in memory. */
+/* Tokens of operators (S2). Guarantees: the same checks as for devices, by the real clock whatever --at says; the token
+ * stands in no commit, file or message, its sub, jti and roles do; nothing in them can forge a line of a commit. A set
+ * of keys that is kept on disk is believed only where nobody else can write it, for as long as one in memory. */
 #include "est/operator.h"
 
 #include <string.h>
@@ -48,9 +48,11 @@ static struct cached read_cache(struct arena *a, const char *path)
 	return c;
 }
 
-static int by_url(struct ctx *ctx, const struct jwt_auth *j, const char *cache, bool again, struct bytes *ret, struct err *e)
+static int by_url(struct ctx *ctx, const struct jwt_auth *j, const char *cache, bool again, struct bytes *ret,
+		  struct err *e)
 {
-	const struct wanted w = { .url = j->public_key_url, .ca_file = j->ca_file, .what = "key set", .max = JWKS_BYTES, .check = jwks_is_set };
+	const struct wanted w = { .url = j->public_key_url, .ca_file = j->ca_file, .what = "key set", .max = JWKS_BYTES,
+				  .check = jwks_is_set };
 	const char *path = cache ? cache_path(ctx->arena, j, cache) : NULL;
 	struct cached c = read_cache(ctx->arena, path);
 	struct err ignored = { 0 };
@@ -60,7 +62,8 @@ static int by_url(struct ctx *ctx, const struct jwt_auth *j, const char *cache, 
 		return 0;
 	if (kept_fetch(ctx, ctx->arena, &w, ret, e) != 0) {
 		if (!c.text.n || again || c.age > KEEP_SECS)
-			return err_set(e, ERR_REMOTE, "the keys of tokens cannot be had: %s", arena_strdup(ctx->arena, e->msg));
+			return err_set(e, ERR_REMOTE, "the keys of tokens cannot be had: %s",
+				       arena_strdup(ctx->arena, e->msg));
 		ctx_warn(ctx, "the keys of tokens are those of a while ago: %s", e->msg);
 		*ret = c.text;
 		return 0;
@@ -70,7 +73,8 @@ static int by_url(struct ctx *ctx, const struct jwt_auth *j, const char *cache, 
 	return 0;
 }
 
-static int get_keys(struct ctx *ctx, const struct jwt_auth *j, const char *cache, bool again, struct node *ret, struct err *e)
+static int get_keys(struct ctx *ctx, const struct jwt_auth *j, const char *cache, bool again, struct node *ret,
+		    struct err *e)
 {
 	struct bytes text;
 
@@ -92,7 +96,8 @@ static int verify(struct ctx *ctx, const struct jwt_auth *j, const char *cache, 
 			return -1;
 		key = jwt_find_key(t, &set);
 	}
-	return key ? jwt_verify(ctx->arena, t, key, e) : err_set(e, ERR_DENIED, "token: no key of the set is the one that signed it");
+	return key ? jwt_verify(ctx->arena, t, key, e)
+		   : err_set(e, ERR_DENIED, "token: no key of the set is the one that signed it");
 }
 
 /* --- what it says --- */
@@ -199,7 +204,8 @@ int operator_identify(struct ctx *ctx, const struct jwt_auth *j, const char *cac
 
 	if (jwt_parse(ctx->arena, token, &t, e) != 0)
 		return err_set(e, ERR_DENIED, "%s", arena_strdup(ctx->arena, e->msg));
-	if (jwt_check_alg(&t, j, e) != 0 || verify(ctx, j, cache, &t, e) != 0 || jwt_check_claims(&t, j, tm_now(), e) != 0)
+	if (jwt_check_alg(&t, j, e) != 0 || verify(ctx, j, cache, &t, e) != 0 ||
+	    jwt_check_claims(&t, j, tm_now(), e) != 0)
 		return -1;
 	return take_claims(ctx, j, &t, e);
 }

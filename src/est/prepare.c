@@ -1,6 +1,6 @@
-/* Before the listener serves. Guarantees: a manager that could serve nobody, or would let in anybody unasked, stops it here, by name; keys
- * are opened once, so that passphrases are asked for while somebody is there to type them; the certificate of the listener itself is
- * recorded like any other. */
+/* Before the listener serves. Guarantees: a manager that could serve nobody, or would let in anybody unasked, stops it
+ * here, by name; keys are opened once, so that passphrases are asked for while somebody is there to type them; the
+ * certificate of the listener itself is recorded like any other. */
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -31,27 +31,35 @@ static int check_asked(struct ctx *ctx, const struct est_options *o, const struc
 	int first = enrol->type, next = renew->type;
 
 	if (o->need_client_certs && (by_tls(enrol) || by_tls(renew)))
-		return err_set(e, ERR_INVALID, "dms %s: TLS with secrets has no certificates, and http.client_auth.required of lamassu.yaml is true", d->id);
+		return err_set(e, ERR_INVALID,
+			       "dms %s: TLS with secrets has no certificates, and http.client_auth.required of "
+			       "lamassu.yaml is true", d->id);
 	if (!o->no_client_certs || o->trusted_proxies.n)
 		return 0;
 	if (first == AUTH_CERT || first == AUTH_CERT_AND_WEBHOOK)
-		return err_set(e, ERR_INVALID, "dms %s: enrolment by %s, and http.client_auth.enabled of lamassu.yaml is false", d->id,
+		return err_set(e, ERR_INVALID,
+			       "dms %s: enrolment by %s, and http.client_auth.enabled of lamassu.yaml is false", d->id,
 			       dms_auth_names[first]);
 	if (next == AUTH_NONE || next == AUTH_CERT || next == AUTH_CERT_AND_WEBHOOK)
-		ctx_warn(ctx, "dms %s: devices cannot renew, because http.client_auth.enabled of lamassu.yaml is false", d->id);
+		ctx_warn(ctx, "dms %s: devices cannot renew, because http.client_auth.enabled of lamassu.yaml is false",
+			 d->id);
 	return 0;
 }
 
-static int check_auth(struct ctx *ctx, const struct est_options *o, const struct dms *d, const char *where, const struct dms_authentication *a, struct err *e)
+static int check_auth(struct ctx *ctx, const struct est_options *o, const struct dms *d, const char *where,
+		      const struct dms_authentication *a, struct err *e)
 {
 	if (a->type == AUTH_OPEN && !o->allow_no_auth)
 		return err_set(e, ERR_DENIED, "dms %s: %s accepts everybody; --allow-no-auth permits it", d->id, where);
-	if ((a->type == AUTH_WEBHOOK || a->type == AUTH_CERT_AND_WEBHOOK) && !a->external_webhook.config.validate_server_cert)
-		ctx_warn(ctx, "dms %s: %s does not check who its webhook is: whoever is between may let devices in", d->id, where);
+	if ((a->type == AUTH_WEBHOOK || a->type == AUTH_CERT_AND_WEBHOOK) &&
+	    !a->external_webhook.config.validate_server_cert)
+		ctx_warn(ctx, "dms %s: %s does not check who its webhook is: whoever is between may let devices in",
+			 d->id, where);
 	if (a->type == AUTH_JWT && jwks_check_file(ctx->arena, &a->jwt, e) != 0)
 		return err_ctx(e, "dms %s: %s", d->id, where);
 	if (!est_auth_known(a->type))
-		return err_set(e, ERR_UNSUPPORTED, "dms %s: %s by %s cannot be served yet", d->id, where, dms_auth_names[a->type]);
+		return err_set(e, ERR_UNSUPPORTED, "dms %s: %s by %s cannot be served yet", d->id, where,
+			       dms_auth_names[a->type]);
 	return 0;
 }
 
@@ -63,23 +71,28 @@ static int check_escrow(struct ctx *ctx, const struct server_keygen_settings *s,
 	return s->enabled && s->escrow && engine_import_ready(ctx, s->escrow, type, e) != 0 ? err_ctx(e, "escrow") : 0;
 }
 
-static int check(struct ctx *ctx, const struct est_options *o, const char *id, struct served *s, struct prepared *p, struct err *e)
+static int check(struct ctx *ctx, const struct est_options *o, const char *id, struct served *s, struct prepared *p,
+		 struct err *e)
 {
 	const struct dms_settings *set = &s->dms.settings;
 
 	if (est_load(ctx, o, id, s, e) != 0 || check_asked(ctx, o, &s->dms, e) != 0)
 		return -1;
-	if (check_auth(ctx, o, &s->dms, "enrolment", &set->enrollment_settings.est_rfc7030_settings.authentication, e) != 0 ||
+	if (check_auth(ctx, o, &s->dms, "enrolment", &set->enrollment_settings.est_rfc7030_settings.authentication,
+		       e) != 0 ||
 	    check_auth(ctx, o, &s->dms, "renewal", &set->reenrollment_settings.authentication, e) != 0)
 		return -1;
 	if (set->enrollment_settings.est_rfc7030_settings.authentication.type == AUTH_OPEN)
 		ctx_warn(ctx, "dms %s: whoever reaches this listener gets a certificate", id);
 	if (!set->enrollment_settings.verify_csr_signature && !o->allow_unverified_csr)
-		return err_set(e, ERR_DENIED, "dms %s: verify_csr_signature is false; --allow-unverified-csr permits it", id);
-	if (authority_may_issue(&s->ca, e) != 0 || authority_open_key(ctx, &s->ca, e) != 0 || check_escrow(ctx, &set->server_keygen_settings, e) != 0)
+		return err_set(e, ERR_DENIED,
+			       "dms %s: verify_csr_signature is false; --allow-unverified-csr permits it", id);
+	if (authority_may_issue(&s->ca, e) != 0 || authority_open_key(ctx, &s->ca, e) != 0 ||
+	    check_escrow(ctx, &set->server_keygen_settings, e) != 0)
 		return err_ctx(e, "dms %s", id);
 	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
-	p->about.v[p->about.n++] = arena_printf(ctx->arena, "dms %s enrols at ca %s with profile %s", id, s->ca.rec.id, s->profile.id);
+	p->about.v[p->about.n++] = arena_printf(ctx->arena, "dms %s enrols at ca %s with profile %s", id, s->ca.rec.id,
+						s->profile.id);
 	return 0;
 }
 
@@ -114,7 +127,8 @@ static struct strv names_of(struct arena *a, const struct est_options *o)
 
 	if (o->tls_name)
 		add_name(a, &v, is_address(o->tls_name) ? "IP:" : "DNS:", o->tls_name);
-	if (gethostname(host, sizeof(host) - 1) == 0 && *host && host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] == '\0')
+	if (gethostname(host, sizeof(host) - 1) == 0 && *host &&
+	    host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] == '\0')
 		add_name(a, &v, "DNS:", host);
 	add_name(a, &v, "DNS:", "localhost");
 	add_name(a, &v, "IP:", "127.0.0.1");
@@ -138,7 +152,8 @@ static struct bytes with_chain(struct ctx *ctx, const struct authority *ca, stru
 	return bytes_of(arena_strdup(ctx->arena, buf_str(&text)));
 }
 
-static int make_tls(struct ctx *ctx, const struct est_options *o, struct authority *ca, struct prepared *p, struct err *e)
+static int make_tls(struct ctx *ctx, const struct est_options *o, struct authority *ca, struct prepared *p,
+		    struct err *e)
 {
 	AUTO(EVP_PKEY) *key = NULL;
 	struct wishes wishes = NO_WISHES;
@@ -159,12 +174,13 @@ static int make_tls(struct ctx *ctx, const struct est_options *o, struct authori
 		return -1;
 	p->tls_cert = with_chain(ctx, ca, is.der);
 	p->about.v = arena_grow(ctx->arena, p->about.v, p->about.n, sizeof(*p->about.v));
-	p->about.v[p->about.n++] = arena_printf(ctx->arena, "TLS certificate of ca %s for %s, SHA-256 %s", ca->rec.id, wishes.san.v[0],
-						is.rec.fingerprint);
+	p->about.v[p->about.n++] = arena_printf(ctx->arena, "TLS certificate of ca %s for %s, SHA-256 %s", ca->rec.id,
+						wishes.san.v[0], is.rec.fingerprint);
 	return 0;
 }
 
-static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *first, struct prepared *p, struct err *e)
+static int own_tls(struct ctx *ctx, const struct est_options *o, struct served *first, struct prepared *p,
+		   struct err *e)
 {
 	SCOPED_AUTHORITY other = { 0 };
 
@@ -211,7 +227,8 @@ static int prepare_secrets(struct ctx *ctx, const struct served *v, size_t n, st
 		const struct dms_settings *s = &v[i].dms.settings;
 
 		elsewhere = elsewhere || psk_source(ctx->arena, &v[i].dms);
-		p->psk = p->psk || by_tls(&s->enrollment_settings.est_rfc7030_settings.authentication) || by_tls(&s->reenrollment_settings.authentication);
+		p->psk = p->psk || by_tls(&s->enrollment_settings.est_rfc7030_settings.authentication) ||
+			 by_tls(&s->reenrollment_settings.authentication);
 	}
 	if ((p->psk || elsewhere) && psk_prepare(ctx, e) != 0)
 		return -1;
@@ -260,7 +277,9 @@ static int check_default(struct ctx *ctx, const struct strv *ids, struct err *e)
 			return 0;
 	if (state_get(ctx->state, &dms_type, id, &ignored, e) != 0)
 		return err_ctx(e, "lamassu.yaml: est.default_dms");
-	return err_set(e, ERR_INVALID, "lamassu.yaml: est.default_dms: %s is not served: add --dms %s, or take the setting out", id, id);
+	return err_set(e, ERR_INVALID,
+		       "lamassu.yaml: est.default_dms: %s is not served: add --dms %s, or take the setting out", id,
+		       id);
 }
 
 int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, struct err *e)
@@ -273,7 +292,8 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 	if (proxy_check(o, e) != 0 || est_ids(ctx, o, &ids, e) != 0)
 		return -1;
 	if (ids.n == 0)
-		return err_set(e, ERR_NOT_FOUND, "there is no device manager to serve: make one with lamassu dms create");
+		return err_set(e, ERR_NOT_FOUND,
+			       "there is no device manager to serve: make one with lamassu dms create");
 	if (check_default(ctx, &ids, e) != 0)
 		return -1;
 	v = arena_new_array(ctx->arena, ids.n, struct served);
@@ -283,7 +303,9 @@ int est_prepare(struct ctx *ctx, const void *options, struct prepared *ret, stru
 	if (prepare_secrets(ctx, v, ids.n, &p, e) != 0)
 		return -1;
 	p.client_cas = accepted(ctx->arena, v, ids.n);
-	if (o->own_tls && (own_tls(ctx, o, &v[0], &p, e) != 0 || state_commit(ctx->state, "est: certificate of the listener", e) != 0))
+	if (o->own_tls &&
+	    (own_tls(ctx, o, &v[0], &p, e) != 0 ||
+	     state_commit(ctx->state, "est: certificate of the listener", e) != 0))
 		return -1;
 	*ret = p;
 	return 0;

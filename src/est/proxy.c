@@ -1,6 +1,6 @@
 /* Client certificates behind a proxy that ends TLS: Envoy's x-forwarded-client-cert, nginx's ssl-client-cert, AWS ALB's
- * x-amzn-mtls-clientcert. Guarantees: believed only from an address that --trusted-proxy names, and refused, not ignored, from any
- * other, so that nobody gets in by a header. */
+ * x-amzn-mtls-clientcert. Guarantees: believed only from an address that --trusted-proxy names, and refused, not
+ * ignored, from any other, so that nobody gets in by a header. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -42,8 +42,8 @@ static const char *value_of(const char *pair, const char *name)
 	return strncasecmp(pair, name, n) == 0 && pair[n] == '=' ? pair + n + 1 : NULL;
 }
 
-/* The first Chain or Cert of the last element of Envoy's list: the proxy nearest to us appends. Other values are in quotes, and a subject
- * may hold any of the characters that separate. */
+/* The first Chain or Cert of the last element of Envoy's list: the proxy nearest to us appends. Other values are in
+ * quotes, and a subject may hold any of the characters that separate. */
 static char *envoy_value(struct arena *a, const char *value)
 {
 	const char *end;
@@ -56,7 +56,8 @@ static char *envoy_value(struct arena *a, const char *value)
 		end = piece_end(value, ";");
 		from = from ? from : value_of(value, "Cert");
 		if (from && *from == '"' && end - from >= 2)
-			return url_decode(a, (struct bytes){ (const unsigned char *)from + 1, (size_t)(end - from) - 2 });
+			return url_decode(a,
+					  (struct bytes){ (const unsigned char *)from + 1, (size_t)(end - from) - 2 });
 		if (from)
 			return url_decode(a, (struct bytes){ (const unsigned char *)from, (size_t)(end - from) });
 		if (!*end)
@@ -65,8 +66,8 @@ static char *envoy_value(struct arena *a, const char *value)
 }
 
 /* The one header that is there; *ret_value NULL: none. Empty ones say that the client has no certificate. */
-static int find_header(const struct est_options *o, const struct http_request *in, const char **ret_name, const char **ret_value,
-		       struct refusal *why)
+static int find_header(const struct est_options *o, const struct http_request *in, const char **ret_name,
+		       const char **ret_value, struct refusal *why)
 {
 	*ret_name = *ret_value = NULL;
 	for (size_t i = 0; i < COUNT(header_names) * in->nheaders; i++) {
@@ -76,9 +77,11 @@ static int find_header(const struct est_options *o, const struct http_request *i
 		if (strcmp(h->name, name) != 0)
 			continue;
 		if (!is_trusted(o, in->address))
-			return refuse(why, 403, "untrusted_proxy", "the header %s is accepted from trusted proxies only", name);
+			return refuse(why, 403, "untrusted_proxy",
+				      "the header %s is accepted from trusted proxies only", name);
 		if (*h->value && *ret_value) /* one of them may be the client's */
-			return refuse(why, 400, "malformed_request", "more than one header has a certificate of the client");
+			return refuse(why, 400, "malformed_request",
+				      "more than one header has a certificate of the client");
 		if (*h->value) {
 			*ret_name = name;
 			*ret_value = h->value;
@@ -87,8 +90,8 @@ static int find_header(const struct est_options *o, const struct http_request *i
 	return 0;
 }
 
-int proxy_chain(struct arena *a, const struct est_options *o, const struct http_request *in, struct bytes **ret, size_t *ret_n,
-		struct refusal *why)
+int proxy_chain(struct arena *a, const struct est_options *o, const struct http_request *in, struct bytes **ret,
+		size_t *ret_n, struct refusal *why)
 {
 	const char *name, *value;
 	struct err e = { 0 };
@@ -109,6 +112,7 @@ int proxy_check(const struct est_options *o, struct err *e)
 {
 	for (size_t i = 0; i < o->trusted_proxies.n; i++)
 		if (!network_valid(o->trusted_proxies.v[i]))
-			return err_set(e, ERR_USAGE, "--trusted-proxy %s: neither an address nor ADDRESS/BITS", o->trusted_proxies.v[i]);
+			return err_set(e, ERR_USAGE, "--trusted-proxy %s: neither an address nor ADDRESS/BITS",
+				       o->trusted_proxies.v[i]);
 	return 0;
 }

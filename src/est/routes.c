@@ -1,6 +1,6 @@
-/* From a request to an operation. Guarantees: a path means one thing, whatever its encoding; what is refused is refused before the body
- * is looked at, in this order: path, method, media type, then the operation's own checks; every refusal is one line of
- * plain text, and a 401 has none. */
+/* From a request to an operation. Guarantees: a path means one thing, whatever its encoding; what is refused is refused
+ * before the body is looked at, in this order: path, method, media type, then the operation's own checks; every refusal
+ * is one line of plain text, and a 401 has none. */
 #include <string.h>
 #include <strings.h>
 
@@ -151,7 +151,8 @@ void est_refuse(struct est_call *call, const struct refusal *why)
 		return;
 	}
 	http_text(a, call->out, why->status, why->reason, "%s", why->text);
-	if (why->status == 401 || why->status == 202) { /* a body with a 401 ends some clients; with a 202 none is read */
+	/* a body with a 401 ends some clients; with a 202 none is read */
+	if (why->status == 401 || why->status == 202) {
 		call->out->type = NULL;
 		call->out->body = (struct bytes){ 0 };
 	}
@@ -191,7 +192,8 @@ void est_handle(struct post *post, const void *options, const struct http_reques
 		est_refuse(&call, &(struct refusal){ .status = 503, .reason = "repository",
 							.text = "the device manager cannot be served as it is now" });
 	else if (!call.served)
-		http_text(in->arena, out, 404, "unknown_dms", "%s", place.label ? "no such device manager" : "name the device manager in the path");
+		http_text(in->arena, out, 404, "unknown_dms", "%s",
+			  place.label ? "no such device manager" : "name the device manager in the path");
 	else
 		run(&call, r);
 }
@@ -203,7 +205,8 @@ static const char *event_of(const char *op, int status)
 
 	if (!r || !r->pkcs10)
 		return NULL;
-	return status == 403 ? "authorization.denied" : strcmp(op, "simplereenroll") == 0 ? "reenrollment.failed" : "enrollment.failed";
+	return status == 403 ? "authorization.denied" : strcmp(op, "simplereenroll") == 0
+	       ? "reenrollment.failed" : "enrollment.failed";
 }
 
 static enum log_class class_of(const char *op, int status)
@@ -218,4 +221,5 @@ static enum log_class class_of(const char *op, int status)
 /* Threads mostly wait for commits, each of which takes along all that wait. */
 const struct service est_service = { .name = "est-serve", .prepare = est_prepare, .certificate = est_certificate,
 				     .learn = est_learn, .forget = est_forget, .handle = est_handle, .psk = est_psk,
-				     .threads = 16, .counted = "enrolled", .event = event_of, .class = class_of, .judges_dates = true };
+				     .threads = 16, .counted = "enrolled", .event = event_of, .class = class_of,
+				     .judges_dates = true };

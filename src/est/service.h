@@ -65,7 +65,8 @@ struct est_call {
 };
 /* What the client showed in TLS, or to a proxy that is trusted. */
 int client_chain(struct est_call *, const struct bytes **ret, size_t *ret_n, struct refusal *) NODISCARD;
-/* first_use.c: a client that shows a renewed certificate has no use for what that replaced (revoke_after: first_use). */
+/* first_use.c: a client that shows a renewed certificate has no use for what that replaced (revoke_after:
+ * first_use). */
 void est_first_use(struct est_call *);
 void est_get_cacerts(struct est_call *);
 void est_get_csrattrs(struct est_call *);

@@ -1,5 +1,6 @@
-/* EST's encodings. Guarantees: whatever white space or armour a client sends is read alike; what is accepted is one DER value and
- * nothing after it; answers have the layout that the client can read (strongSwan wants no line ends, libest needs them). */
+/* EST's encodings. Guarantees: whatever white space or armour a client sends is read alike; what is accepted is one DER
+ * value and nothing after it; answers have the layout that the client can read (strongSwan wants no line ends, libest
+ * needs them). */
 #include "est/wire.h"
 
 #include <openssl/rand.h>
@@ -37,7 +38,8 @@ static int one_pem(struct arena *a, struct bytes body, struct bytes *ret, struct
 		return err_set(e, ERR_INVALID, "the body is damaged PEM");
 	if (strcmp(label, "CERTIFICATE REQUEST") != 0 && strcmp(label, "NEW CERTIFICATE REQUEST") != 0)
 		return err_set(e, ERR_INVALID, "the body is PEM, but no CERTIFICATE REQUEST");
-	return pem_next(a, &left, NULL, NULL, &second) ? err_set(e, ERR_INVALID, "the body holds more than one request") : 0;
+	return pem_next(a, &left, NULL, NULL, &second) ? err_set(e, ERR_INVALID, "the body holds more than one request")
+						       : 0;
 }
 
 int wire_decode(struct arena *a, struct bytes body, struct bytes *ret, struct err *e)
@@ -82,7 +84,8 @@ void wire_answer(const struct http_request *in, struct http_response *out, const
 {
 	out->status = 200;
 	out->type = type;
-	http_add_header(out, "Content-Transfer-Encoding", "base64"); /* superfluous by RFC 8951, but some clients need it */
+	/* superfluous by RFC 8951, but some clients need it */
+	http_add_header(out, "Content-Transfer-Encoding", "base64");
 	out->body = wire_base64(in->arena, in, der);
 }
 
@@ -109,7 +112,8 @@ void wire_answer_parts(const struct http_request *in, struct http_response *out,
 
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		random[0] = 1; /* base64 holds no "--", so any boundary does */
-	boundary = arena_printf(in->arena, "lamassu-%s", hex_encode(in->arena, (struct bytes){ random, sizeof(random) }));
+	boundary = arena_printf(in->arena, "lamassu-%s",
+				hex_encode(in->arena, (struct bytes){ random, sizeof(random) }));
 	for (size_t i = 0; i < n; i++)
 		put_part(&text, in, &v[i], boundary);
 	buf_printf(&text, "--%s--\r\n", boundary);

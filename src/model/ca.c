@@ -1,5 +1,5 @@
-/* Certificate authorities: the stored record, the document of `ca create -f`, and the view that commands print. Nothing here
- * reads a certificate; dates and status are put into views by pki/. */
+/* Certificate authorities: the stored record, the document of `ca create -f`, and the view that commands print. Nothing
+ * here reads a certificate; dates and status are put into views by pki/. */
 #include "model/ca.h"
 
 #include <string.h>
@@ -11,18 +11,23 @@ const char *const ca_kind_names[] = { "MANAGED", "IMPORTED_WITH_KEY", "IMPORTED_
 const char *const ca_status_names[] = { "ACTIVE", "EXPIRED", "REVOKED", "INACTIVE", "PENDING", NULL };
 
 static const struct field ca_crl_fields[] = {
-	INT(ca_crl, crl_update_interval_hours, "How often a new CRL is due; 0 is on demand only.", .dflt = "0", .max = 87600),
-	DUR(ca_crl, validity, "How long a CRL is good for. Absent: crl.validity of lamassu.yaml, and longer than the interval.", .min = 60,
-	    .max = INT64_C(3153600000)),
-	STRV(ca_crl, crl_distribution_points, "Addresses of this authority's CRL, put into what it issues; with ${partition} when it is partitioned."),
+	INT(ca_crl, crl_update_interval_hours, "How often a new CRL is due; 0 is on demand only.", .dflt = "0",
+	    .max = 87600),
+	DUR(ca_crl, validity,
+	    "How long a CRL is good for. Absent: crl.validity of lamassu.yaml, and longer than the interval.",
+	    .min = 60, .max = INT64_C(3153600000)),
+	STRV(ca_crl, crl_distribution_points,
+	     "Addresses of this authority's CRL, put into what it issues; with ${partition} when it is partitioned."),
 	STR(ca_crl, issuer_key, "Key that signs the CRLs instead of the authority's own (indirect CRL)."),
 	INT(ca_crl, partitions, "How many partitions the CRL has; 0 is one CRL for all.", .dflt = "0", .max = 4096),
-	STRV(ca_crl, publish, "Where `ca crl` puts new CRLs: folders, and http or https addresses that take a PUT of ADDRESS/NAME.crl."),
+	STRV(ca_crl, publish,
+	     "Where `ca crl` puts new CRLs: folders, and http or https addresses that take a PUT of ADDRESS/NAME.crl."),
 	END
 };
 
 const struct schema ca_crl_type = {
-	.name = "crl", .doc = "Revocation lists of this authority", .size = sizeof(struct ca_crl), .fields = ca_crl_fields
+	.name = "crl", .doc = "Revocation lists of this authority", .size = sizeof(struct ca_crl),
+	.fields = ca_crl_fields
 };
 
 static const struct field ca_fields[] = {
@@ -56,7 +61,8 @@ static int ca_check(struct arena *a, void *rec, struct err *e)
 }
 
 const struct schema ca_type = {
-	.name = "ca", .plural = "cas", .path = "cas/%s/ca.yaml", .doc = "A certificate authority", .size = sizeof(struct ca),
+	.name = "ca", .plural = "cas", .path = "cas/%s/ca.yaml", .doc = "A certificate authority",
+	.size = sizeof(struct ca),
 	.fields = ca_fields, .check = ca_check
 };
 
@@ -78,7 +84,8 @@ static const struct field ca_create_fields[] = {
 	REF(ca_create_doc, parent_id, &ca_type, "Authority that issues this one; absent for a root."),
 	OBJ(ca_create_doc, subject, &subject_type, "Distinguished name."),
 	OBJ(ca_create_doc, key_metadata, &key_spec_type, "The key to make or to use."),
-	OBJ(ca_create_doc, ca_expiration, &validity_type, "Validity of the authority's certificate; beats its profile's."),
+	OBJ(ca_create_doc, ca_expiration, &validity_type,
+	    "Validity of the authority's certificate; beats its profile's."),
 	REF(ca_create_doc, profile_id, &profile_type, "Profile that shapes this authority's own certificate."),
 	REF(ca_create_doc, ca_issuance_profile_id, &profile_type, "Default profile for what it issues."),
 	REF(ca_create_doc, issuance_profile_id, &profile_type,
@@ -90,7 +97,8 @@ static const struct field ca_create_fields[] = {
 };
 
 const struct schema ca_create_type = {
-	.name = "ca-create", .plural = "ca-create", .doc = "Document of `ca create -f`", .size = sizeof(struct ca_create_doc),
+	.name = "ca-create", .plural = "ca-create", .doc = "Document of `ca create -f`",
+	.size = sizeof(struct ca_create_doc),
 	.fields = ca_create_fields
 };
 
@@ -102,12 +110,14 @@ static const struct field issuer_metadata_fields[] = {
 };
 
 static const struct schema issuer_metadata_type = {
-	.name = "issuer_metadata", .doc = "The issuer", .size = sizeof(struct issuer_metadata), .fields = issuer_metadata_fields
+	.name = "issuer_metadata", .doc = "The issuer", .size = sizeof(struct issuer_metadata),
+	.fields = issuer_metadata_fields
 };
 
 static const struct field ca_view_fields[] = {
 	STR(ca_view, id, "Identifier.", .flags = F_KEY | F_COL),
-	ENUM(ca_view, status, ca_status_names, "ACTIVE, EXPIRED, REVOKED, INACTIVE or PENDING.", .flags = F_COL | F_SHOW0),
+	ENUM(ca_view, status, ca_status_names, "ACTIVE, EXPIRED, REVOKED, INACTIVE or PENDING.",
+	     .flags = F_COL | F_SHOW0),
 	ENUM(ca_view, type, ca_kind_names, "Where certificate and key come from.", .flags = F_SHOW0),
 	INT(ca_view, level, "0 for roots, then one more than the parent's.", .flags = F_COL | F_SHOW0),
 	STR(ca_view, subject, "Distinguished name.", .flags = F_COL),
@@ -134,6 +144,7 @@ static const struct field ca_view_fields[] = {
 };
 
 const struct schema ca_view_type = {
-	.name = "ca", .plural = "cas", .doc = "A certificate authority as commands show it", .size = sizeof(struct ca_view),
+	.name = "ca", .plural = "cas", .doc = "A certificate authority as commands show it",
+	.size = sizeof(struct ca_view),
 	.fields = ca_view_fields
 };

@@ -2,8 +2,8 @@
 #include "model/profile.h"
 #include "rec/schema.h"
 
-/* A certificate authority: cas/<id>/ca.yaml; its newest certificate is cas/<id>/ca.pem, older ones <serial>.pem beside it.
- * Dates, status and subject come from the certificate and the ledger and are never stored here. */
+/* A certificate authority: cas/<id>/ca.yaml; its newest certificate is cas/<id>/ca.pem, older ones <serial>.pem beside
+ * it. Dates, status and subject come from the certificate and the ledger and are never stored here. */
 enum ca_kind { CA_MANAGED, CA_IMPORTED_WITH_KEY, CA_IMPORTED_WITHOUT_KEY };
 /* PENDING: requested, and its certificate is not installed yet */
 enum ca_status { CA_ACTIVE, CA_EXPIRED, CA_REVOKED, CA_INACTIVE, CA_PENDING };
@@ -43,7 +43,8 @@ struct ca {
 extern const struct schema ca_type;
 extern const struct schema ca_crl_type; /* also the fragment that `ca set -f` takes */
 
-/* The documents of `ca create -f`: subject, key_metadata, ca_expiration, parent_id, profile ids, engine_id, metadata, type. */
+/* The documents of `ca create -f`: subject, key_metadata, ca_expiration, parent_id, profile ids, engine_id, metadata,
+ * type. */
 struct ca_create_doc {
 	char *id, *parent_id;
 	struct subject_fields subject;

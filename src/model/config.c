@@ -1,5 +1,5 @@
-/* lamassu.yaml: settings of the repository as a whole. Guarantees: what is absent has the default that the table states; the
- * names of branches and of the default engine are plain names, never paths. */
+/* lamassu.yaml: settings of the repository as a whole. Guarantees: what is absent has the default that the table
+ * states; the names of branches and of the default engine are plain names, never paths. */
 #include "model/config.h"
 
 #include <string.h>
@@ -9,12 +9,13 @@
 
 static const struct field crl_fields[] = {
 	STR(crl_policy, sync,
-	    "Whether a CRL is made only after a successful sync with the remote: required, try (with a warning) or off.",
+	    "Whether a CRL is made only after a successful sync with the remote: required, try (with a "
+	    "warning) or off.",
 	    .dflt = "try"),
 	DUR(crl_policy, validity, "How long a CRL is valid: nextUpdate minus thisUpdate.", .dflt = "1w", .min = 60,
 	    .max = INT64_C(3153600000)),
-	INT(crl_policy, partitions, "How many partitions the CRLs of an authority have; 0 is one CRL for all.", .dflt = "0",
-	    .max = 4096),
+	INT(crl_policy, partitions, "How many partitions the CRLs of an authority have; 0 is one CRL for all.",
+	    .dflt = "0", .max = 4096),
 	BOOL(crl_policy, delta, "Whether full CRLs point to delta CRLs, made by `ca crl --delta`.", .dflt = "false"),
 	END
 };
@@ -25,8 +26,8 @@ static const struct schema crl_type = {
 
 static const struct field est_defaults_fields[] = {
 	REF(est_defaults, default_dms, &dms_type,
-	    "The device manager that addresses without a name mean (/.well-known/est/simpleenroll); absent: the only one that is served. est-serve "
-	    "does not start unless it serves this one."),
+	    "The device manager that addresses without a name mean (/.well-known/est/simpleenroll); absent: the only "
+	    "one that is served. est-serve does not start unless it serves this one."),
 	END
 };
 static const struct schema est_defaults_type = {
@@ -38,24 +39,31 @@ static const struct schema identity_type;
 static const char *const level_names[] = { "debug", "info", "warn", "error", "none", NULL };
 static const struct field security_events_fields[] = {
 	BOOL(security_events, enabled, "Write any of the classes below.", .dflt = "true"),
-	BOOL(security_events, log_authentication, "Who was not who they should be: enrolments that were answered 401.", .dflt = "true"),
-	BOOL(security_events, log_authorization, "Who was known and may not: enrolments that were answered 403.", .dflt = "true"),
-	BOOL(security_events, log_ca_operations, "What happens to authorities. Nothing writes such lines yet.", .dflt = "true"),
-	BOOL(security_events, log_certificate_issuance, "Enrolments that succeeded, or failed for another reason.", .dflt = "true"),
+	BOOL(security_events, log_authentication, "Who was not who they should be: enrolments that were answered 401.",
+	     .dflt = "true"),
+	BOOL(security_events, log_authorization, "Who was known and may not: enrolments that were answered 403.",
+	     .dflt = "true"),
+	BOOL(security_events, log_ca_operations, "What happens to authorities. Nothing writes such lines yet.",
+	     .dflt = "true"),
+	BOOL(security_events, log_certificate_issuance, "Enrolments that succeeded, or failed for another reason.",
+	     .dflt = "true"),
 	END
 };
 static const struct schema security_events_type = {
-	.name = "security_events", .doc = "Classes of events.", .size = sizeof(struct security_events), .fields = security_events_fields
+	.name = "security_events", .doc = "Classes of events.", .size = sizeof(struct security_events),
+	.fields = security_events_fields
 };
 static const struct field logs_fields[] = {
 	ENUM(logs_settings, level, level_names,
-	     "The least that is written: debug, info, warn (requests that were refused), error (faults on this side) or none.", .dflt = "info"),
+	     "The least that is written: debug, info, warn (requests that were refused), error (faults on this side) "
+	     "or none.", .dflt = "info"),
 	OBJ(logs_settings, security_events, &security_events_type,
 	    "Which classes of events are written to security.log and the access log; the ledger has them in any case."),
 	END
 };
 static const struct schema logs_type = {
-	.name = "logs", .doc = "What listeners write into their local logs.", .size = sizeof(struct logs_settings), .fields = logs_fields
+	.name = "logs", .doc = "What listeners write into their local logs.", .size = sizeof(struct logs_settings),
+	.fields = logs_fields
 };
 
 static int identity_check(struct arena *a, void *rec, struct err *e)
@@ -69,13 +77,14 @@ static int identity_check(struct arena *a, void *rec, struct err *e)
 
 static const struct field identity_extractors_fields[] = {
 	OBJ(identity_extractors, jwt, &identity_jwt_type,
-	    "Tokens (RFC 7519) by which operators are known: whose LAMASSU_TOKEN is good acts under its subject. Device managers that accept tokens take "
-	    "from here what they do not say themselves. Paths are relative to the repository."),
+	    "Tokens (RFC 7519) by which operators are known: whose LAMASSU_TOKEN is good acts under its subject. "
+	    "Device managers that accept tokens take from here what they do not say themselves. Paths are relative to "
+	    "the repository."),
 	END
 };
 static const struct schema identity_type = {
-	.name = "identity_extractors", .doc = "Who somebody is.", .size = sizeof(struct identity_extractors), .fields = identity_extractors_fields,
-	.check = identity_check
+	.name = "identity_extractors", .doc = "Who somebody is.", .size = sizeof(struct identity_extractors),
+	.fields = identity_extractors_fields, .check = identity_check
 };
 
 static const struct field config_fields[] = {
@@ -86,13 +95,15 @@ static const struct field config_fields[] = {
 	STR(config, default_engine, "The engine where keys are made when none is named.", .dflt = "software"),
 	INT(config, view, "How many of the newest certificates appear as files under certs/; 0 is none.", .dflt = "0",
 	    .max = 1000000),
-	DUR(config, backdate, "How long before the moment of issue a certificate becomes valid, for clocks that are behind.",
+	DUR(config, backdate,
+	    "How long before the moment of issue a certificate becomes valid, for clocks that are behind.",
 	    .dflt = "1m", .max = INT64_C(31536000)),
 	STRV(config, va_domains,
 	     "Hosts (host[:port][/path]) of the validation authority; they fill the OCSP, CRL and issuer addresses of "
 	     "everything that is issued: http://HOST/ocsp, /crl/SKI.crl and /ca/SKI.cer."),
 	OBJ(config, crl, &crl_type, "Certificate revocation lists."),
-	OBJ(config, http, &http_type, "The listeners est-serve and va-serve, where their options do not say; read when they start."),
+	OBJ(config, http, &http_type,
+	    "The listeners est-serve and va-serve, where their options do not say; read when they start."),
 	OBJ(config, est, &est_defaults_type, "Enrolment over EST."),
 	OBJ(config, logs, &logs_type, "What listeners write into their local logs; read when they start."),
 	OBJ(config, identity_extractors, &identity_type, "Who operators are, and devices that show a token."),

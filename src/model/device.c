@@ -1,5 +1,5 @@
-/* Devices: their entries in the ledger, what these add up to, and the status that follows from it and the clock. Entries come from
- * whoever may push, so the checks are for reading as much as for writing. */
+/* Devices: their entries in the ledger, what these add up to, and the status that follows from it and the clock.
+ * Entries come from whoever may push, so the checks are for reading as much as for writing. */
 #include "model/device.h"
 
 #include <string.h>
@@ -12,7 +12,8 @@ enum { ID_MAX = 255 };
 const char *const device_status_names[] = {
 	"NO_IDENTITY", "ACTIVE", "RENEWAL_PENDING", "EXPIRING_SOON", "EXPIRED", "REVOKED", "DECOMMISSIONED", NULL
 };
-static const char *const action_names[] = { "REGISTER", "CHANGE", "DECOMMISSION", "DELETE", "BLOCK", "UNBLOCK", "NOTE", NULL };
+static const char *const action_names[] = { "REGISTER", "CHANGE", "DECOMMISSION", "DELETE", "BLOCK", "UNBLOCK", "NOTE",
+					    NULL };
 
 bool device_id_valid(const char *id)
 {
@@ -52,9 +53,11 @@ void device_set_status(struct device *d, struct device_deltas deltas, int64_t no
 
 static const struct field device_entry_fields[] = {
 	STR(device_entry, device, "Id of the device.", .flags = F_REQ | F_COL),
-	ENUM(device_entry, action, action_names, "REGISTER, CHANGE, DECOMMISSION, DELETE, BLOCK, UNBLOCK or NOTE.", .flags = F_REQ | F_SHOW0),
+	ENUM(device_entry, action, action_names, "REGISTER, CHANGE, DECOMMISSION, DELETE, BLOCK, UNBLOCK or NOTE.",
+	     .flags = F_REQ | F_SHOW0),
 	TIME(device_entry, time, "When.", .flags = F_REQ),
-	INT(device_entry, seq, "Order among entries of one device within a second.", .dflt = "0", .max = INT64_C(1) << 40),
+	INT(device_entry, seq, "Order among entries of one device within a second.", .dflt = "0",
+	    .max = INT64_C(1) << 40),
 	STR(device_entry, actor, "Who."),
 	STR(device_entry, reason, "Why."),
 	STR(device_entry, type, "Type of the event that a NOTE is."),
@@ -85,14 +88,16 @@ static int device_entry_check(struct arena *a, void *rec, struct err *e)
 }
 
 const struct schema device_entry_type = {
-	.name = "device-entry", .plural = "device-entries", .doc = "What happened to a device", .size = sizeof(struct device_entry),
+	.name = "device-entry", .plural = "device-entries", .doc = "What happened to a device",
+	.size = sizeof(struct device_entry),
 	.fields = device_entry_fields, .check = device_entry_check
 };
 
 /* --- what commands show --- */
 
 static const struct field device_slot_fields[] = {
-	ENUM(device_slot, status, device_status_names, "ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED or REVOKED.", .flags = F_SHOW0),
+	ENUM(device_slot, status, device_status_names, "ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED or REVOKED.",
+	     .flags = F_SHOW0),
 	STR(device_slot, type, "x509."),
 	INT(device_slot, active_version, "Version in use, from 0.", .flags = F_SHOW0),
 	STR(device_slot, serial_number, "Serial number of its certificate."),
@@ -102,7 +107,8 @@ static const struct field device_slot_fields[] = {
 	END
 };
 static const struct schema device_slot_type = {
-	.name = "identity", .doc = "The device's certificates", .size = sizeof(struct device_slot), .fields = device_slot_fields
+	.name = "identity", .doc = "The device's certificates", .size = sizeof(struct device_slot),
+	.fields = device_slot_fields
 };
 
 static const struct field device_fields[] = {
@@ -110,7 +116,8 @@ static const struct field device_fields[] = {
 	REF(device, dms, &dms_type, "Its device manager.", .flags = F_COL),
 	STR(device, alias, "A name for people."),
 	ENUM(device, status, device_status_names,
-	     "NO_IDENTITY, ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED, REVOKED or DECOMMISSIONED, as of now.", .flags = F_COL | F_SHOW0),
+	     "NO_IDENTITY, ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED, REVOKED or DECOMMISSIONED, as of now.",
+	     .flags = F_COL | F_SHOW0),
 	STRV(device, tags, "Tags.", .flags = F_COL),
 	ANY(device, metadata, "Free key-value data."),
 	STR(device, icon, "Icon, for user interfaces."),
@@ -135,6 +142,7 @@ static const struct field device_event_fields[] = {
 	END
 };
 const struct schema device_event_type = {
-	.name = "device-event", .plural = "device-events", .doc = "Something that happened to a device", .size = sizeof(struct device_event),
+	.name = "device-event", .plural = "device-events", .doc = "Something that happened to a device",
+	.size = sizeof(struct device_event),
 	.fields = device_event_fields
 };

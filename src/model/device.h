@@ -1,16 +1,16 @@
 #pragma once
 #include "rec/schema.h"
 
-/* A device, as the ledger's entries about it and its certificates add up. Its status depends on the clock and on the deltas of
- * its device manager, and is never stored. */
+/* A device, as the ledger's entries about it and its certificates add up. Its status depends on the clock and on the
+ * deltas of its device manager, and is never stored. */
 enum device_status {
 	DEVICE_NO_IDENTITY, DEVICE_ACTIVE, DEVICE_RENEWAL_PENDING, DEVICE_EXPIRING_SOON, DEVICE_EXPIRED, DEVICE_REVOKED,
 	DEVICE_DECOMMISSIONED, DEVICE_STATUSES
 };
 extern const char *const device_status_names[];
 
-/* What happened to a device: an entry devices/…/<device>.<time>.<writer>.yaml. Enrolments, renewals and revocations are not among
- * them: those are the entries of certificates. */
+/* What happened to a device: an entry devices/…/<device>.<time>.<writer>.yaml. Enrolments, renewals and revocations are
+ * not among them: those are the entries of certificates. */
 enum device_action {
 	DEVICE_REGISTER,     /* of a device that is registered already: changes nothing */
 	DEVICE_CHANGE,       /* of what is given; members of metadata that are null are removed */
@@ -59,7 +59,8 @@ extern const struct schema device_type;
 /* One line of a device's history, from entries of all kinds. */
 struct device_event {
 	int64_t time;
-	char *type;        /* CREATED, PROVISIONED, RE-PROVISIONED, RENEWED, REVOKED, HELD, SHADOW-UPDATED, DECOMMISSIONED, BLOCKED … */
+	/* CREATED, PROVISIONED, RE-PROVISIONED, RENEWED, REVOKED, HELD, SHADOW-UPDATED, DECOMMISSIONED, BLOCKED … */
+	char *type;
 	char *description, *serial_number, *actor, *reason;
 };
 extern const struct schema device_event_type;

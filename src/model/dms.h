@@ -3,9 +3,10 @@
 #include "model/profile.h"
 #include "rec/schema.h"
 
-/* A device manager (device manufacturing system): dms/<id>.yaml. Who may enrol through it, with which credential, at which
- * authority, and when a device may renew. The input form of the original (auth_mode, client_certificate_settings,
- * include_system_ca …) is brought into this one form when a document is read. No default is weaker than what a document says. */
+/* A device manager (device manufacturing system): dms/<id>.yaml. Who may enrol through it, with which credential, at
+ * which authority, and when a device may renew. The input form of the original (auth_mode, client_certificate_settings,
+ * include_system_ca …) is brought into this one form when a document is read. No default is weaker than what a document
+ * says. */
 enum dms_auth { AUTH_NONE, AUTH_CERT, AUTH_WEBHOOK, AUTH_CERT_AND_WEBHOOK, AUTH_JWT, AUTH_PSK, AUTH_OPEN };
 enum dms_registration { REGISTER_JITP, REGISTER_BEFORE };
 enum dms_unreachable { UNREACHABLE_DENY, UNREACHABLE_ALLOW };
@@ -129,9 +130,11 @@ struct dms {
 };
 extern const struct schema dms_type;
 
-/* Fills in what follows from the rest and checks the rules that need no other record; the schema's check does it too. */
+/* Fills in what follows from the rest and checks the rules that need no other record; the schema's check does it
+ * too. */
 int dms_validate(struct arena *, struct dms *, struct err *) NODISCARD;
-/* What managers take from lamassu.yaml, for one that is used, and the rules that hold then. `top`: the folder of that file. */
+/* What managers take from lamassu.yaml, for one that is used, and the rules that hold then. `top`: the folder of that
+ * file. */
 struct config;
 int dms_complete(struct arena *, struct dms *, const struct config *, const char *top, struct err *) NODISCARD;
 /* When a replaced certificate is revoked; *ret_delay for REVOKE_AFTER_DELAY. */

@@ -3,14 +3,17 @@
 
 static const char *const operand_aka[] = { "operator", NULL };
 static const struct field criterion_fields[] = {
-	STR(group_criterion, field, "Field of a device, as in filters: dms, tags, status, metadata.site …", .flags = F_REQ),
-	STR(group_criterion, operand, "Operator, as in filters: eq, ne, ct, nc, sw, ew, gt, ge, lt, le, bf, af, in, nin.", .flags = F_REQ,
+	STR(group_criterion, field, "Field of a device, as in filters: dms, tags, status, metadata.site …",
+	    .flags = F_REQ),
+	STR(group_criterion, operand,
+	    "Operator, as in filters: eq, ne, ct, nc, sw, ew, gt, ge, lt, le, bf, af, in, nin.", .flags = F_REQ,
 	    .aka = operand_aka),
 	STR(group_criterion, value, "What it is compared with.", .flags = F_REQ),
 	END
 };
 static const struct schema criterion_type = {
-	.name = "criterion", .doc = "A condition that devices of the group meet", .size = sizeof(struct group_criterion), .fields = criterion_fields
+	.name = "criterion", .doc = "A condition that devices of the group meet",
+	.size = sizeof(struct group_criterion), .fields = criterion_fields
 };
 
 static const struct field group_fields[] = {
@@ -23,6 +26,7 @@ static const struct field group_fields[] = {
 	END
 };
 const struct schema group_type = {
-	.name = "group", .plural = "groups", .path = "groups/%s.yaml", .doc = "A group of devices, by what they have in common",
+	.name = "group", .plural = "groups", .path = "groups/%s.yaml",
+	.doc = "A group of devices, by what they have in common",
 	.size = sizeof(struct group), .fields = group_fields
 };

@@ -1,8 +1,8 @@
 #pragma once
 #include "rec/schema.h"
 
-/* A group of devices: groups/<id>.yaml. Who belongs to it is found when it is asked for: whoever meets the criteria of the group and of
- * all groups above it. */
+/* A group of devices: groups/<id>.yaml. Who belongs to it is found when it is asked for: whoever meets the criteria of
+ * the group and of all groups above it. */
 struct group_criterion {
 	char *field, *operand, *value;
 };

@@ -27,4 +27,5 @@ struct cipher_suite {
 	const char *iana, *openssl;
 	bool tls13;
 };
-const struct cipher_suite *cipher_suite_find(const char *name); /* by either name, in any case; NULL: unknown or not safe enough */
+/* by either name, in any case; NULL: unknown or not safe enough */
+const struct cipher_suite *cipher_suite_find(const char *name);

@@ -1,7 +1,8 @@
 #pragma once
 #include "rec/schema.h"
 
-/* Who signs tokens (RFC 7519) and what they must say: of a device manager, and of the whole repository in lamassu.yaml. */
+/* Who signs tokens (RFC 7519) and what they must say: of a device manager, and of the whole repository in
+ * lamassu.yaml. */
 struct jwt_auth {
 	char *issuer, *audience;
 	char *public_key_url, *public_key_file; /* JWKS */

@@ -1,7 +1,8 @@
 #pragma once
 #include "rec/schema.h"
 
-/* A key record: keys/<id>.yaml holds the public part, the engine binding and names. The private part lives in the engine. */
+/* A key record: keys/<id>.yaml holds the public part, the engine binding and names. The private part lives in the
+ * engine. */
 struct key_binding {
 	char *resource_type; /* "ca", "certificate" */
 	char *resource_id;

@@ -1,5 +1,6 @@
-/* The ledger's records as field tables: what an entry of each kind holds. The checks are for what is written and for what is read
- * alike, so a hostile entry gets no further than its own line in `repo verify`. Nothing here folds; state/ does. */
+/* The ledger's records as field tables: what an entry of each kind holds. The checks are for what is written and for
+ * what is read alike, so a hostile entry gets no further than its own line in `repo verify`. Nothing here folds; state/
+ * does. */
 #include "model/ledger_records.h"
 
 #include <string.h>
@@ -55,7 +56,8 @@ static int check_digest(const char *name, const char *s, struct err *e)
 
 static const struct field certrec_fields[] = {
 	STR(certrec, serial_number, "Serial number in lower-case hex.", .flags = F_REQ | F_KEY | F_COL),
-	ENUM(certrec, status, cert_status_names, "ACTIVE, EXPIRED, REVOKED or HELD, as of now.", .flags = F_OUT | F_COL),
+	ENUM(certrec, status, cert_status_names, "ACTIVE, EXPIRED, REVOKED or HELD, as of now.",
+	     .flags = F_OUT | F_COL),
 	STR(certrec, subject, "Subject as text (RFC 4514).", .flags = F_COL),
 	STR(certrec, ca, "The issuing authority; - when it is not known (imported).", .flags = F_REQ | F_COL),
 	STR(certrec, profile, "Issuance profile.", .flags = F_COL),
@@ -65,7 +67,8 @@ static const struct field certrec_fields[] = {
 	STRV(certrec, san, "Alternative names: DNS:a, IP:192.0.2.1, email:a@example.com, URI:https://example.com."),
 	STR(certrec, device, "Device that the certificate was issued to."),
 	STR(certrec, dms, "Device manufacturing system that enrolled it."),
-	STR(certrec, bind, "How it was bound to the device: PROVISIONED, RE-PROVISIONED or RENEWED; BOOTSTRAP for one to enrol with."),
+	STR(certrec, bind,
+	    "How it was bound to the device: PROVISIONED, RE-PROVISIONED or RENEWED; BOOTSTRAP for one to enrol with."),
 	STR(certrec, type, "MANAGED (its key is in our engines), IMPORTED or ISSUED."),
 	BOOL(certrec, is_ca, "Certificate of an authority.", .dflt = "false"),
 	STR(certrec, ca_id, "The authority that the certificate belongs to."),
@@ -75,7 +78,8 @@ static const struct field certrec_fields[] = {
 	STR(certrec, fingerprint, "SHA-256 of the certificate, hex.", .flags = F_REQ),
 	STR(certrec, request_sha256, "SHA-256 of the request that it answers, hex."),
 	STR(certrec, batch, "Operation of a batch that may be resumed."),
-	INT(certrec, partition, "CRL partition that lists it when it is revoked; -1 is none.", .dflt = "-1", .min = -1, .max = 4095),
+	INT(certrec, partition, "CRL partition that lists it when it is revoked; -1 is none.", .dflt = "-1", .min = -1,
+	    .max = 4095),
 	ANY(certrec, metadata, "Free key-value data."),
 	ENUM(certrec, revocation_reason, revocation_reason_names, "Why it was revoked.", .flags = F_OUT),
 	TIME(certrec, revoked_at, "Since when it counts as revoked; while that lies ahead it is not.", .flags = F_OUT),
@@ -88,8 +92,10 @@ static int certrec_check(struct arena *a, void *rec, struct err *e)
 	struct certrec *r = rec;
 
 	(void)a;
-	if (check_serial(r->serial_number, e) != 0 || check_ca(r->ca, e) != 0 || check_digest("key_id", r->key_id, e) != 0 ||
-	    check_digest("fingerprint", r->fingerprint, e) != 0 || check_digest("request_sha256", r->request_sha256, e) != 0)
+	if (check_serial(r->serial_number, e) != 0 || check_ca(r->ca, e) != 0 ||
+	    check_digest("key_id", r->key_id, e) != 0 ||
+	    check_digest("fingerprint", r->fingerprint, e) != 0 ||
+	    check_digest("request_sha256", r->request_sha256, e) != 0)
 		return -1;
 	r->status = CERT_ACTIVE;
 	r->revocation_reason = -1;
@@ -97,7 +103,8 @@ static int certrec_check(struct arena *a, void *rec, struct err *e)
 }
 
 const struct schema certrec_type = {
-	.name = "certificate", .plural = "certificates", .doc = "A certificate of the ledger", .size = sizeof(struct certrec),
+	.name = "certificate", .plural = "certificates", .doc = "A certificate of the ledger",
+	.size = sizeof(struct certrec),
 	.fields = certrec_fields, .check = certrec_check
 };
 
@@ -125,12 +132,14 @@ static int revocation_check(struct arena *a, void *rec, struct err *e)
 	if (r->reason && revocation_reason_parse(r->reason, &code) != 0)
 		return err_set(e, ERR_INVALID, "reason: \"%s\" is not a reason of RFC 5280 5.3.1", r->reason);
 	if (r->reason && code == 8)
-		return err_set(e, ERR_INVALID, "reason: remove_from_crl is for delta CRLs only (RFC 5280 5.3.1); use UNHOLD");
+		return err_set(e, ERR_INVALID,
+			       "reason: remove_from_crl is for delta CRLs only (RFC 5280 5.3.1); use UNHOLD");
 	return 0;
 }
 
 const struct schema revocation_type = {
-	.name = "revocation", .plural = "revocations", .doc = "A revocation, a hold or its release", .size = sizeof(struct revocation),
+	.name = "revocation", .plural = "revocations", .doc = "A revocation, a hold or its release",
+	.size = sizeof(struct revocation),
 	.fields = revocation_fields, .check = revocation_check
 };
 
@@ -179,8 +188,8 @@ static int crlrec_check(struct arena *a, void *rec, struct err *e)
 }
 
 const struct schema crlrec_type = {
-	.name = "crl", .plural = "crls", .doc = "A CRL that was made", .size = sizeof(struct crlrec), .fields = crlrec_fields,
-	.check = crlrec_check
+	.name = "crl", .plural = "crls", .doc = "A CRL that was made", .size = sizeof(struct crlrec),
+	.fields = crlrec_fields, .check = crlrec_check
 };
 
 static const struct field metachange_fields[] = {
@@ -200,7 +209,8 @@ static int metachange_check(struct arena *a, void *rec, struct err *e)
 	if (m->kind && strcmp(m->kind, "certificate") == 0) {
 		if (!slash)
 			return err_set(e, ERR_INVALID, "id: must be AUTHORITY/SERIAL");
-		return check_ca(arena_strndup(a, m->id, (size_t)(slash - m->id)), e) != 0 ? -1 : check_serial(slash + 1, e);
+		return check_ca(arena_strndup(a, m->id, (size_t)(slash - m->id)), e) != 0
+		       ? -1 : check_serial(slash + 1, e);
 	}
 	return 0;
 }
@@ -239,6 +249,7 @@ static int eventrec_check(struct arena *a, void *rec, struct err *e)
 }
 
 const struct schema eventrec_type = {
-	.name = "event", .plural = "events", .doc = "Something that no other entry says", .size = sizeof(struct eventrec),
+	.name = "event", .plural = "events", .doc = "Something that no other entry says",
+	.size = sizeof(struct eventrec),
 	.fields = eventrec_fields, .check = eventrec_check
 };

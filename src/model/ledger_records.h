@@ -6,7 +6,8 @@ enum cert_status { CERT_ACTIVE, CERT_EXPIRED, CERT_REVOKED, CERT_HELD };
 extern const char *const cert_status_names[];
 /* RFC 5280 5.3.1; names as they are printed; index = code, 7 unused. */
 extern const char *const revocation_reason_names[];
-int revocation_reason_parse(const char *, int *ret_code); /* snake_case, camelCase, PascalCase, digits refused; -1 if unknown */
+/* snake_case, camelCase, PascalCase, digits refused; -1 if unknown */
+int revocation_reason_parse(const char *, int *ret_code);
 
 /* An issued entry: a PEM file whose head is this record as YAML, one `key: value` a line. */
 struct certrec {
@@ -75,8 +76,8 @@ struct metachange {
 };
 extern const struct schema metachange_type;
 
-/* What no other entry says: an attack that was found, a count of refusals. At most one of refusals for each manager, type, reason and
- * hour and listener: nobody who is refused makes the ledger grow. */
+/* What no other entry says: an attack that was found, a count of refusals. At most one of refusals for each manager,
+ * type, reason and hour and listener: nobody who is refused makes the ledger grow. */
 struct eventrec {
 	char *type;        /* such as "enrollment.failed" */
 	char *subject;     /* "dms/factory", "certificate/SERIAL" */

@@ -12,7 +12,8 @@ struct validity {
 
 /* Distinguished name fields; each may have several values, in order. */
 struct subject_fields {
-	struct strv common_name, organization, organization_unit, country, state, locality, serial_number, domain_component, email;
+	struct strv common_name, organization, organization_unit, country, state, locality, serial_number;
+	struct strv domain_component, email;
 };
 
 /* Bit positions of RFC 5280 4.2.1.3. */
@@ -102,8 +103,8 @@ extern const struct schema profile_type;
 extern const struct schema subject_type;
 extern const struct schema validity_type;
 
-/* Canonical name of an extended key usage ("ServerAuth", "server_auth", "1.3.6.1.5.5.7.3.1" -> "serverAuth"), the input if
- * it is another dotted OID, or NULL. */
+/* Canonical name of an extended key usage ("ServerAuth", "server_auth", "1.3.6.1.5.5.7.3.1" -> "serverAuth"), the input
+ * if it is another dotted OID, or NULL. */
 const char *eku_canonical(struct arena *, const char *);
 /* Its dotted OID; `name` must be canonical. */
 const char *eku_oid(const char *name);

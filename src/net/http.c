@@ -1,6 +1,7 @@
-/* HTTP by libcurl. Guarantees: only http and https, TLS 1.2 at least with verification, no redirects, no credentials of ~/.netrc,
- * limits on time and on what an answer may hold. Connections are kept for the next request, of whatever thread. Neither notes nor
- * messages hold more of an address than scheme and host, nor any header or body; headers, which hold credentials, are wiped. */
+/* HTTP by libcurl. Guarantees: only http and https, TLS 1.2 at least with verification, no redirects, no credentials of
+ * ~/.netrc, limits on time and on what an answer may hold. Connections are kept for the next request, of whatever
+ * thread. Neither notes nor messages hold more of an address than scheme and host, nor any header or body; headers,
+ * which hold credentials, are wiped. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -160,10 +161,12 @@ static bool set_psk(CURL *h, const struct net_options *o)
 
 static bool set_files(CURL *h, const struct net_options *o)
 {
-	struct curl_blob key = { .data = (void *)(uintptr_t)o->key_pem, .len = o->key_pem ? strlen(o->key_pem) : 0, .flags = CURL_BLOB_NOCOPY };
+	struct curl_blob key = { .data = (void *)(uintptr_t)o->key_pem, .len = o->key_pem ? strlen(o->key_pem) : 0,
+				 .flags = CURL_BLOB_NOCOPY };
 
 	return (!o->ca_file || (SET(CAINFO, o->ca_file) && SET(CAPATH, NULL))) &&
-	       (o->key ? set_on_tls(h, o) : (!o->cert_file || SET(SSLCERT, o->cert_file)) && (!o->key_file || SET(SSLKEY, o->key_file))) &&
+	       (o->key ? set_on_tls(h, o) : (!o->cert_file || SET(SSLCERT, o->cert_file)) &&
+		(!o->key_file || SET(SSLKEY, o->key_file))) &&
 	       (!o->key_pem || SET(SSLKEY_BLOB, &key));
 }
 
@@ -179,17 +182,22 @@ static bool set_trust(CURL *h, const struct net_client *c)
 	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && SET(NETRC, (long)CURL_NETRC_IGNORED);
 }
 
-static bool set_up(CURL *h, const struct net_client *c, const struct net_request *r, curl_slist *headers, struct exchange *x)
+static bool set_up(CURL *h, const struct net_client *c, const struct net_request *r, curl_slist *headers,
+		   struct exchange *x)
 {
 	int64_t connect = c->options.connect_timeout_ms ? c->options.connect_timeout_ms : CONNECT_TIMEOUT_MS;
 
 	return SET(URL, r->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) &&
-	       SET(PATH_AS_IS, 1L) && SET(FRESH_CONNECT, r->once ? 1L : 0L) && set_trust(h, c) && SET(CONNECTTIMEOUT_MS, (long)connect) &&
+	       SET(PATH_AS_IS, 1L) && SET(FRESH_CONNECT, r->once ? 1L : 0L) && set_trust(h, c) &&
+	       SET(CONNECTTIMEOUT_MS, (long)connect) &&
 	       SET(TIMEOUT_MS, (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS)) && SET(ERRORBUFFER, x->why) &&
-	       SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, x) && SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, x) &&
+	       SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, x) && SET(HEADERFUNCTION, on_header) &&
+	       SET(HEADERDATA, x) &&
 	       SET(HTTPHEADER, headers) && (r->body.p || strcmp(r->method, "POST") == 0
 		? SET(POST, 1L) && SET(POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) &&
-		  SET(POSTFIELDS, r->body.p ? (const char *)r->body.p : "") : SET(NOBODY, strcmp(r->method, "HEAD") == 0 ? 1L : 0L)) &&
+		  SET(POSTFIELDS, r->body.p ? (const char *)r->body.p : "") : SET(NOBODY,
+										  strcmp(r->method, "HEAD") == 0
+										  ? 1L : 0L)) &&
 	       SET(CUSTOMREQUEST, r->method);
 }
 
@@ -198,7 +206,8 @@ static char *origin(struct arena *a, const char *url)
 {
 	const char *scheme_end = strstr(url, "://"), *host = net_host(url);
 
-	return arena_printf(a, "%.*s%.*s", scheme_end ? (int)(scheme_end - url) + 3 : 0, url, (int)strcspn(host, "/?#\\"), host);
+	return arena_printf(a, "%.*s%.*s", scheme_end ? (int)(scheme_end - url) + 3 : 0, url,
+			    (int)strcspn(host, "/?#\\"), host);
 }
 
 static enum net_fault fault_of(CURL *h, CURLcode rc)
@@ -234,8 +243,9 @@ static void tell(struct net_client *c, CURL *h, struct arena *a, const struct ne
 		return;
 	curl_easy_getinfo(h, CURLINFO_TOTAL_TIME_T, &micros);
 	pthread_mutex_lock(&c->lock);
-	c->ctx->note(c->ctx->warn_arg, arena_printf(a, "%s %s%s%s: %s in %ld ms", r->method, origin(a, r->url), r->what ? " " : "",
-						    r->what ? r->what : "", outcome, (long)(micros / 1000)));
+	c->ctx->note(c->ctx->warn_arg, arena_printf(a, "%s %s%s%s: %s in %ld ms", r->method, origin(a, r->url),
+						    r->what ? " " : "", r->what ? r->what : "", outcome,
+						    (long)(micros / 1000)));
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -248,7 +258,8 @@ static int perform(struct net_client *c, CURL *h, struct arena *a, const struct 
 	char *body;
 
 	if (rc != CURLE_OK) {
-		const char *why = x->too_large ? "the answer is too large" : x->why[0] ? x->why : curl_easy_strerror(rc);
+		const char *why = x->too_large ? "the answer is too large" : x->why[0]
+				  ? x->why : curl_easy_strerror(rc);
 
 		tell(c, h, a, r, text_escape(a, bytes_of(why)));
 		*ret_fault = x->too_large ? NET_FINAL : fault_of(h, rc);
@@ -328,9 +339,11 @@ static int client_peer(struct net_client *c, struct arena *a, const char *url, s
 	const char *pem;
 	CURLcode rc;
 
-	if (!h || !SET(URL, url) || !SET(PROTOCOLS_STR, "https") || !SET(NOSIGNAL, 1L) || !SET(CONNECT_ONLY, 1L) || !SET(CERTINFO, 1L) ||
+	if (!h || !SET(URL, url) || !SET(PROTOCOLS_STR, "https") || !SET(NOSIGNAL, 1L) || !SET(CONNECT_ONLY, 1L) ||
+	    !SET(CERTINFO, 1L) ||
 	    !SET(SSL_VERIFYPEER, 0L) || !SET(SSL_VERIFYHOST, 0L) || !SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) ||
-	    !SET(CONNECTTIMEOUT_MS, (long)connect) || !SET(ERRORBUFFER, why) || (c->options.no_proxy && !SET(PROXY, "")) ||
+	    !SET(CONNECTTIMEOUT_MS, (long)connect) || !SET(ERRORBUFFER, why) ||
+	    (c->options.no_proxy && !SET(PROXY, "")) ||
 	    (c->connect_to && !SET(CONNECT_TO, c->connect_to)))
 		return err_set(e, ERR_UNSUPPORTED, "%s: this libcurl cannot ask for a certificate", origin(a, url));
 	rc = curl_easy_perform(h);
@@ -344,4 +357,5 @@ static int client_peer(struct net_client *c, struct arena *a, const char *url, s
 	return 0;
 }
 
-const struct net_ops net_curl = { .open = client_open, .close = client_close, .send = client_send, .peer = client_peer };
+const struct net_ops net_curl = { .open = client_open, .close = client_close, .send = client_send,
+				  .peer = client_peer };

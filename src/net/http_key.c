@@ -14,14 +14,16 @@ bool http_tls_is_ours(void)
 	static const char openssl[] = "OpenSSL/";
 	const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
 
-	return name && text_has_prefix(name, openssl) && strtol(name + strlen(openssl), NULL, 10) == OPENSSL_VERSION_MAJOR;
+	return name && text_has_prefix(name, openssl) &&
+	       strtol(name + strlen(openssl), NULL, 10) == OPENSSL_VERSION_MAJOR;
 }
 
 bool http_key_set(void *ssl_ctx, const struct net_options *o)
 {
 	SSL_CTX *c = ssl_ctx;
 
-	if (SSL_CTX_use_certificate_chain_file(c, o->cert_file) == 1 && SSL_CTX_use_PrivateKey(c, o->key) == 1 && SSL_CTX_check_private_key(c) == 1)
+	if (SSL_CTX_use_certificate_chain_file(c, o->cert_file) == 1 && SSL_CTX_use_PrivateKey(c, o->key) == 1 &&
+	    SSL_CTX_check_private_key(c) == 1)
 		return true;
 	ERR_clear_error();
 	return false;

@@ -1,6 +1,6 @@
-/* Authorities, certificate and key of a TLS client, read once and lent to every connection: reading them takes longer than the handshake.
- * Guarantees: a connection trusts what it would trust if libcurl had read the files; nothing is kept that libcurl has ways of its own
- * for (keys in memory, pins). */
+/* Authorities, certificate and key of a TLS client, read once and lent to every connection: reading them takes longer
+ * than the handshake. Guarantees: a connection trusts what it would trust if libcurl had read the files; nothing is
+ * kept that libcurl has ways of its own for (keys in memory, pins). */
 #include "net/kept_tls.h"
 
 #include <openssl/err.h>
@@ -30,7 +30,9 @@ static bool load(SSL_CTX *c, const struct net_options *o)
 	/* as libcurl does */
 	if (X509_STORE_set_flags(SSL_CTX_get_cert_store(c), X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN) != 1)
 		return false;
-	return !o->cert_file || (SSL_CTX_use_certificate_chain_file(c, o->cert_file) == 1 && SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) == 1);
+	return !o->cert_file ||
+	       (SSL_CTX_use_certificate_chain_file(c, o->cert_file) == 1 &&
+		SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) == 1);
 }
 
 struct kept_tls *kept_tls_open(const struct net_options *o)
@@ -74,6 +76,8 @@ static CURLcode lend(CURL *h, void *of_connection, void *arg)
 
 bool kept_tls_use(const struct kept_tls *k, CURL *h)
 {
-	return curl_easy_setopt(h, CURLOPT_CAINFO, NULL) == CURLE_OK && curl_easy_setopt(h, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-	       curl_easy_setopt(h, CURLOPT_SSL_CTX_FUNCTION, lend) == CURLE_OK && curl_easy_setopt(h, CURLOPT_SSL_CTX_DATA, k) == CURLE_OK;
+	return curl_easy_setopt(h, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_SSL_CTX_FUNCTION, lend) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_SSL_CTX_DATA, k) == CURLE_OK;
 }

@@ -1,5 +1,5 @@
-/* Becoming the program that has the network, and what needs no library of it. Locks and descriptors of this process end with it:
- * all are close-on-exec. */
+/* Becoming the program that has the network, and what needs no library of it. Locks and descriptors of this process end
+ * with it: all are close-on-exec. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -60,7 +60,8 @@ static char *shown(struct arena *a, const char *url)
 int net_put(struct ctx *ctx, const char *url, const char *content_type, struct bytes body, struct err *e)
 {
 	const struct net_header type = { "Content-Type", content_type };
-	const struct net_request request = { .method = "PUT", .url = url, .headers = &type, .nheaders = 1, .body = body };
+	const struct net_request request = { .method = "PUT", .url = url, .headers = &type, .nheaders = 1,
+					     .body = body };
 	const struct net_options options = { 0 };
 	struct net_client *client;
 	struct net_answer answer;

@@ -6,8 +6,8 @@
 #include "base/ctx.h"
 #include "base/err.h"
 
-/* The network. Two programs are made of the same sources: `lamassu`, which links no network library and so starts fast, and
- * `lamassu-net` under libexecdir, which has all of it. net_need() makes the first become the second. */
+/* The network. Two programs are made of the same sources: `lamassu`, which links no network library and so starts fast,
+ * and `lamassu-net` under libexecdir, which has all of it. net_need() makes the first become the second. */
 struct net_client;
 
 struct net_options { /* zeroes are the defaults */
@@ -15,10 +15,13 @@ struct net_options { /* zeroes are the defaults */
 	const char *cert_file, *key_file; /* the client's certificate and key, PEM */
 	const char *key_pem;              /* the key itself, instead of key_file */
 	struct evp_pkey_st *key;          /* the same for one that signs where it is; must outlive the client */
-	const char *connect_to;           /* HOST:PORT to connect to, whatever the URL says; TLS still checks the URL's host */
+	/* HOST:PORT to connect to, whatever the URL says; TLS still checks the URL's host */
+	const char *connect_to;
 	bool no_verify;                   /* accept any server: only where a document says so in as many words */
-	const char *pinned_key;           /* "sha256//BASE64" of the one SubjectPublicKeyInfo that the server may have */
-	const char *psk_identity;         /* TLS with the secret `psk`, which the server has too, instead of certificates: NULL: none */
+	/* "sha256//BASE64" of the one SubjectPublicKeyInfo that the server may have */
+	const char *pinned_key;
+	/* TLS with the secret `psk`, which the server has too, instead of certificates: NULL: none */
+	const char *psk_identity;
 	struct bytes psk;
 	bool no_proxy;                    /* past any proxy: for metadata services of the machine */
 	bool fresh;                       /* a connection and a full TLS handshake for each request */
@@ -38,7 +41,8 @@ struct net_request {
 	struct bytes body; /* p NULL: none */
 	int64_t timeout_ms; /* for all of it; 0: 60000 */
 	const char *what;   /* for --verbose: "kms Sign"; nothing secret */
-	bool once;          /* on a connection of its own: over one that was used before it might be sent twice unseen */
+	/* on a connection of its own: over one that was used before it might be sent twice unseen */
+	bool once;
 };
 
 struct net_answer {
@@ -56,23 +60,25 @@ enum net_fault { /* why there is no answer */
 };
 
 struct net_ops {
-	/* A pool of connections with these settings, which outlive it; `ctx->note` is told of each request. Close it before
-	 * the context ends. */
+	/* A pool of connections with these settings, which outlive it; `ctx->note` is told of each request. Close it
+	 * before the context ends. */
 	int (*open)(struct ctx *, const struct net_options *, struct net_client **ret, struct err *) NODISCARD;
 	void (*close)(struct net_client *);
-	/* One request, no redirects, no retry; from any thread. Any status is an answer. ERR_REMOTE "https://HOST: why",
-	 * without the path or the query, which may hold secrets. */
+	/* One request, no redirects, no retry; from any thread. Any status is an answer. ERR_REMOTE "https://HOST:
+	 * why", without the path or the query, which may hold secrets. */
 	int (*send)(struct net_client *, struct arena *, const struct net_request *, struct net_answer *ret,
 		    enum net_fault *ret_fault, struct err *) NODISCARD;
-	/* The certificate, PEM, that the server of an https URL shows to anybody: a handshake and nothing more. Nothing of it is
-	 * verified: for a caller who knows it by other means, or asks somebody. */
-	int (*peer)(struct net_client *, struct arena *, const char *url, struct bytes *ret_pem, struct err *) NODISCARD;
+	/* The certificate, PEM, that the server of an https URL shows to anybody: a handshake and nothing more. Nothing
+	 * of it is verified: for a caller who knows it by other means, or asks somebody. */
+	int (*peer)(struct net_client *, struct arena *, const char *url, struct bytes *ret_pem,
+		    struct err *) NODISCARD;
 };
 extern const struct net_ops *net_here; /* NULL in `lamassu`; set once, by main */
 extern const struct net_ops net_curl;  /* http.c */
 
-/* Called before anything was written by a command that turns out to need the network: in `lamassu` it starts the same command
- * line anew in `lamassu-net`, with what was read of standard input and pipes, and returns only when that fails. */
+/* Called before anything was written by a command that turns out to need the network: in `lamassu` it starts the same
+ * command line anew in `lamassu-net`, with what was read of standard input and pipes, and returns only when that
+ * fails. */
 int net_need(struct ctx *, struct err *) NODISCARD;
 bool net_is_url(const char *); /* http:// or https:// */
 const char *net_host(const char *url); /* where the host begins, behind scheme, user and password */

@@ -17,7 +17,8 @@ static const struct field advice_fields[] = {
 	END
 };
 const struct schema advice_type = {
-	.name = "advice", .plural = "advice", .doc = "A departure from best practice", .size = sizeof(struct advice), .fields = advice_fields
+	.name = "advice", .plural = "advice", .doc = "A departure from best practice", .size = sizeof(struct advice),
+	.fields = advice_fields
 };
 
 #define YEARS(n) (INT64_C(31536000) * (n))
@@ -33,7 +34,8 @@ struct advising {
 static void say(struct advising *s, const char *rule, const char *text)
 {
 	s->v = arena_grow(s->ctx->arena, s->v, s->n, sizeof(*s->v));
-	s->v[s->n++] = (struct advice){ s->subject, arena_strdup(s->ctx->arena, rule), arena_strdup(s->ctx->arena, text) };
+	s->v[s->n++] = (struct advice){ s->subject, arena_strdup(s->ctx->arena, rule),
+					arena_strdup(s->ctx->arena, text) };
 }
 
 /* --- profiles --- */
@@ -67,7 +69,8 @@ static void advise_validity(struct advising *s, const struct profile *p)
 	else if (p->sign_as_ca && secs > YEARS(20))
 		say(s, "long-validity", "an authority valid for more than 20 years");
 	else if (!p->sign_as_ca && has_usage(p, "serverAuth") && !has_usage(p, "clientAuth") && secs > DAYS(398))
-		say(s, "long-validity", "TLS server certificates valid for more than 398 days; 90 days are recommended");
+		say(s, "long-validity",
+		    "TLS server certificates valid for more than 398 days; 90 days are recommended");
 	else if (!p->sign_as_ca && secs > YEARS(2) + DAYS(2))
 		say(s, "long-validity", "end-entity certificates valid for more than 2 years");
 	if (!p->sign_as_ca && secs > YEARS(2) + DAYS(2) && allows_short_rsa(p))
@@ -85,12 +88,15 @@ int advise_profile(struct ctx *ctx, const struct profile *p, struct advice **ret
 	if (p->sign_as_ca && p->path_length < 0)
 		say(&s, "no-path-length", "an authority without path length can make any number of levels below it");
 	if (!p->sign_as_ca && has_usage(p, "serverAuth") && has_usage(p, "clientAuth"))
-		say(&s, "server-and-client", "serverAuth beside clientAuth: devices that are no servers should not have it");
+		say(&s, "server-and-client",
+		    "serverAuth beside clientAuth: devices that are no servers should not have it");
 	if (p->honor_subject && p->honor_extensions && p->honor_key_usage && p->honor_extended_key_usages)
 		say(&s, "requester-decides", "the request decides subject, extensions and usages");
-	if (!p->sign_as_ca && has_usage(p, "serverAuth") && !p->honor_extensions && !p->subject_alternative_names.dns.n &&
+	if (!p->sign_as_ca && has_usage(p, "serverAuth") && !p->honor_extensions &&
+	    !p->subject_alternative_names.dns.n &&
 	    !p->subject_alternative_names.ip.n)
-		say(&s, "server-without-names", "serverAuth without alternative names: TLS clients do not look at the common name");
+		say(&s, "server-without-names",
+		    "serverAuth without alternative names: TLS clients do not look at the common name");
 	if (!p->sign_as_ca && p->extended_key_usages.n == 0 && !p->honor_extended_key_usages)
 		say(&s, "no-extended-usage", "no extended key usage: the certificate is good for anything");
 	*ret = s.v;
@@ -123,7 +129,8 @@ static void advise_place(struct advising *s, const struct authority *a)
 
 	if (root && a->rec.engine_id && state_get(s->ctx->state, &engine_type, a->rec.engine_id, &doc, &ignored) == 0 &&
 	    engine_security_level(&doc) == 0)
-		say(s, "root-in-software", "the root's key is in software (SL0): keep it offline, or in a hardware engine");
+		say(s, "root-in-software",
+		    "the root's key is in software (SL0): keep it offline, or in a hardware engine");
 	if (root && secs > YEARS(20) + DAYS(6))
 		say(s, "long-validity", "a root valid for more than 20 years");
 	if (!root && secs > YEARS(10) + DAYS(4))
@@ -192,7 +199,8 @@ int advise_practice(struct ctx *ctx, const struct authority *a, struct advice **
 
 	if (advise_certificate(&s, a)) {
 		if (any_get(ctx->arena, a->rec.metadata, "lamassu.io/ca/expiration-deltas") == NULL)
-			say(&s, "no-deltas", "no lamassu.io/ca/expiration-deltas in its metadata: nobody is warned before it ends");
+			say(&s, "no-deltas",
+			    "no lamassu.io/ca/expiration-deltas in its metadata: nobody is warned before it ends");
 		if (issues && strcmp(issues, "bootstrap") == 0 && ctx->now - a->cert.not_before > YEARS(1))
 			say(&s, "old-bootstrap", "a bootstrap authority that is older than a year: make a new one");
 		if (advise_issued(&s, a, e) != 0)

@@ -1,6 +1,6 @@
-/* Loading authorities. Guarantees: the record, its certificate and its key agree (the certificate's serial is the record's, the
- * key's public half is the certificate's), the chain of parents has no loop, and the status is computed from dates, ledger and
- * the operator's switch alone. Never writes. */
+/* Loading authorities. Guarantees: the record, its certificate and its key agree (the certificate's serial is the
+ * record's, the key's public half is the certificate's), the chain of parents has no loop, and the status is computed
+ * from dates, ledger and the operator's switch alone. Never writes. */
 #include "pki/authority.h"
 
 #include <openssl/crypto.h>
@@ -91,7 +91,8 @@ static int load_chain(struct ctx *ctx, const char *id, int depth, struct authori
 	struct authority a = { .revocation_reason = -1 };
 
 	if (depth > MAX_LEVELS)
-		return err_set(e, ERR_INVALID, "ca %s: the chain of parents has a loop or more than %d levels", id, MAX_LEVELS);
+		return err_set(e, ERR_INVALID, "ca %s: the chain of parents has a loop or more than %d levels", id,
+			       MAX_LEVELS);
 	if (state_get(ctx->state, &ca_type, id, &a.rec, e) != 0 || read_cert(ctx, &a, e) != 0)
 		return -1;
 	if (a.rec.parent_id) {
@@ -141,7 +142,8 @@ int authority_load(struct ctx *ctx, const char *ref, struct authority *ret, stru
 int authority_key_record(struct ctx *ctx, const struct authority *a, struct key *ret, struct err *e)
 {
 	if (a->rec.key == NULL)
-		return err_set(e, ERR_DENIED, "ca %s has no key here: its type is %s", a->rec.id, ca_kind_names[a->rec.type]);
+		return err_set(e, ERR_DENIED, "ca %s has no key here: its type is %s", a->rec.id,
+			       ca_kind_names[a->rec.type]);
 	return state_get(ctx->state, &key_type, a->rec.key, ret, e) != 0 ? err_ctx(e, "ca %s", a->rec.id) : 0;
 }
 
@@ -192,8 +194,8 @@ int authority_may_issue(const struct authority *a, struct err *e)
 		return err_set(e, ERR_DENIED, "ca %s: its certificate lacks keyCertSign (RFC 5280 4.2.1.3)", a->rec.id);
 	for (const struct authority *p = a->parent; p; p = p->parent)
 		if (p->status == CA_REVOKED || p->status == CA_EXPIRED)
-			return err_set(e, ERR_DENIED, "ca %s issues nothing: its ancestor %s is %s", a->rec.id, p->rec.id,
-				       ca_status_names[p->status]);
+			return err_set(e, ERR_DENIED, "ca %s issues nothing: its ancestor %s is %s", a->rec.id,
+				       p->rec.id, ca_status_names[p->status]);
 	return 0;
 }
 
@@ -247,7 +249,8 @@ static int view_cert(struct ctx *ctx, const struct authority *a, struct ca_view 
 		return err_ctx(e, "ca %s", a->rec.id);
 	kt = keytype_of(pub);
 	v->key_type = arena_strdup(ar, kt ? kt->name : "other");
-	return name_format(ar, a->cert.subject, &v->subject, e) || name_format(ar, a->cert.issuer, &v->issuer, e) ? -1 : 0;
+	return name_format(ar, a->cert.subject, &v->subject, e) || name_format(ar, a->cert.issuer, &v->issuer, e)
+	       ? -1 : 0;
 }
 
 /* Without a certificate yet: the key that it will be for, to compare with the request. */
@@ -280,7 +283,8 @@ int authority_view(struct ctx *ctx, const struct authority *a, struct ca_view *r
 	if (a->rec.engine_id && state_get(ctx->state, &engine_type, a->rec.engine_id, &doc, &ignored) == 0)
 		v.security_level = arena_printf(ctx->arena, "SL%d", engine_security_level(&doc));
 	if (a->parent)
-		v.issuer_metadata = (struct issuer_metadata){ a->parent->rec.serial_number, a->parent->rec.id, a->parent->level };
+		v.issuer_metadata = (struct issuer_metadata){ a->parent->rec.serial_number, a->parent->rec.id,
+							      a->parent->level };
 	else if (authority_is_root(a))
 		v.issuer_metadata = (struct issuer_metadata){ a->rec.serial_number, a->rec.id, 0 };
 	else

@@ -7,8 +7,8 @@
 #include "model/ledger_records.h"
 #include "state/state.h"
 
-/* A certificate authority as it stands now: record, newest certificate, place in the hierarchy, computed status, and (once it
- * was asked for) the key that signs. */
+/* A certificate authority as it stands now: record, newest certificate, place in the hierarchy, computed status, and
+ * (once it was asked for) the key that signs. */
 struct authority {
 	struct ca rec;
 	struct cert cert;          /* der.n == 0 while PENDING */
@@ -25,7 +25,8 @@ struct authority {
 void authority_release(struct authority *);
 #define SCOPED_AUTHORITY __attribute__((cleanup(authority_release))) struct authority
 
-/* By id, or by the serial number of any of its certificates. Loads the parents too; crl_issuer of the authority alone. */
+/* By id, or by the serial number of any of its certificates. Loads the parents too; crl_issuer of the authority
+ * alone. */
 int authority_load(struct ctx *, const char *ref, struct authority *ret, struct err *) NODISCARD;
 /* Opens the signing key. ERR_DENIED when the authority has none here. */
 /* Whoever signs asks: ERR_DENIED when the clock went backwards and the operator has not given the time. */
@@ -38,7 +39,8 @@ int authority_may_issue(const struct authority *, struct err *) NODISCARD;
 bool authority_is_root(const struct authority *);
 
 /* Certificates from this one to the root, DER; parents that are unknown are missing. */
-int authority_chain(struct arena *, const struct authority *, struct bytes **ret, size_t *ret_n, struct err *) NODISCARD;
+int authority_chain(struct arena *, const struct authority *, struct bytes **ret, size_t *ret_n,
+		    struct err *) NODISCARD;
 struct bytes authority_key_id(struct arena *, const struct authority *); /* what AKIs of its issues carry */
 char *authority_subject(struct arena *, const struct authority *);
 int authority_view(struct ctx *, const struct authority *, struct ca_view *ret, struct err *) NODISCARD;

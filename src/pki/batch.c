@@ -1,6 +1,6 @@
-/* Batches. Guarantees: nothing is reported before its commit is durable; a policy that changed while a chunk was being signed is
- * noticed and the chunk signed again under the new one; threads share nothing but what they only read. While one chunk is
- * committed and handed out, the next is being signed. */
+/* Batches. Guarantees: nothing is reported before its commit is durable; a policy that changed while a chunk was being
+ * signed is noticed and the chunk signed again under the new one; threads share nothing but what they only read. While
+ * one chunk is committed and handed out, the next is being signed. */
 #include "pki/batch.h"
 
 #include <stdlib.h>
@@ -96,7 +96,8 @@ static int policy_holds(struct run *r, bool *ret, struct err *e)
 	    profile_load(ctx, r->b->profile->id, &p, e) != 0)
 		return -1;
 	same = rec_equal(&profile_type, &p, r->b->profile) && rec_equal(&ca_type, &fresh.rec, &r->b->ca->rec) &&
-	       rec_equal(&config_type, state_config(ctx->state), &r->config) && bytes_equal(fresh.cert.der, r->b->ca->cert.der);
+	       rec_equal(&config_type, state_config(ctx->state), &r->config) &&
+	       bytes_equal(fresh.cert.der, r->b->ca->cert.der);
 	if (same)
 		return 0;
 	*ret = false;

@@ -1,5 +1,6 @@
-/* Finding the requests of a batch. Guarantees: keys and other files that lie beside requests are never taken for requests, and the
- * order is the order given, folders in order of name. Limits: a million requests, 1 GiB of standard input. */
+/* Finding the requests of a batch. Guarantees: keys and other files that lie beside requests are never taken for
+ * requests, and the order is the order given, folders in order of name. Limits: a million requests, 1 GiB of standard
+ * input. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,7 +160,8 @@ int batch_collect(struct ctx *ctx, const struct strv *sources, struct batch_item
 		struct bytes text;
 
 		if (strcmp(s, "-") == 0) {
-			if (fs_read_input(c.ar, s, FS_LIMIT_BATCH, &text, e) != 0 || add_text(&c, "standard input", text, e) != 0)
+			if (fs_read_input(c.ar, s, FS_LIMIT_BATCH, &text, e) != 0 ||
+			    add_text(&c, "standard input", text, e) != 0)
 				return -1;
 		} else if (fs_is_dir(s) ? add_folder(&c, s, e) != 0 : add_file(&c, s, e) != 0) {
 			return -1;

@@ -1,5 +1,5 @@
-/* The journal of a batch. Guarantees: only a run that was cut off leaves one behind; two runs of the same batch at once do not take
- * each other for interrupted ones (the second keeps no journal). */
+/* The journal of a batch. Guarantees: only a run that was cut off leaves one behind; two runs of the same batch at once
+ * do not take each other for interrupted ones (the second keeps no journal). */
 #include "pki/batch_journal.h"
 
 #include <fcntl.h>
@@ -24,8 +24,9 @@ static char *batch_key(struct ctx *ctx, const struct batch *b)
 
 	if (getcwd(cwd, sizeof(cwd)) == NULL)
 		cwd[0] = '\0';
-	buf_printf(&text, "%s\n%s\n%s\n%s\n%d %d\n", b->ca->rec.id, b->profile->id, b->wishes.subject ? b->wishes.subject : "",
-		   b->wishes.validity ? b->wishes.validity : "", b->wishes.allow_outlive, (int)b->wishes.path_length);
+	buf_printf(&text, "%s\n%s\n%s\n%s\n%d %d\n", b->ca->rec.id, b->profile->id,
+		   b->wishes.subject ? b->wishes.subject : "", b->wishes.validity ? b->wishes.validity : "",
+		   b->wishes.allow_outlive, (int)b->wishes.path_length);
 	for (size_t i = 0; i < b->wishes.san.n; i++)
 		buf_printf(&text, "%s\n", b->wishes.san.v[i]);
 	for (size_t i = 0; i < b->n; i++) {
@@ -48,7 +49,8 @@ static int by_request(const void *a, const void *b)
 /* All that the interrupted run got into the ledger and that is still good. */
 static int load_done(struct ctx *ctx, struct journal *j, struct err *e)
 {
-	struct filter only[] = { { .field = "batch", .op = OP_EQ, .value = j->id }, { .field = "status", .op = OP_EQ, .value = "ACTIVE" } };
+	struct filter only[] = { { .field = "batch", .op = OP_EQ, .value = j->id },
+				 { .field = "status", .op = OP_EQ, .value = "ACTIVE" } };
 	struct query q = { .filters = only, .nfilters = COUNT(only) };
 	char *next;
 
@@ -56,7 +58,8 @@ static int load_done(struct ctx *ctx, struct journal *j, struct err *e)
 		return -1;
 	qsort(j->done, j->ndone, sizeof(*j->done), by_request);
 	if (j->ndone)
-		ctx_warn(ctx, "going on with an interrupted batch: %s issued already", text_count(ctx->arena, j->ndone, "certificate", NULL));
+		ctx_warn(ctx, "going on with an interrupted batch: %s issued already",
+			 text_count(ctx->arena, j->ndone, "certificate", NULL));
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 #include "pki/batch.h"
 
-/* What lets an interrupted batch go on: a small local file while it runs, named by what the batch is, holding the id that its
- * certificates carry in the ledger. */
+/* What lets an interrupted batch go on: a small local file while it runs, named by what the batch is, holding the id
+ * that its certificates carry in the ledger. */
 struct journal {
 	char *id;             /* NULL: this batch keeps none */
 	char *path;

@@ -1,5 +1,6 @@
-/* Making authorities. Guarantees: everything that can be refused is refused before a key is made; a key that was made for an
- * authority that could not be is removed again; record, certificate, key binding and ledger entry enter one transaction. */
+/* Making authorities. Guarantees: everything that can be refused is refused before a key is made; a key that was made
+ * for an authority that could not be is removed again; record, certificate, key binding and ledger entry enter one
+ * transaction. */
 #include "pki/ca_create.h"
 
 #include <string.h>
@@ -22,7 +23,8 @@ int ca_order_key(struct ctx *ctx, const struct ca_order *o, struct key *ret, boo
 	if (keys_take(ctx, o->key, o->engine, ret, e) != 0)
 		return -1;
 	if (!ret->has_private_key)
-		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here", text_escape(ctx->arena, bytes_of(o->key)));
+		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here",
+			       text_escape(ctx->arena, bytes_of(o->key)));
 	return ca_key_is_free(ctx, ret, e);
 }
 
@@ -56,7 +58,8 @@ int ca_store(struct ctx *ctx, struct ca *rec, struct bytes der, struct certrec *
 	head->ca_id = rec->id;
 	return state_write(ctx->state, arena_printf(ctx->arena, "%s/ca.pem", dir), pem, e) != 0 ||
 	       state_write(ctx->state, arena_printf(ctx->arena, "%s/%s.pem", dir, head->serial_number), pem, e) != 0 ||
-	       state_put(ctx->state, &ca_type, rec->id, rec, e) != 0 || (!is_recorded(ctx, head) && issue_record(ctx, head, der, e) != 0)
+	       state_put(ctx->state, &ca_type, rec->id, rec, e) != 0 ||
+	       (!is_recorded(ctx, head) && issue_record(ctx, head, der, e) != 0)
 	       ? -1 : 0;
 }
 
@@ -82,7 +85,8 @@ static int check_id_unused(struct ctx *ctx, const char *id, struct err *e)
 	if (check_id(ctx, id, e) != 0 || ledger_certs(ctx->state, &q, &v, &n, &next, e) != 0)
 		return -1;
 	if (n > 0)
-		return err_set(e, ERR_EXISTS, "ca %s was deleted, and the ledger has what it issued: take another id", id);
+		return err_set(e, ERR_EXISTS, "ca %s was deleted, and the ledger has what it issued: take another id",
+			       id);
 	return 0;
 }
 
@@ -107,7 +111,8 @@ static int shape(struct ctx *ctx, const struct ca_order *o, struct profile *ret,
 }
 
 /* Everything that can be said before a key exists. */
-static int check_order(struct ctx *ctx, const struct ca_order *o, struct profile *prof, struct authority *parent, struct err *e)
+static int check_order(struct ctx *ctx, const struct ca_order *o, struct profile *prof, struct authority *parent,
+		       struct err *e)
 {
 	struct profile issuance;
 
@@ -116,7 +121,8 @@ static int check_order(struct ctx *ctx, const struct ca_order *o, struct profile
 	if (o->issuance_profile && profile_load(ctx, o->issuance_profile, &issuance, e) != 0)
 		return -1;
 	if (name_empty(o->subject))
-		return err_set(e, ERR_INVALID, "the subject of an authority is never empty (RFC 5280 4.1.2.6): give --subject");
+		return err_set(e, ERR_INVALID,
+			       "the subject of an authority is never empty (RFC 5280 4.1.2.6): give --subject");
 	if (o->parent == NULL)
 		return authority_clock(ctx, e);
 	if (authority_load(ctx, o->parent, parent, e) != 0 || authority_may_issue(parent, e) != 0)
@@ -148,8 +154,8 @@ static struct ca new_record(struct ctx *ctx, const struct ca_order *o, const str
 }
 
 /* Signs the authority's own certificate with its parent's key, or its own. */
-static int make_certificate(struct ctx *ctx, const struct ca_order *o, const struct profile *prof, struct authority *parent,
-			    const struct key *k, struct ca *rec, struct err *e)
+static int make_certificate(struct ctx *ctx, const struct ca_order *o, const struct profile *prof,
+			    struct authority *parent, const struct key *k, struct ca *rec, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL, *own = NULL;
 	struct request req = { .subject = o->subject, .exts = o->exts };
@@ -166,7 +172,8 @@ static int make_certificate(struct ctx *ctx, const struct ca_order *o, const str
 	if (key_from_public_pem(bytes_of(k->public_key), &pub, e) != 0 || key_spki(ctx->arena, pub, &req.spki, e) != 0)
 		return -1;
 	req.pub = pub;
-	if (plan_issue(ctx->arena, state_config(ctx->state), parent, prof, &req, &wishes, ctx->now, false, &plan, e) != 0)
+	if (plan_issue(ctx->arena, state_config(ctx->state), parent, prof, &req, &wishes, ctx->now, false, &plan,
+		       e) != 0)
 		return -1;
 	if (parent == NULL) {
 		if (engine_key(ctx, k, &own, e) != 0)
@@ -217,7 +224,8 @@ int ca_commit(struct ctx *ctx, const struct authority *a, bool key_is_new, const
 
 /* --- a parent elsewhere (C12) --- */
 
-static int build_csr(struct ctx *ctx, struct bytes subject, const struct key *k, int64_t path_length, struct bytes *ret, struct err *e)
+static int build_csr(struct ctx *ctx, struct bytes subject, const struct key *k, int64_t path_length, struct bytes *ret,
+		     struct err *e)
 {
 	AUTO(EVP_PKEY) *key = NULL;
 	struct exts exts = { 0 };
@@ -237,7 +245,9 @@ static int request_existing(struct ctx *ctx, const char *id, struct bytes subjec
 	if (authority_load(ctx, id, &a, e) != 0 || authority_key_record(ctx, &a, &k, e) != 0)
 		return -1;
 	if (a.cert.der.n && !name_empty(subject) && !name_equal(subject, a.cert.subject))
-		return err_set(e, ERR_EXISTS, "ca %s exists already, and has another subject; without --subject it asks for its own", id);
+		return err_set(e, ERR_EXISTS,
+			       "ca %s exists already, and has another subject; without --subject it asks for its own",
+			       id);
 	if (a.cert.der.n)
 		subject = a.cert.subject;
 	if (name_empty(subject))
@@ -254,7 +264,8 @@ int ca_request(struct ctx *ctx, const struct ca_order *o, struct bytes *ret, str
 
 	if (state_has(ctx->state, &ca_type, o->id))
 		return request_existing(ctx, o->id, o->subject, ret, e);
-	if (check_id_unused(ctx, o->id, e) != 0 || (o->issuance_profile && profile_load(ctx, o->issuance_profile, &issuance, e) != 0))
+	if (check_id_unused(ctx, o->id, e) != 0 ||
+	    (o->issuance_profile && profile_load(ctx, o->issuance_profile, &issuance, e) != 0))
 		return -1;
 	if (name_empty(o->subject))
 		return err_set(e, ERR_USAGE, "the subject of an authority is never empty: give --subject");

@@ -1,5 +1,6 @@
-/* Importing authorities (C2, C4). Guarantees: only certificates of CAs are taken, key and certificate match, chains may come in any
- * order, parents in the same file become authorities without key, and orphans are re-parented when their parent arrives. */
+/* Importing authorities (C2, C4). Guarantees: only certificates of CAs are taken, key and certificate match, chains may
+ * come in any order, parents in the same file become authorities without key, and orphans are re-parented when their
+ * parent arrives. */
 #include "pki/ca_import.h"
 
 #include <string.h>
@@ -57,7 +58,8 @@ static int adopt(struct ctx *ctx, struct authority *child, const char *parent, s
 	struct certrec head, old;
 
 	child->rec.parent_id = arena_strdup(ctx->arena, parent);
-	if (issue_head_of(ctx->arena, parent, &child->cert, ctx->now, &head, e) != 0 || move_state(ctx, &head, &old, e) != 0)
+	if (issue_head_of(ctx->arena, parent, &child->cert, ctx->now, &head, e) != 0 ||
+	    move_state(ctx, &head, &old, e) != 0)
 		return -1;
 	head.metadata = old.metadata;
 	return ca_store(ctx, &child->rec, child->cert.der, &head, e);
@@ -106,7 +108,9 @@ static int read_chain(struct ctx *ctx, const struct bytes *ders, size_t n, struc
 		if (cert_parse(ctx->arena, ders[i], &ret->v[i], e) != 0)
 			return err_ctx(e, "certificate %zu", i + 1);
 		if (!ret->v[i].is_ca)
-			return err_set(e, ERR_DENIED, "certificate %zu is not a CA's: basicConstraints lacks cA (RFC 5280 4.2.1.9)", i + 1);
+			return err_set(e, ERR_DENIED,
+				       "certificate %zu is not a CA's: basicConstraints lacks cA (RFC 5280 4.2.1.9)",
+				       i + 1);
 	}
 	ret->n = n;
 	return 0;
@@ -128,7 +132,8 @@ static int pick(const struct chain *c, const EVP_PKEY *key, size_t *ret, struct 
 			return 0;
 		}
 	}
-	return err_set(e, ERR_DENIED, key ? "no certificate in the file is for the key" : "the certificates issued each other");
+	return err_set(e, ERR_DENIED,
+		       key ? "no certificate in the file is for the key" : "the certificates issued each other");
 }
 
 /* --- names for parents that came along --- */
@@ -187,7 +192,8 @@ static int store_one(struct ctx *ctx, struct ca *rec, const struct cert *c, stru
 		return -1;
 	issuer = rec->parent_id ? rec->parent_id : bytes_equal(c->subject, c->issuer) ? rec->id : "-";
 	if (issuer == rec->id && !cert_issued_by(c, c))
-		return err_set(e, ERR_DENIED, "the certificate names itself as issuer, but its signature does not verify");
+		return err_set(e, ERR_DENIED,
+			       "the certificate names itself as issuer, but its signature does not verify");
 	if (issue_head_of(ctx->arena, issuer, c, ctx->now, &head, e) != 0 || ca_store(ctx, rec, c->der, &head, e) != 0)
 		return -1;
 	return ca_adopt_orphans(ctx, rec->id, c, e);
@@ -269,7 +275,8 @@ static int named_key(struct importing *m, EVP_PKEY **ret, struct err *e)
 	if (keys_take(m->ctx, ref, m->in->engine, &m->rec, e) != 0)
 		return -1;
 	if (!m->rec.has_private_key)
-		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here", text_escape(m->ctx->arena, bytes_of(ref)));
+		return err_set(e, ERR_DENIED, "key \"%s\" has only its public part here",
+			       text_escape(m->ctx->arena, bytes_of(ref)));
 	return key_from_public_pem(bytes_of(m->rec.public_key), ret, e);
 }
 
@@ -317,7 +324,8 @@ static int import(struct importing *m, struct err *e)
 	const struct cert *c;
 	const char *known;
 
-	if (named_key(m, &named, e) != 0 || read_arrival(m, e) != 0 || pick(&m->chain, m->key ? m->key : named, &m->own, e) != 0)
+	if (named_key(m, &named, e) != 0 || read_arrival(m, e) != 0 ||
+	    pick(&m->chain, m->key ? m->key : named, &m->own, e) != 0)
 		return -1;
 	c = &m->chain.v[m->own];
 	known = owner(m->ctx, c);
@@ -337,7 +345,8 @@ int ca_import(struct ctx *ctx, const struct ca_arrival *in, struct authority *re
 	m->ctx = ctx;
 	m->in = in;
 	if (!id_valid(in->id))
-		return err_set(e, ERR_INVALID, "\"%s\" is not an id: [a-z0-9][a-z0-9._-]{0,63}", text_escape(ctx->arena, bytes_of(in->id)));
+		return err_set(e, ERR_INVALID, "\"%s\" is not an id: [a-z0-9][a-z0-9._-]{0,63}",
+			       text_escape(ctx->arena, bytes_of(in->id)));
 	if (state_has(ctx->state, &ca_type, in->id))
 		return err_set(e, ERR_EXISTS, "ca %s exists already", in->id);
 	rc = import(m, e) != 0 || authority_load(ctx, in->id, ret, e) != 0 ? -1 : 0;
@@ -386,11 +395,13 @@ static int install_cross(struct ctx *ctx, const struct authority *a, const struc
 		return err_set(e, ERR_EXISTS, "certificate %s is installed already", file);
 	if (ca_find_parent(ctx, c, &parent, e) != 0 ||
 	    issue_head_of(ctx->arena, parent ? parent : "-", c, ctx->now, &head, e) != 0 ||
-	    state_write(ctx->state, arena_printf(ctx->arena, "cas/%s/%s.pem", a->rec.id, file), cert_pem(ctx->arena, c->der), e) != 0)
+	    state_write(ctx->state, arena_printf(ctx->arena, "cas/%s/%s.pem", a->rec.id, file),
+			cert_pem(ctx->arena, c->der), e) != 0)
 		return -1;
 	head.is_ca = true;
 	head.ca_id = a->rec.id;
-	return ledger_cert(ctx->state, head.ca, head.fingerprint, &old, &none) == 0 ? 0 : issue_record(ctx, &head, c->der, e);
+	return ledger_cert(ctx->state, head.ca, head.fingerprint, &old, &none) == 0
+	       ? 0 : issue_record(ctx, &head, c->der, e);
 }
 
 /* A newer certificate in place of the first or of an older one. */
@@ -401,12 +412,13 @@ static int install_newest(struct ctx *ctx, struct authority *a, const struct cer
 
 	if (a->rec.serial_number) {
 		if (!name_equal(a->cert.subject, c->subject))
-			return err_set(e, ERR_DENIED, "the certificate has another subject: what was issued would no longer chain to it");
+			return err_set(e, ERR_DENIED, "the certificate has another subject: what was issued would no "
+				       "longer chain to it");
 		if (is_kept(ctx, a, serial))
 			return err_set(e, ERR_EXISTS, "certificate %s is installed already", serial);
 		if (!bytes_equal(a->cert.ski, c->ski))
-			ctx_warn(ctx, "ca %s: the certificate has another subject key identifier than the one before: what was issued "
-				 "may not chain to it", a->rec.id);
+			ctx_warn(ctx, "ca %s: the certificate has another subject key identifier than the one before: "
+				 "what was issued may not chain to it", a->rec.id);
 		prev->v = arena_grow(ctx->arena, prev->v, prev->n, sizeof(*prev->v));
 		prev->v[prev->n++] = a->rec.serial_number;
 		prev->set = true;

@@ -12,8 +12,11 @@ struct ca_arrival {
 	const char *issuance_profile;
 	char *metadata;
 };
-/* *ret_key_is_new: a private part entered an engine for it, which is the caller's to take back when nothing is committed. */
-int ca_import(struct ctx *, const struct ca_arrival *, struct authority *ret, bool *ret_key_is_new, struct err *) NODISCARD;
+/* *ret_key_is_new: a private part entered an engine for it, which is the caller's to take back when nothing is
+ * committed. */
+int ca_import(struct ctx *, const struct ca_arrival *, struct authority *ret, bool *ret_key_is_new,
+	      struct err *) NODISCARD;
 /* Does the key file or the PKCS#12 need a passphrase? */
 bool arrival_needs_passphrase(struct arena *, const struct ca_arrival *);
-char *ca_slug(struct arena *, const struct cert *); /* an id made from its common name: "Acme Root CA" -> "acme-root-ca" */
+/* an id made from its common name: "Acme Root CA" -> "acme-root-ca" */
+char *ca_slug(struct arena *, const struct cert *);

@@ -1,6 +1,6 @@
-/* Reissuing authorities (C8). Guarantees: the subject stays byte for byte and with the same key the key identifier too, so that what was
- * issued still chains; the old certificate is kept and both sides carry the metadata that links them; a revoked or expired
- * authority is refused. */
+/* Reissuing authorities (C8). Guarantees: the subject stays byte for byte and with the same key the key identifier too,
+ * so that what was issued still chains; the old certificate is kept and both sides carry the metadata that links them;
+ * a revoked or expired authority is refused. */
 #include "pki/ca_reissue.h"
 
 #include <string.h>
@@ -54,7 +54,8 @@ static int shape(struct reissuing *r, struct err *e)
 		return err_set(e, ERR_INVALID, "profile %s has no sign_as_ca, so it shapes no authority", r->prof.id);
 	if (r->in->profile == NULL && a->cert.path_length >= 0)
 		r->prof.path_length = a->cert.path_length;
-	r->prof.validity = (struct validity){ .type = VALIDITY_DURATION, .duration = { secs, dur_format(r->ctx->arena, secs) } };
+	r->prof.validity = (struct validity){ .type = VALIDITY_DURATION,
+					      .duration = { secs, dur_format(r->ctx->arena, secs) } };
 	return 0;
 }
 
@@ -79,7 +80,8 @@ static int sign(struct reissuing *r, struct signing *s, struct err *e)
 	wishes.validity = s->validity;
 	wishes.allow_outlive = r->in->allow_outlive;
 	if (key_spki(ctx->arena, s->pub, &req.spki, e) != 0 ||
-	    plan_issue(ctx->arena, state_config(ctx->state), s->issuer, &r->prof, &req, &wishes, ctx->now, false, &plan, e) != 0)
+	    plan_issue(ctx->arena, state_config(ctx->state), s->issuer, &r->prof, &req, &wishes, ctx->now, false, &plan,
+		       e) != 0)
 		return -1;
 	if (s->not_before)
 		plan.tbs.not_before = s->not_before;
@@ -106,21 +108,25 @@ static int note(struct reissuing *r, char **metadata, const char *key, const cha
 }
 
 /* The certificates in the ledger know each other, and so do the records. */
-static int link_both(struct reissuing *r, const struct certrec *from, const struct certrec *to, char **old_metadata, char **new_metadata,
-		     struct err *e)
+static int link_both(struct reissuing *r, const struct certrec *from, const struct certrec *to, char **old_metadata,
+		     char **new_metadata, struct err *e)
 {
 	struct ctx *ctx = r->ctx;
 	const char *as = arena_printf(ctx->arena, "\"%s\"", to->serial_number);
 	const char *since = arena_printf(ctx->arena, "\"%s\"", from->serial_number);
 	const char *when = tm_format(ctx->arena, ctx->now);
 
-	if (cert_set_metadata(ctx, from, META "reissued-as", as, e) != 0 || cert_set_metadata(ctx, from, META "reissued-at", when, e) != 0 ||
+	if (cert_set_metadata(ctx, from, META "reissued-as", as, e) != 0 ||
+	    cert_set_metadata(ctx, from, META "reissued-at", when, e) != 0 ||
 	    cert_set_metadata(ctx, to, META "reissued-from", since, e) != 0 ||
 	    cert_set_metadata(ctx, to, META "reissue-reason", r->reason, e) != 0)
 		return -1;
-	if (old_metadata && (note(r, old_metadata, META "reissued-as", as, e) != 0 || note(r, old_metadata, META "reissued-at", when, e) != 0))
+	if (old_metadata &&
+	    (note(r, old_metadata, META "reissued-as", as, e) != 0 ||
+	     note(r, old_metadata, META "reissued-at", when, e) != 0))
 		return -1;
-	return note(r, new_metadata, META "reissued-from", since, e) != 0 || note(r, new_metadata, META "reissued-at", when, e) != 0 ||
+	return note(r, new_metadata, META "reissued-from", since, e) != 0 ||
+	       note(r, new_metadata, META "reissued-at", when, e) != 0 ||
 	       note(r, new_metadata, META "reissue-reason", r->reason, e) != 0 ? -1 : 0;
 }
 
@@ -131,8 +137,10 @@ static int same_key(struct reissuing *r, struct err *e)
 	AUTO(EVP_PKEY) *pub = NULL;
 	struct authority *a = r->old;
 	struct strv *prev = &a->rec.previous_serials;
-	struct certrec from = { .ca = arena_strdup(r->ctx->arena, issuer_id(a)), .serial_number = a->rec.serial_number };
-	struct signing s = { .a = a, .issuer = a->parent, .key = a->parent ? a->parent->key : a->key, .validity = r->in->validity };
+	struct certrec from = { .ca = arena_strdup(r->ctx->arena, issuer_id(a)),
+				.serial_number = a->rec.serial_number };
+	struct signing s = { .a = a, .issuer = a->parent, .key = a->parent ? a->parent->key : a->key,
+			     .validity = r->in->validity };
 
 	if (cert_pubkey(&a->cert, &pub, e) != 0)
 		return -1;
@@ -142,7 +150,8 @@ static int same_key(struct reissuing *r, struct err *e)
 	prev->v = arena_grow(r->ctx->arena, prev->v, prev->n, sizeof(*prev->v));
 	prev->v[prev->n++] = from.serial_number;
 	prev->set = true;
-	return link_both(r, &from, &s.head, NULL, &a->rec.metadata, e) != 0 ? -1 : ca_store(r->ctx, &a->rec, s.der, &s.head, e);
+	return link_both(r, &from, &s.head, NULL, &a->rec.metadata, e) != 0
+	       ? -1 : ca_store(r->ctx, &a->rec, s.der, &s.head, e);
 }
 
 /* --- a new key --- */
@@ -165,7 +174,8 @@ static int store_link(struct reissuing *r, const struct signing *s, const char *
 
 	head.is_ca = true;
 	head.ca_id = s->a->rec.id;
-	return state_write(r->ctx->state, arena_printf(ar, "cas/%s/%s.pem", s->a->rec.id, name), cert_pem(ar, s->der), e) != 0
+	return state_write(r->ctx->state, arena_printf(ar, "cas/%s/%s.pem", s->a->rec.id, name), cert_pem(ar, s->der),
+			   e) != 0
 	       ? -1 : issue_record(r->ctx, &head, s->der, e);
 }
 
@@ -177,7 +187,8 @@ static int make_links(struct reissuing *r, struct authority *fresh, struct err *
 	int64_t end = old->cert.not_after < fresh->cert.not_after ? old->cert.not_after : fresh->cert.not_after;
 	const char *until = tm_format(r->ctx->arena, end);
 	struct signing new_with_old = { .a = fresh, .issuer = old, .key = old->key, .validity = until };
-	struct signing old_with_new = { .a = old, .issuer = fresh, .validity = until, .not_before = old->cert.not_before };
+	struct signing old_with_new = { .a = old, .issuer = fresh, .validity = until,
+					.not_before = old->cert.not_before };
 
 	if (cert_pubkey(&old->cert, &old_pub, e) != 0 || cert_pubkey(&fresh->cert, &new_pub, e) != 0 ||
 	    authority_open_key(r->ctx, fresh, e) != 0)
@@ -194,10 +205,12 @@ static int make_links(struct reissuing *r, struct authority *fresh, struct err *
 
 static int drop_links(struct reissuing *r, char **metadata, struct err *e)
 {
-	static const char *const keys[] = { META "reissued-as", META "reissued-at", META "reissued-from", META "reissue-reason" };
+	static const char *const keys[] = { META "reissued-as", META "reissued-at", META "reissued-from",
+					    META "reissue-reason" };
 
 	for (size_t i = 0; i < COUNT(keys); i++)
-		if (any_get(r->ctx->arena, *metadata, keys[i]) && any_unset(r->ctx->arena, *metadata, keys[i], metadata, e) != 0)
+		if (any_get(r->ctx->arena, *metadata, keys[i]) &&
+		    any_unset(r->ctx->arena, *metadata, keys[i], metadata, e) != 0)
 			return -1;
 	return 0;
 }
@@ -209,7 +222,8 @@ static const char *validity_of_new(struct reissuing *r)
 
 	if (r->in->validity)
 		return r->in->validity;
-	if (parent == NULL || r->in->allow_outlive || parent->cert.not_after - r->prof.validity.duration.secs >= r->ctx->now)
+	if (parent == NULL || r->in->allow_outlive ||
+	    parent->cert.not_after - r->prof.validity.duration.secs >= r->ctx->now)
 		return r->prof.validity.duration.text;
 	ctx_warn(r->ctx, "ca %s: its validity is shortened to %s, when its authority %s ends", r->old->rec.id,
 		 tm_format(r->ctx->arena, parent->cert.not_after), parent->rec.id);
@@ -221,16 +235,20 @@ static int create_new(struct reissuing *r, struct authority *fresh, struct err *
 	AUTO(EVP_PKEY) *pub = NULL;
 	struct authority *old = r->old;
 	struct ca_crl crl = old->rec.crl;
-	struct ca_order order = { .id = next_id(r), .parent = old->rec.parent_id, .subject = old->cert.subject, .keep_subject = true,
-		.keytype = r->in->keytype, .engine = r->in->engine ? r->in->engine : old->rec.engine_id, .shape = &r->prof,
-		.profile = r->in->profile ? r->in->profile : old->rec.profile_id, .issuance_profile = old->rec.issuance_profile_id,
-		.path_length = -1, .allow_outlive = r->in->allow_outlive, .validity = validity_of_new(r), .exts = &old->cert.exts,
+	struct ca_order order = { .id = next_id(r), .parent = old->rec.parent_id, .subject = old->cert.subject,
+				  .keep_subject = true,
+		.keytype = r->in->keytype, .engine = r->in->engine ? r->in->engine : old->rec.engine_id,
+		.shape = &r->prof, .profile = r->in->profile ? r->in->profile : old->rec.profile_id,
+		.issuance_profile = old->rec.issuance_profile_id, .path_length = -1,
+		.allow_outlive = r->in->allow_outlive, .validity = validity_of_new(r), .exts = &old->cert.exts,
 		.crl = &crl, .metadata = old->rec.metadata };
 
-	if (order.keytype == NULL && (cert_pubkey(&old->cert, &pub, e) != 0 || (order.keytype = keytype_of(pub)) == NULL))
+	if (order.keytype == NULL &&
+	    (cert_pubkey(&old->cert, &pub, e) != 0 || (order.keytype = keytype_of(pub)) == NULL))
 		return err_set(e, ERR_UNSUPPORTED, "give --key-type: the old key is of a type that is not made here");
 	if (crl.crl_distribution_points.n)
-		ctx_warn(r->ctx, "ca %s: crl_distribution_points are those of the old key's CRL and are not taken over", order.id);
+		ctx_warn(r->ctx, "ca %s: crl_distribution_points are those of the old key's CRL and are not taken over",
+			 order.id);
 	crl.crl_distribution_points = (struct strv){ 0 };
 	return drop_links(r, &order.metadata, e) != 0 ? -1 : ca_create(r->ctx, &order, fresh, e);
 }
@@ -239,8 +257,10 @@ static int finish_new(struct reissuing *r, struct authority *fresh, struct err *
 {
 	struct ctx *ctx = r->ctx;
 	struct authority *old = r->old;
-	const struct certrec from = { .ca = arena_strdup(ctx->arena, issuer_id(old)), .serial_number = old->rec.serial_number };
-	const struct certrec to = { .ca = arena_strdup(ctx->arena, issuer_id(fresh)), .serial_number = fresh->rec.serial_number };
+	const struct certrec from = { .ca = arena_strdup(ctx->arena, issuer_id(old)),
+				      .serial_number = old->rec.serial_number };
+	const struct certrec to = { .ca = arena_strdup(ctx->arena, issuer_id(fresh)),
+				    .serial_number = fresh->rec.serial_number };
 
 	if (link_both(r, &from, &to, &old->rec.metadata, &fresh->rec.metadata, e) != 0 ||
 	    state_put(ctx->state, &ca_type, old->rec.id, &old->rec, e) != 0 ||
@@ -268,7 +288,8 @@ static int new_key(struct reissuing *r, struct authority *ret, struct err *e)
 int ca_reissue(struct ctx *ctx, const struct ca_renewal *in, struct authority *ret, struct err *e)
 {
 	SCOPED_AUTHORITY a = { 0 };
-	struct reissuing r = { .ctx = ctx, .in = in, .old = &a, .reason = in->reason ? in->reason : "certificate-reissuance" };
+	struct reissuing r = { .ctx = ctx, .in = in, .old = &a,
+			       .reason = in->reason ? in->reason : "certificate-reissuance" };
 	int rc;
 
 	if (authority_load(ctx, in->id, &a, e) != 0)
@@ -276,7 +297,8 @@ int ca_reissue(struct ctx *ctx, const struct ca_renewal *in, struct authority *r
 	if (a.status != CA_ACTIVE)
 		return err_set(e, ERR_DENIED, "ca %s is %s and is not reissued", a.rec.id, ca_status_names[a.status]);
 	if (a.parent == NULL && !authority_is_root(&a))
-		return err_set(e, ERR_DENIED, "the parent of ca %s is elsewhere: use `ca request` and `ca install`", a.rec.id);
+		return err_set(e, ERR_DENIED, "the parent of ca %s is elsewhere: use `ca request` and `ca install`",
+			       a.rec.id);
 	if (shape(&r, e) != 0)
 		return -1;
 	if (a.parent ? authority_may_issue(a.parent, e) != 0 || authority_open_key(ctx, a.parent, e) != 0

@@ -1,8 +1,8 @@
 #pragma once
 #include "pki/authority.h"
 
-/* A new certificate for an authority: for the same key (the id stays), or for a new one (a new id; a root also gets the link
- * certificates OldWithNew and NewWithOld of RFC 4210 4.4). */
+/* A new certificate for an authority: for the same key (the id stays), or for a new one (a new id; a root also gets the
+ * link certificates OldWithNew and NewWithOld of RFC 4210 4.4). */
 struct ca_renewal {
 	const char *id;
 	bool new_key;

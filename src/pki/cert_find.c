@@ -1,5 +1,5 @@
-/* Finding certificates and their issuers. Guarantees: a name that fits several certificates is refused, never guessed; a chain holds
- * only certificates whose signatures lead from one to the next. */
+/* Finding certificates and their issuers. Guarantees: a name that fits several certificates is refused, never guessed;
+ * a chain holds only certificates whose signatures lead from one to the next. */
 #include "pki/cert_find.h"
 
 #include <string.h>
@@ -64,7 +64,8 @@ int cert_find_any(struct ctx *ctx, const char *ca, const char *ref, struct found
 
 	if (!is_number(ref)) {
 		if (strcmp(ref, "-") != 0 && !fs_exists(ref))
-			return err_set(e, ERR_NOT_FOUND, "\"%s\" is neither a serial number, nor a fingerprint, nor a file",
+			return err_set(e, ERR_NOT_FOUND,
+				       "\"%s\" is neither a serial number, nor a fingerprint, nor a file",
 				       text_escape(ctx->arena, bytes_of(ref)));
 		if (from_file(ctx, ca, ref, &f, e) != 0)
 			return -1;
@@ -87,8 +88,10 @@ int cert_find(struct ctx *ctx, const char *ca, const char *ref, struct found_cer
 	if (cert_find_any(ctx, ca, ref, &f, e) != 0)
 		return -1;
 	if (!f.recorded)
-		return err_set(e, ERR_NOT_FOUND, "the certificate in %s (%s) is not recorded here%s%s: `cert import` takes it",
-			       text_escape(ctx->arena, bytes_of(ref)), f.rec.serial_number, ca ? " as one of " : "", ca ? ca : "");
+		return err_set(e, ERR_NOT_FOUND,
+			       "the certificate in %s (%s) is not recorded here%s%s: `cert import` takes it",
+			       text_escape(ctx->arena, bytes_of(ref)), f.rec.serial_number, ca ? " as one of " : "",
+			       ca ? ca : "");
 	*ret = f;
 	return 0;
 }
@@ -138,7 +141,8 @@ int cert_chain(struct ctx *ctx, const struct found_cert *f, struct bytes **ret_d
 
 int cert_set_metadata(struct ctx *ctx, const struct certrec *c, const char *key, const char *value, struct err *e)
 {
-	struct metachange m = { .kind = arena_strdup(ctx->arena, "certificate"), .key = arena_strdup(ctx->arena, key), .time = ctx->now,
+	struct metachange m = { .kind = arena_strdup(ctx->arena, "certificate"), .key = arena_strdup(ctx->arena, key),
+				.time = ctx->now,
 		.id = arena_printf(ctx->arena, "%s/%s", c->ca, c->serial_number) };
 	char *object;
 

@@ -8,5 +8,7 @@ struct cert_arrival {
 	const char *device;
 	char *metadata;
 };
-/* Recorded in the transaction. ERR_EXISTS when it is here already; ERR_DENIED when `ca` did not issue it. Warns of weak keys. */
-int cert_import(struct ctx *, const struct cert_arrival *, struct bytes der, struct certrec *ret, struct err *) NODISCARD;
+/* Recorded in the transaction. ERR_EXISTS when it is here already; ERR_DENIED when `ca` did not issue it. Warns of weak
+ * keys. */
+int cert_import(struct ctx *, const struct cert_arrival *, struct bytes der, struct certrec *ret,
+		struct err *) NODISCARD;

@@ -1,5 +1,6 @@
-/* Key and certificate in one step. Guarantees: everything that can be refused without a key is refused before one is made; a key that
- * was made for nothing is removed again; private halves leave only where the caller asked for a file. */
+/* Key and certificate in one step. Guarantees: everything that can be refused without a key is refused before one is
+ * made; a key that was made for nothing is removed again; private halves leave only where the caller asked for a
+ * file. */
 #include "pki/cert_issue.h"
 
 #include <string.h>
@@ -21,7 +22,8 @@ void cert_unmake(struct ctx *ctx, const struct cert_made *m)
 }
 
 /* The key as asked for: found, made in an engine, or made here. */
-static int take_key(struct ctx *ctx, const struct cert_order *o, const char *name, struct cert_made *m, EVP_PKEY **ret_pub, struct err *e)
+static int take_key(struct ctx *ctx, const struct cert_order *o, const char *name, struct cert_made *m,
+		    EVP_PKEY **ret_pub, struct err *e)
 {
 	if (o->key_to_file) {
 		if (key_generate(o->keytype, &m->private_key, e) != 0)
@@ -30,7 +32,8 @@ static int take_key(struct ctx *ctx, const struct cert_order *o, const char *nam
 		*ret_pub = m->private_key;
 		return 0;
 	}
-	if (o->key ? keys_take(ctx, o->key, o->engine, &m->key, e) != 0 : keys_create(ctx, o->engine, o->keytype, name, &m->key, e) != 0)
+	if (o->key ? keys_take(ctx, o->key, o->engine, &m->key, e) != 0 : keys_create(ctx, o->engine, o->keytype, name,
+										      &m->key, e) != 0)
 		return -1;
 	m->key_is_new = o->key == NULL;
 	return key_from_public_pem(bytes_of(m->key.public_key), ret_pub, e);
@@ -47,8 +50,8 @@ static int add_metadata(struct ctx *ctx, char *own, struct certrec *rec, struct 
 	return note ? any_set(ctx->arena, own, META_SHORTENED, note, &rec->metadata, e) : 0;
 }
 
-static int make(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct cert_order *o, struct bytes subject,
-		struct cert_made *m, struct err *e)
+static int make(struct ctx *ctx, struct authority *ca, const struct profile *prof, const struct cert_order *o,
+		struct bytes subject, struct cert_made *m, struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
 	struct request req = { .subject = subject };
@@ -64,7 +67,9 @@ static int make(struct ctx *ctx, struct authority *ca, const struct profile *pro
 	rec->bind = o->bind;
 	if (add_metadata(ctx, o->metadata, rec, e) != 0 || issue_record(ctx, rec, m->issued.der, e) != 0)
 		return -1;
-	return m->key.id ? keys_bind(ctx, &m->key, "certificate", arena_printf(ctx->arena, "%s/%s", rec->ca, rec->serial_number), e) : 0;
+	return m->key.id
+	       ? keys_bind(ctx, &m->key, "certificate", arena_printf(ctx->arena, "%s/%s", rec->ca, rec->serial_number),
+			   e) : 0;
 }
 
 int cert_make(struct ctx *ctx, struct authority *ca, const struct cert_order *o, struct cert_made *ret, struct err *e)

@@ -24,14 +24,17 @@ void cert_made_release(struct cert_made *);
 #define SCOPED_CERT_MADE __attribute__((cleanup(cert_made_release))) struct cert_made
 
 /* `ca` has its key open. On failure a key that was made is removed again. */
-int cert_make(struct ctx *, struct authority *ca, const struct cert_order *, struct cert_made *ret, struct err *) NODISCARD;
+int cert_make(struct ctx *, struct authority *ca, const struct cert_order *, struct cert_made *ret,
+	      struct err *) NODISCARD;
 /* Takes back what no transaction covers: the new key in its engine. For a commit that failed, or a dry run. */
 void cert_unmake(struct ctx *, const struct cert_made *);
 
-/* Renewal. `ca` is released and loaded again when it is another one than the certificate needs; start with { 0 }. `early` permits it
- * before the profile's window. */
-int cert_renew(struct ctx *, struct authority *ca, const struct certrec *old, bool early, struct issued *ret, struct err *) NODISCARD;
-/* What is due: key in our engines, inside the renewal window, not renewed yet; with only_auto, profiles with auto_renew_enabled. */
+/* Renewal. `ca` is released and loaded again when it is another one than the certificate needs; start with { 0 }.
+ * `early` permits it before the profile's window. */
+int cert_renew(struct ctx *, struct authority *ca, const struct certrec *old, bool early, struct issued *ret,
+	       struct err *) NODISCARD;
+/* What is due: key in our engines, inside the renewal window, not renewed yet; with only_auto, profiles with
+ * auto_renew_enabled. */
 int cert_renewals_due(struct ctx *, bool only_auto, struct certrec **ret, size_t *ret_n, struct err *) NODISCARD;
 
 #define META_RENEWED_AS "lamassu.io/certificate/renewed-as"

@@ -1,5 +1,6 @@
-/* Renewal with the same key. Guarantees: only certificates whose key is in our engines, that are not revoked, and (unless the operator
- * says so) that are inside their profile's window; names stay what they were; each certificate is renewed once. */
+/* Renewal with the same key. Guarantees: only certificates whose key is in our engines, that are not revoked, and
+ * (unless the operator says so) that are inside their profile's window; names stay what they were; each certificate is
+ * renewed once. */
 #include <string.h>
 
 #include "base/tm.h"
@@ -40,13 +41,14 @@ static int check_window(struct ctx *ctx, const struct certrec *c, const struct p
 	int64_t opens = c->not_after - window_of(p);
 
 	if (window_of(p) && ctx->now < opens)
-		return err_set(e, ERR_DENIED, "profile %s renews from %s on; --force renews now", p->id, tm_format(ctx->arena, opens));
+		return err_set(e, ERR_DENIED, "profile %s renews from %s on; --force renews now", p->id,
+			       tm_format(ctx->arena, opens));
 	return 0;
 }
 
 /* The same names: those of the old certificate stand, whatever the profile says of requests. */
-static int same_names(struct ctx *ctx, const struct cert *old, const struct certrec *c, const struct profile *p, struct request *req,
-		      struct wishes *w, struct err *e)
+static int same_names(struct ctx *ctx, const struct cert *old, const struct certrec *c, const struct profile *p,
+		      struct request *req, struct wishes *w, struct err *e)
 {
 	char *subject;
 
@@ -67,7 +69,8 @@ static int use_authority(struct ctx *ctx, struct authority *ca, const char *id, 
 		return 0;
 	authority_release(ca);
 	*ca = (struct authority){ 0 };
-	if (authority_load(ctx, id, ca, e) != 0 || authority_may_issue(ca, e) != 0 || authority_open_key(ctx, ca, e) != 0) {
+	if (authority_load(ctx, id, ca, e) != 0 || authority_may_issue(ca, e) != 0 ||
+	    authority_open_key(ctx, ca, e) != 0) {
 		ca->rec.id = NULL;
 		return -1;
 	}
@@ -80,7 +83,8 @@ static int rebind(struct ctx *ctx, const struct certrec *from, const struct cert
 	struct key k;
 
 	if (state_get(ctx->state, &key_type, to->key_id, &k, e) != 0 ||
-	    keys_unbind(ctx, &k, "certificate", arena_printf(ctx->arena, "%s/%s", from->ca, from->serial_number), e) != 0)
+	    keys_unbind(ctx, &k, "certificate", arena_printf(ctx->arena, "%s/%s", from->ca, from->serial_number),
+			e) != 0)
 		return -1;
 	return keys_bind(ctx, &k, "certificate", arena_printf(ctx->arena, "%s/%s", to->ca, to->serial_number), e);
 }
@@ -93,13 +97,15 @@ static int record(struct ctx *ctx, const struct certrec *old, struct issued *mad
 	rec->dms = old->dms;
 	if (old->device)
 		rec->bind = arena_strdup(ctx->arena, "RENEWED");
-	if (any_set(ctx->arena, rec->metadata, META_RENEWED_FROM, arena_printf(ctx->arena, "\"%s\"", old->serial_number), &rec->metadata, e) ||
+	if (any_set(ctx->arena, rec->metadata, META_RENEWED_FROM,
+		    arena_printf(ctx->arena, "\"%s\"", old->serial_number), &rec->metadata, e) ||
 	    issue_record(ctx, rec, made->der, e) != 0 || rebind(ctx, old, rec, e) != 0)
 		return -1;
 	return cert_set_metadata(ctx, old, META_RENEWED_AS, arena_printf(ctx->arena, "\"%s\"", rec->serial_number), e);
 }
 
-int cert_renew(struct ctx *ctx, struct authority *ca, const struct certrec *old, bool early, struct issued *ret, struct err *e)
+int cert_renew(struct ctx *ctx, struct authority *ca, const struct certrec *old, bool early, struct issued *ret,
+	       struct err *e)
 {
 	AUTO(EVP_PKEY) *pub = NULL;
 	struct wishes w = NO_WISHES;
@@ -109,8 +115,10 @@ int cert_renew(struct ctx *ctx, struct authority *ca, const struct certrec *old,
 	struct bytes pem;
 	struct cert c;
 
-	if (check(ctx, old, e) != 0 || load_profile(ctx, old, &p, e) != 0 || (!early && check_window(ctx, old, &p, e) != 0) ||
-	    ledger_cert_pem(ctx->state, old, &pem, e) != 0 || cert_parse(ctx->arena, pem, &c, e) != 0 || cert_pubkey(&c, &pub, e) != 0 ||
+	if (check(ctx, old, e) != 0 || load_profile(ctx, old, &p, e) != 0 ||
+	    (!early && check_window(ctx, old, &p, e) != 0) ||
+	    ledger_cert_pem(ctx->state, old, &pem, e) != 0 || cert_parse(ctx->arena, pem, &c, e) != 0 ||
+	    cert_pubkey(&c, &pub, e) != 0 ||
 	    same_names(ctx, &c, old, &p, &req, &w, e) != 0 || use_authority(ctx, ca, old->ca, e) != 0)
 		return err_ctx(e, "certificate %s", old->serial_number);
 	req.spki = c.spki;
@@ -152,7 +160,8 @@ static int consider(void *arg, const struct certrec *c, struct err *e)
 	if (c->is_ca || !is_due(s, c) || any_get(ar, c->metadata, META_RENEWED_AS) || !keys_have(s->ctx, c->key_id))
 		return 0;
 	s->found = arena_grow(ar, s->found, s->n, sizeof(*s->found));
-	s->found[s->n++] = (struct certrec){ .serial_number = arena_strdup(ar, c->serial_number), .ca = arena_strdup(ar, c->ca) };
+	s->found[s->n++] = (struct certrec){ .serial_number = arena_strdup(ar, c->serial_number),
+					     .ca = arena_strdup(ar, c->ca) };
 	return 0;
 }
 
@@ -176,7 +185,8 @@ int cert_renewals_due(struct ctx *ctx, bool only_auto, struct certrec **ret, siz
 	if (load_profiles(&s, &widest, e) != 0)
 		return -1;
 	struct filter f[] = {
-		{ .field = "type", .op = OP_EQ, .value = "MANAGED" }, { .field = "status", .op = OP_EQ, .value = "ACTIVE" },
+		{ .field = "type", .op = OP_EQ, .value = "MANAGED" },
+		{ .field = "status", .op = OP_EQ, .value = "ACTIVE" },
 		{ .field = "not_after", .op = OP_LE, .value = tm_format(ctx->arena, ctx->now + widest) }
 	};
 	struct query q = { .filters = f, .nfilters = COUNT(f), .sort_by = "not_after" };

@@ -1,5 +1,5 @@
-/* Judging certificates. Guarantees: only roots of this repository are trusted; a revoked or compromised authority anywhere above makes
- * the certificate bad; the first reason found is the one that matters most. */
+/* Judging certificates. Guarantees: only roots of this repository are trusted; a revoked or compromised authority
+ * anywhere above makes the certificate bad; the first reason found is the one that matters most. */
 #include "pki/cert_verify.h"
 
 #include "base/text.h"
@@ -52,7 +52,8 @@ static int subjects(struct ctx *ctx, const struct bytes *ders, size_t n, struct 
 	ret->v = arena_new_array(ctx->arena, n, char *);
 	for (; ret->n < n; ret->n++) {
 		struct cert c;
-		if (cert_parse(ctx->arena, ders[ret->n], &c, e) != 0 || name_format(ctx->arena, c.subject, &ret->v[ret->n], e) != 0)
+		if (cert_parse(ctx->arena, ders[ret->n], &c, e) != 0 ||
+		    name_format(ctx->arena, c.subject, &ret->v[ret->n], e) != 0)
 			return -1;
 	}
 	return 0;
@@ -93,7 +94,8 @@ static int known_root(struct ctx *ctx, const struct found_cert *f, bool *ret, st
 
 int cert_judge(struct ctx *ctx, const struct found_cert *f, struct cert_verdict *ret, struct err *e)
 {
-	struct cert_verdict v = { .serial_number = f->rec.serial_number, .subject = f->rec.subject, .status = f->rec.status,
+	struct cert_verdict v = { .serial_number = f->rec.serial_number, .subject = f->rec.subject,
+				  .status = f->rec.status,
 		.recorded = f->recorded, .not_before = f->cert.not_before, .not_after = f->cert.not_after };
 	struct authority ca = { 0 };
 	struct bytes *ders;
@@ -101,7 +103,8 @@ int cert_judge(struct ctx *ctx, const struct found_cert *f, struct cert_verdict 
 	char *why;
 	size_t n;
 
-	if (cert_issuer(ctx, f, &ca, &found, e) != 0 || cert_chain(ctx, f, &ders, &n, e) != 0 || path(ctx, ders, n, &why, e) != 0 ||
+	if (cert_issuer(ctx, f, &ca, &found, e) != 0 || cert_chain(ctx, f, &ders, &n, e) != 0 ||
+	    path(ctx, ders, n, &why, e) != 0 ||
 	    subjects(ctx, ders, n, &v.chain, e) != 0 || (n == 1 && known_root(ctx, f, &trusted, e) != 0))
 		return -1;
 	v.ca = found ? ca.rec.id : f->recorded ? f->rec.ca : NULL;

@@ -1,8 +1,8 @@
 #pragma once
 #include "pki/cert_find.h"
 
-/* Is a certificate good: path to a root of this repository, dates, name constraints and usages of the authorities (RFC 5280 6), and
- * revocation by our own records. */
+/* Is a certificate good: path to a root of this repository, dates, name constraints and usages of the authorities (RFC
+ * 5280 6), and revocation by our own records. */
 struct cert_verdict {
 	char *serial_number, *subject, *ca;
 	bool valid;

@@ -1,5 +1,5 @@
-/* An authority's key is compromised. Guarantees: after the commit it issues nothing, it and all below it are revoked, and every live
- * certificate that this touches is in the list, in the memory of a few. */
+/* An authority's key is compromised. Guarantees: after the commit it issues nothing, it and all below it are revoked,
+ * and every live certificate that this touches is in the list, in the memory of a few. */
 #include "pki/compromise.h"
 
 #include <string.h>
@@ -21,7 +21,8 @@ static const struct field affected_fields[] = {
 	END
 };
 const struct schema affected_type = {
-	.name = "affected", .plural = "affected", .doc = "A certificate that a compromise touches", .size = sizeof(struct affected),
+	.name = "affected", .plural = "affected", .doc = "A certificate that a compromise touches",
+	.size = sizeof(struct affected),
 	.fields = affected_fields
 };
 
@@ -51,7 +52,8 @@ static int on_cert(void *arg, const struct certrec *c, struct err *e)
 	const char *action = c->is_ca ? "make a new authority" : c->device ? "enrol the device again with a new key"
 									  : "issue again from another authority";
 
-	if (own || c->status != CERT_REVOKED || c->revocation_reason != REASON_CA_COMPROMISE || c->not_after < l->ctx->now)
+	if (own || c->status != CERT_REVOKED || c->revocation_reason != REASON_CA_COMPROMISE ||
+	    c->not_after < l->ctx->now)
 		return 0;
 	l->rows[l->n++] = (struct affected){ arena_strdup(l->a, c->serial_number), arena_strdup(l->a, c->subject),
 		arena_strdup(l->a, c->ca), arena_strdup(l->a, c->device), arena_strdup(l->a, c->profile), c->not_after,
@@ -67,7 +69,8 @@ static int each_below(struct each *l, const struct authority *all, size_t n, con
 	if (ledger_each_cert(l->ctx->state, &q, on_cert, l, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, ca) == 0 && each_below(l, all, n, all[i].rec.id, e) != 0)
+		if (all[i].rec.parent_id && strcmp(all[i].rec.parent_id, ca) == 0 &&
+		    each_below(l, all, n, all[i].rec.id, e) != 0)
 			return -1;
 	return 0;
 }
@@ -86,7 +89,8 @@ int compromise_each(struct ctx *ctx, const char *ca, compromise_fn *fn, void *ar
 
 int compromise_authority(struct ctx *ctx, struct authority *a, const char *note, const char *subject, struct err *e)
 {
-	struct revoke_order o = { .action = REVOKE_REVOKE, .reason = REASON_CA_COMPROMISE, .note = note, .chunk = REVOKE_CHUNK,
+	struct revoke_order o = { .action = REVOKE_REVOKE, .reason = REASON_CA_COMPROMISE, .note = note,
+				  .chunk = REVOKE_CHUNK,
 				.subject = subject };
 	size_t revoked = 0;
 
@@ -102,10 +106,11 @@ int compromise_notice(struct ctx *ctx, const struct authority *a, size_t affecte
 
 	if (authority_view(ctx, a, &v, e) != 0)
 		return -1;
-	buf_printf(out, "NOTICE TO RELYING PARTIES\n\nThe private key of the certificate authority\n\n    %s\n\n", v.subject);
-	buf_printf(out, "serial number %s, SHA-256 fingerprint\n%s,\nmust be considered compromised as of %s.\n\n", v.serial_number,
-		   v.fingerprint, tm_format(ctx->arena, ctx->now));
-	buf_printf(out, "It was revoked, with the %zu live certificates below it. Remove it from your trust stores, fetch the new revocation "
-		   "list, and accept no certificate that it issued.\n", affected);
+	buf_printf(out, "NOTICE TO RELYING PARTIES\n\nThe private key of the certificate authority\n\n    %s\n\n",
+		   v.subject);
+	buf_printf(out, "serial number %s, SHA-256 fingerprint\n%s,\nmust be considered compromised as of %s.\n\n",
+		   v.serial_number, v.fingerprint, tm_format(ctx->arena, ctx->now));
+	buf_printf(out, "It was revoked, with the %zu live certificates below it. Remove it from your trust stores, "
+		   "fetch the new revocation list, and accept no certificate that it issued.\n", affected);
 	return 0;
 }

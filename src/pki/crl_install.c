@@ -1,5 +1,6 @@
-/* CRLs made elsewhere for authorities of this repository (C12). Guarantees: the signature is the authority's, the number has grown, and
- * what the CRL lists is revoked here too; nothing is ever un-revoked but by the removeFromCRL of a delta. */
+/* CRLs made elsewhere for authorities of this repository (C12). Guarantees: the signature is the authority's, the
+ * number has grown, and what the CRL lists is revoked here too; nothing is ever un-revoked but by the removeFromCRL of
+ * a delta. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static bool is_complete(struct bytes idp)
 	return der_next(&d, &tag, &v, NULL) && tag == DER_CTX_CONS && der_done(&d);
 }
 
-static int find_partition(struct ctx *ctx, const struct authority *ca, const struct crl *crl, int64_t *ret, struct err *e)
+static int find_partition(struct ctx *ctx, const struct authority *ca, const struct crl *crl, int64_t *ret,
+			  struct err *e)
 {
 	const struct ext *idp = exts_find(&crl->exts, OID_IDP);
 	const struct config *config = state_config(ctx->state);
@@ -45,7 +47,8 @@ static int find_partition(struct ctx *ctx, const struct authority *ca, const str
 		}
 	}
 	if (idp && !is_complete(idp->value))
-		return err_set(e, ERR_UNSUPPORTED, "the CRL covers only a part that is unknown here (issuingDistributionPoint)");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "the CRL covers only a part that is unknown here (issuingDistributionPoint)");
 	*ret = -1;
 	return 0;
 }
@@ -72,7 +75,8 @@ static int note_entry(void *arg, const struct crl_entry *x, struct err *e)
 	struct listed l = { .reason = x->reason, .time = x->time, .invalidity = x->invalidity };
 
 	if (x->serial.n > SERIAL_MAX)
-		return err_set(e, ERR_INVALID, "the CRL has a serial number of more than %d octets (RFC 5280 4.1.2.2)", SERIAL_MAX);
+		return err_set(e, ERR_INVALID, "the CRL has a serial number of more than %d octets (RFC 5280 4.1.2.2)",
+			       SERIAL_MAX);
 	if (x->certificate_issuer.n) /* another authority's */
 		return 0;
 	memcpy(l.serial + SERIAL_MAX - x->serial.n, x->serial.p, x->serial.n);
@@ -107,7 +111,8 @@ static int compare_cert(void *arg, const struct certrec *c, struct err *e)
 	struct revoke_order o = { .note = arena_printf(t->ctx->arena, "listed in CRL %s", t->number) };
 
 	if (l == NULL) {
-		t->missing += !t->delta && (c->status == CERT_REVOKED || c->status == CERT_HELD) && c->not_after >= t->ctx->now;
+		t->missing += !t->delta && (c->status == CERT_REVOKED || c->status == CERT_HELD) &&
+			      c->not_after >= t->ctx->now;
 		return 0;
 	}
 	o.action = l->reason == REASON_REMOVE ? REVOKE_UNHOLD : l->reason == REASON_HOLD ? REVOKE_HOLD : REVOKE_REVOKE;
@@ -144,10 +149,11 @@ static int take_entries(struct ctx *ctx, const char *ca, const struct crl *crl, 
 static void warn_of_time(struct ctx *ctx, const struct crlrec *c)
 {
 	if (c->this_update > ctx->now + CLOCKS_DIFFER)
-		ctx_warn(ctx, "CRL %s of %s begins %s: until then there is none, as no earlier one can be installed any more", c->number,
-			 c->ca, tm_format(ctx->arena, c->this_update));
+		ctx_warn(ctx, "CRL %s of %s begins %s: until then there is none, as no earlier one can be installed "
+			 "any more", c->number, c->ca, tm_format(ctx->arena, c->this_update));
 	if (c->next_update && c->next_update < ctx->now)
-		ctx_warn(ctx, "CRL %s of %s was good until %s", c->number, c->ca, tm_format(ctx->arena, c->next_update));
+		ctx_warn(ctx, "CRL %s of %s was good until %s", c->number, c->ca,
+			 tm_format(ctx->arena, c->next_update));
 }
 
 int crl_install(struct ctx *ctx, struct authority *ca, struct bytes text, struct crl_made *ret, struct err *e)
@@ -177,7 +183,8 @@ int crl_install(struct ctx *ctx, struct authority *ca, struct bytes text, struct
 	if (ledger_last_crl(ctx->state, ca->rec.id, made.rec.scope, &found, &last, e) != 0)
 		return -1;
 	if (found && crl_compare_numbers(last.number, crl.number) >= 0)
-		return err_set(e, ERR_CONFLICT, "CRL number %s is not above %s, the last one here", crl.number, last.number);
+		return err_set(e, ERR_CONFLICT, "CRL number %s is not above %s, the last one here", crl.number,
+			       last.number);
 	if (take_entries(ctx, ca->rec.id, &crl, &made.taken, e) != 0 || crl_record(ctx, &made.rec, crl.der, e) != 0)
 		return -1;
 	warn_of_time(ctx, &made.rec);

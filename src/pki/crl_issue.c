@@ -1,5 +1,5 @@
-/* CRLs from the ledger's fold. Guarantees: numbers of a scope only grow; a CRL is made only from a ledger that contains what the
- * last one was made from; an entry stays until one CRL past its certificate's end (RFC 5280 3.3). */
+/* CRLs from the ledger's fold. Guarantees: numbers of a scope only grow; a CRL is made only from a ledger that contains
+ * what the last one was made from; an entry stays until one CRL past its certificate's end (RFC 5280 3.3). */
 #include "pki/crl_parts.h"
 
 #include <string.h>
@@ -63,15 +63,17 @@ static int next_number(struct making *m, char **ret, struct err *e)
 		struct crlrec r;
 		bool found;
 
-		if (ledger_last_crl(ctx->state, m->ca->rec.id, crl_scope_name(ctx->arena, delta, m->order->partition), &found, &r, e) != 0)
+		if (ledger_last_crl(ctx->state, m->ca->rec.id, crl_scope_name(ctx->arena, delta, m->order->partition),
+				    &found, &r, e) != 0)
 			return -1;
 		if (!found)
 			continue;
 		if (crl_compare_numbers(r.number, number) >= 0)
 			number = number_after(ctx->arena, r.number);
 		if (r.ledger_commit && !ledger_contains(ctx->state, r.ledger_commit))
-			return err_set(e, ERR_CONFLICT, "CRL %s of %s was made from ledger commit %.12s, which is not here: run `lamassu "
-				       "repo sync` first, or a revocation could be lost", r.number, m->ca->rec.id, r.ledger_commit);
+			return err_set(e, ERR_CONFLICT, "CRL %s of %s was made from ledger commit %.12s, which is not "
+				       "here: run `lamassu repo sync` first, or a revocation could be lost", r.number,
+				       m->ca->rec.id, r.ledger_commit);
 	}
 	*ret = m->order->number ? arena_strdup(ctx->arena, m->order->number) : number;
 	return 0;
@@ -104,7 +106,8 @@ bool crl_has_base(struct ctx *ctx, const struct authority *a, int64_t partition,
 	struct crlrec r;
 	bool found;
 
-	return ledger_last_crl(ctx->state, a->rec.id, crl_scope_name(ctx->arena, false, partition), &found, &r, e) == 0 && found;
+	return ledger_last_crl(ctx->state, a->rec.id, crl_scope_name(ctx->arena, false, partition), &found, &r,
+			       e) == 0 && found;
 }
 
 /* --- extensions --- */
@@ -169,8 +172,8 @@ int crl_signer(struct ctx *ctx, const struct ca *ca, struct key *ret_key, struct
 	if (ledger_cert_pem(ctx->state, &v[0], &pem, e) != 0 || cert_parse(ctx->arena, pem, ret_cert, e) != 0)
 		return -1;
 	if (!(ret_cert->key_usage & USE_CRL_SIGN))
-		return err_set(e, ERR_DENIED, "ca %s: certificate %s of crl.issuer_key lacks cRLSign (RFC 5280 6.3.3)", ca->id,
-			       v[0].serial_number);
+		return err_set(e, ERR_DENIED, "ca %s: certificate %s of crl.issuer_key lacks cRLSign (RFC 5280 6.3.3)",
+			       ca->id, v[0].serial_number);
 	return 0;
 }
 
@@ -194,7 +197,8 @@ static int fill_and_sign(struct making *m, const struct crl_head *head, EVP_PKEY
 	AUTO(crl_builder) *b = crl_new(head);
 	const struct revoked_span span = {
 		.as_of = m->rec.this_update,
-		.expired_before = m->have_base ? m->base.this_update : 0, /* what ended before the last CRL was on it for the last time */
+		/* what ended before the last CRL was on it for the last time */
+		.expired_before = m->have_base ? m->base.this_update : 0,
 		.since_commit = m->order->delta ? m->base.ledger_commit : NULL,
 		.since = m->base.this_update
 	};
@@ -216,7 +220,8 @@ static int make(struct making *m, struct bytes *ret, struct err *e)
 		.expected = m->have_base && !m->order->delta ? (size_t)m->base.entries * 9 / 8 : 0 };
 	const struct cert *signer = indirect ? &other_cert : &m->ca->cert;
 
-	if (indirect ? crl_signer(m->ctx, &m->ca->rec, &other_key, &other_cert, e) != 0 || engine_key(m->ctx, &other_key, &other, e) != 0
+	if (indirect ? crl_signer(m->ctx, &m->ca->rec, &other_key, &other_cert, e) != 0 ||
+	    engine_key(m->ctx, &other_key, &other, e) != 0
 		     : authority_open_key(m->ctx, m->ca, e) != 0)
 		return -1;
 	if (!indirect && signer->key_usage && !(signer->key_usage & USE_CRL_SIGN))
@@ -224,7 +229,8 @@ static int make(struct making *m, struct bytes *ret, struct err *e)
 	if (indirect)
 		m->certificate_issuer = m->ca->cert.subject;
 	head.issuer = signer->subject;
-	if (build_exts(m, indirect, signer->ski.n ? signer->ski : cert_key_id(m->ctx->arena, signer->spki), &head.exts, e) != 0)
+	if (build_exts(m, indirect, signer->ski.n ? signer->ski : cert_key_id(m->ctx->arena, signer->spki), &head.exts,
+		       e) != 0)
 		return -1;
 	return fill_and_sign(m, &head, indirect ? other : m->ca->key, ret, e);
 }
@@ -303,8 +309,9 @@ int crl_scopes(struct ctx *ctx, const struct authority *a, struct crl_scopes *re
 	bool before;
 
 	if (partitions == 0 && a->rec.crl.partitions + config->crl.partitions > 0)
-		return err_set(e, ERR_INVALID, "ca %s: partitioned CRLs need va_domains, or crl_distribution_points with ${partition}: a "
-			       "partition's name equals its certificates' (RFC 5280 5.2.5)", a->rec.id);
+		return err_set(e, ERR_INVALID, "ca %s: partitioned CRLs need va_domains, or crl_distribution_points "
+			       "with ${partition}: a partition's name equals its certificates' (RFC 5280 5.2.5)",
+			       a->rec.id);
 	if (ledger_last_crl(ctx->state, a->rec.id, crl_scope_name(ctx->arena, false, 0), &before, &last, e) != 0)
 		return -1;
 	if ((partitions || before) && ledger_each_cert(ctx->state, &q, look_at, &used, e) != 0)
@@ -314,13 +321,15 @@ int crl_scopes(struct ctx *ctx, const struct authority *a, struct crl_scopes *re
 	return 0;
 }
 
-static int scope_due(struct ctx *ctx, const struct authority *ca, int64_t partition, int64_t until, bool *ret, struct err *e)
+static int scope_due(struct ctx *ctx, const struct authority *ca, int64_t partition, int64_t until, bool *ret,
+		     struct err *e)
 {
 	int64_t interval = ca->rec.crl.crl_update_interval_hours * HOUR;
 	struct crlrec last;
 	bool found;
 
-	if (ledger_last_crl(ctx->state, ca->rec.id, crl_scope_name(ctx->arena, false, partition), &found, &last, e) != 0)
+	if (ledger_last_crl(ctx->state, ca->rec.id, crl_scope_name(ctx->arena, false, partition), &found, &last,
+			    e) != 0)
 		return -1;
 	if (found)
 		*ret = *ret || last.next_update <= until || (interval && last.this_update + interval <= ctx->now);
@@ -329,7 +338,8 @@ static int scope_due(struct ctx *ctx, const struct authority *ca, int64_t partit
 	return 0;
 }
 
-int crl_scope_due(struct ctx *ctx, const struct authority *ca, int64_t partition, int64_t until, bool *ret, struct err *e)
+int crl_scope_due(struct ctx *ctx, const struct authority *ca, int64_t partition, int64_t until, bool *ret,
+		  struct err *e)
 {
 	*ret = false;
 	return scope_due(ctx, ca, partition, until, ret, e);

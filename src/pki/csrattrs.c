@@ -1,5 +1,6 @@
-/* Attributes of requests. Guarantees: an algorithm is named only where the profile accepts no other; one extensionRequest at most, with
- * one value of type Extensions (RFC 9908 3.2), which strict clients insist on. Nothing here says what is enforced: the profile does. */
+/* Attributes of requests. Guarantees: an algorithm is named only where the profile accepts no other; one
+ * extensionRequest at most, with one value of type Extensions (RFC 9908 3.2), which strict clients insist on. Nothing
+ * here says what is enforced: the profile does. */
 #include "pki/csrattrs.h"
 
 #include <string.h>
@@ -97,7 +98,8 @@ static int wanted_exts(struct arena *a, const struct profile *p, struct exts *re
 {
 	if (!p->honor_key_usage && p->key_usage)
 		ext_key_usage(a, ret, p->key_usage);
-	return !p->honor_extended_key_usages && p->extended_key_usages.n ? ext_eku(a, ret, &p->extended_key_usages, e) : 0;
+	return !p->honor_extended_key_usages && p->extended_key_usages.n ? ext_eku(a, ret, &p->extended_key_usages, e)
+									 : 0;
 }
 
 /* --- the template --- */
@@ -133,16 +135,18 @@ static int subject_template(struct arena *a, const struct profile *p, struct byt
 	return 0;
 }
 
-static int request_template(struct arena *a, const struct profile *p, const struct exts *x, const struct key_wish *key, struct bytes *ret,
-			    struct err *e)
+static int request_template(struct arena *a, const struct profile *p, const struct exts *x, const struct key_wish *key,
+			    struct bytes *ret, struct err *e)
 {
 	struct bytes subject, spki = { 0 }, extensions = { 0 };
 
 	if (subject_template(a, p, &subject, e) != 0)
 		return -1;
 	if (key)
-		spki = DER_JOIN(a, CTX_0, DER_JOIN(a, DER_SEQUENCE, oid(a, key->algorithm), key->signature && key->parameter.p[0] == DER_OID
-									     ? key->parameter : (struct bytes){ 0 }));
+		spki = DER_JOIN(a, CTX_0,
+				DER_JOIN(a, DER_SEQUENCE, oid(a, key->algorithm),
+					 key->signature && key->parameter.p[0] == DER_OID
+								   ? key->parameter : (struct bytes){ 0 }));
 	if (x->n)
 		extensions = csr_attribute_build(a, OID_EXTENSION_TEMPLATE, exts_der(a, x));
 	*ret = csr_attribute_build(a, OID_REQUEST_TEMPLATE, DER_JOIN(a, DER_SEQUENCE, integer(a, 0), subject, spki,
@@ -150,7 +154,8 @@ static int request_template(struct arena *a, const struct profile *p, const stru
 	return 0;
 }
 
-int csrattrs_build(struct arena *a, const struct profile *p, const struct csrattrs_wishes *w, struct bytes *ret, struct err *e)
+int csrattrs_build(struct arena *a, const struct profile *p, const struct csrattrs_wishes *w, struct bytes *ret,
+		   struct err *e)
 {
 	struct exts x = { 0 };
 	struct parts all = { .n = 0 };

@@ -1,5 +1,5 @@
-/* Devices: registering, renewing, decommissioning. Guarantees: an id is registered once; a device that is decommissioned has no live
- * certificate left; what is deleted was decommissioned before. */
+/* Devices: registering, renewing, decommissioning. Guarantees: an id is registered once; a device that is
+ * decommissioned has no live certificate left; what is deleted was decommissioned before. */
 #include "pki/device.h"
 
 #include <string.h>
@@ -13,7 +13,8 @@
 
 enum { REASON_SUPERSEDED = 4, REASON_CESSATION = 5 };
 
-void device_registration(struct arena *a, const struct dms *d, const char *id, const struct device_entry *given, struct device_entry *ret)
+void device_registration(struct arena *a, const struct dms *d, const char *id, const struct device_entry *given,
+			 struct device_entry *ret)
 {
 	const struct device_profile *p = &d->settings.enrollment_settings.device_provisioning_profile;
 	struct device_entry x = given ? *given : (struct device_entry){ 0 };
@@ -43,8 +44,10 @@ bool device_spent(struct ctx *ctx, const struct csr *csr, struct identity *who)
 	char *next;
 	size_t n;
 
-	if (!who->recorded || !who->rec.bind || strcmp(who->rec.bind, BIND_BOOTSTRAP) != 0 || who->rec.status != CERT_REVOKED ||
-	    who->rec.revocation_reason != REASON_SUPERSEDED || ledger_certs(ctx->state, &q, &v, &n, &next, &ignored) != 0)
+	if (!who->recorded || !who->rec.bind || strcmp(who->rec.bind, BIND_BOOTSTRAP) != 0 ||
+	    who->rec.status != CERT_REVOKED ||
+	    who->rec.revocation_reason != REASON_SUPERSEDED ||
+	    ledger_certs(ctx->state, &q, &v, &n, &next, &ignored) != 0)
 		return false;
 	for (size_t i = 0; i < n && !who->spent; i++) {
 		by = any_get(ctx->arena, v[i].metadata, META_AUTHORIZED_BY);
@@ -71,7 +74,8 @@ int device_credential(struct arena *a, const struct dms *d, struct identity *who
 	return 0;
 }
 
-int device_register(struct ctx *ctx, const struct dms *d, const char *id, const struct device_entry *given, struct err *e)
+int device_register(struct ctx *ctx, const struct dms *d, const char *id, const struct device_entry *given,
+		    struct err *e)
 {
 	struct device_entry x;
 	struct device old;
@@ -80,7 +84,8 @@ int device_register(struct ctx *ctx, const struct dms *d, const char *id, const 
 	if (device_id_check(id, e) != 0 || ledger_find_device(ctx->state, id, &found, &old, e) != 0)
 		return -1;
 	if (found)
-		return err_set(e, ERR_EXISTS, "device \"%s\" is registered already, with %s", id, old.dms ? old.dms : "no device manager");
+		return err_set(e, ERR_EXISTS, "device \"%s\" is registered already, with %s", id,
+			       old.dms ? old.dms : "no device manager");
 	device_registration(ctx->arena, d, id, given, &x);
 	return ledger_add_device(ctx->state, &x, e);
 }
@@ -115,13 +120,15 @@ int device_decommission(struct ctx *ctx, const struct device *d, const char *rea
 {
 	if (d->decommissioned_at)
 		return err_set(e, ERR_CONFLICT, "device \"%s\" is decommissioned already", d->id);
-	return device_revoke(ctx, d, REASON_CESSATION, reason, ret_n, e) != 0 ? -1 : add(ctx, d, DEVICE_DECOMMISSION, reason, e);
+	return device_revoke(ctx, d, REASON_CESSATION, reason, ret_n, e) != 0
+	       ? -1 : add(ctx, d, DEVICE_DECOMMISSION, reason, e);
 }
 
 int device_delete(struct ctx *ctx, const struct device *d, const char *reason, struct err *e)
 {
 	if (!d->decommissioned_at)
-		return err_set(e, ERR_CONFLICT, "device \"%s\" is %s: `device decommission` comes first", d->id, device_status_names[d->status]);
+		return err_set(e, ERR_CONFLICT, "device \"%s\" is %s: `device decommission` comes first", d->id,
+			       device_status_names[d->status]);
 	return add(ctx, d, DEVICE_DELETE, reason, e);
 }
 
@@ -138,7 +145,8 @@ static const struct field device_renewal_fields[] = {
 	END
 };
 const struct schema device_renewal_type = {
-	.name = "renewal", .plural = "renewals", .doc = "A device that must renew", .size = sizeof(struct device_renewal),
+	.name = "renewal", .plural = "renewals", .doc = "A device that must renew",
+	.size = sizeof(struct device_renewal),
 	.fields = device_renewal_fields
 };
 
@@ -171,7 +179,9 @@ int device_renewal_of(struct ctx *ctx, const struct device *d, struct device_ren
 		deltas.critical = dms.settings.reenrollment_settings.critical_delta.secs;
 		window = window_of(ctx, &dms);
 	}
-	*ret = (struct device_renewal){ .id = d->id, .dms = d->dms, .status = d->status, .serial_number = d->identity.serial_number,
-					.renew_from = window ? end - window : 0, .renew_before = end - deltas.critical, .expiration_date = end };
+	*ret = (struct device_renewal){ .id = d->id, .dms = d->dms, .status = d->status,
+					.serial_number = d->identity.serial_number, .renew_from = window
+							 ? end - window : 0, .renew_before = end - deltas.critical,
+											     .expiration_date = end };
 	return 0;
 }

@@ -1,5 +1,6 @@
-/* A device's key was stolen, or may have been. Guarantees: after the commit no certificate of the device is live and it cannot enrol; all
- * that shares a key or a bootstrap certificate with it is in the list, in the order in which somebody should look at it. */
+/* A device's key was stolen, or may have been. Guarantees: after the commit no certificate of the device is live and it
+ * cannot enrol; all that shares a key or a bootstrap certificate with it is in the list, in the order in which somebody
+ * should look at it. */
 #include <string.h>
 
 #include "base/text.h"
@@ -21,7 +22,8 @@ static const struct field device_touched_fields[] = {
 	END
 };
 const struct schema device_touched_type = {
-	.name = "touched", .plural = "touched", .doc = "A certificate that a compromised device touches", .size = sizeof(struct device_touched),
+	.name = "touched", .plural = "touched", .doc = "A certificate that a compromised device touches",
+	.size = sizeof(struct device_touched),
 	.fields = device_touched_fields
 };
 
@@ -46,14 +48,17 @@ static int on_cert(void *arg, const struct certrec *c, struct err *e)
 		return 0;
 	s->v = arena_grow(a, s->v, s->n, sizeof(*s->v));
 	s->v[s->n++] = (struct device_touched){
-		.serial_number = arena_strdup(a, c->serial_number), .ca = arena_strdup(a, c->ca), .device = arena_strdup(a, c->device),
-		.subject = arena_strdup(a, c->subject), .status = arena_strdup(a, cert_status_names[c->status]), .not_after = c->not_after,
-		.why = arena_strdup(a, s->why), .action = arena_strdup(a, c->status == CERT_REVOKED ? "" : s->action)
+		.serial_number = arena_strdup(a, c->serial_number), .ca = arena_strdup(a, c->ca),
+		.device = arena_strdup(a, c->device),
+		.subject = arena_strdup(a, c->subject), .status = arena_strdup(a, cert_status_names[c->status]),
+		.not_after = c->not_after, .why = arena_strdup(a, s->why),
+		.action = arena_strdup(a, c->status == CERT_REVOKED ? "" : s->action)
 	};
 	return 0;
 }
 
-static int find(struct search *s, const char *field, const char *value, const char *why, const char *action, struct err *e)
+static int find(struct search *s, const char *field, const char *value, const char *why, const char *action,
+		struct err *e)
 {
 	struct filter f = { .field = field, .op = OP_EQ, .value = value };
 	struct query q = { .filters = &f, .nfilters = 1 };
@@ -71,19 +76,24 @@ static int find_shared(struct search *s, const struct certrec *c, struct err *e)
 		return -1;
 	if (!credential)
 		return 0;
-	if (find(s, "serial_number", credential, "it enrolled with this certificate", "revoke it: whoever has its key may enrol", e) != 0)
+	if (find(s, "serial_number", credential, "it enrolled with this certificate",
+		 "revoke it: whoever has its key may enrol", e) != 0)
 		return -1;
-	return find(s, "metadata." META_AUTHORIZED_BY, credential, "enrolled with the same certificate", "look at the device", e);
+	return find(s, "metadata." META_AUTHORIZED_BY, credential, "enrolled with the same certificate",
+		    "look at the device", e);
 }
 
-int device_compromise(struct ctx *ctx, const struct device *d, const char *reason, struct device_touched **ret, size_t *ret_n, struct err *e)
+int device_compromise(struct ctx *ctx, const struct device *d, const char *reason, struct device_touched **ret,
+		      size_t *ret_n, struct err *e)
 {
-	struct device_entry block = { .device = d->id, .action = DEVICE_BLOCK, .reason = arena_strdup(ctx->arena, reason) };
+	struct device_entry block = { .device = d->id, .action = DEVICE_BLOCK,
+				      .reason = arena_strdup(ctx->arena, reason) };
 	struct search s = { .ctx = ctx, .device = d };
 	struct certrec *v;
 	size_t n, revoked;
 
-	if (ledger_device_certs(ctx->state, d, &v, &n, e) != 0 || device_revoke(ctx, d, REASON_KEY_COMPROMISE, reason, &revoked, e) != 0)
+	if (ledger_device_certs(ctx->state, d, &v, &n, e) != 0 ||
+	    device_revoke(ctx, d, REASON_KEY_COMPROMISE, reason, &revoked, e) != 0)
 		return -1;
 	if (!d->blocked && ledger_add_device(ctx->state, &block, e) != 0)
 		return -1;
@@ -99,11 +109,13 @@ int device_compromise(struct ctx *ctx, const struct device *d, const char *reaso
 
 void device_ticket(struct ctx *ctx, const struct device *d, const struct device_touched *v, size_t n, struct buf *out)
 {
-	buf_printf(out, "DEVICE COMPROMISED: %s\n\nAs of %s the keys of device %s (device manager %s) must be considered stolen. Its certificates "
-		   "are revoked with reason key_compromise, and it cannot enrol until `lamassu device unblock`.\n\n",
+	buf_printf(out, "DEVICE COMPROMISED: %s\n\nAs of %s the keys of device %s (device manager %s) must be "
+		   "considered stolen. Its certificates are revoked with reason key_compromise, and it cannot enrol "
+		   "until `lamassu device unblock`.\n\n",
 		   d->id, tm_format(ctx->arena, ctx->now), d->id, d->dms ? d->dms : "-");
 	for (size_t i = 0; i < n; i++)
 		buf_printf(out, "- %s of %s%s%s: %s%s%s\n", v[i].serial_number, v[i].ca, v[i].device ? ", device " : "",
 			   v[i].device ? v[i].device : "", v[i].why, *v[i].action ? "; " : "", v[i].action);
-	buf_puts(out, "\nStill to do: publish a new CRL (`lamassu ca crl`), find out how it happened, give the device new keys or decommission it.\n");
+	buf_puts(out, "\nStill to do: publish a new CRL (`lamassu ca crl`), find out how it happened, give the device "
+		 "new keys or decommission it.\n");
 }

@@ -1,5 +1,5 @@
-/* Reads lists of devices, which come from other systems. Guarantees: one bad line spoils no other; nothing is guessed that the file
- * does not say; what is written is read back as it was. */
+/* Reads lists of devices, which come from other systems. Guarantees: one bad line spoils no other; nothing is guessed
+ * that the file does not say; what is written is read back as it was. */
 #include "pki/device_import.h"
 
 #include <string.h>
@@ -11,7 +11,8 @@ enum { MAX_COLUMNS = 64, MAX_LINES = 10000000, MAX_DEPTH = 32 };
 /* --- what a line holds --- */
 
 static const char *const dms_aka[] = { "dms_id", "dms_owner", NULL };
-#define IGNORED(nm) { .name = nm, .kind = F_ANY, .flags = F_IN, .off = offsetof(struct device_doc, ignored), .doc = "Taken and ignored." }
+#define IGNORED(nm) { .name = nm, .kind = F_ANY, .flags = F_IN, .off = offsetof(struct device_doc, ignored), \
+		      .doc = "Taken and ignored." }
 static const struct field device_doc_fields[] = {
 	STR(device_doc, id, "Id of the device.", .flags = F_REQ),
 	STR(device_doc, dms, "Its device manager.", .aka = dms_aka),
@@ -20,12 +21,14 @@ static const struct field device_doc_fields[] = {
 	ANY(device_doc, metadata, "Free key-value data."),
 	STR(device_doc, icon, "Icon, for user interfaces."),
 	STR(device_doc, icon_color, "Its colours."),
-	IGNORED("status"), IGNORED("blocked"), IGNORED("identity"), IGNORED("slots"), IGNORED("events"), IGNORED("created_at"),
+	IGNORED("status"), IGNORED("blocked"), IGNORED("identity"), IGNORED("slots"), IGNORED("events"),
+	IGNORED("created_at"),
 	IGNORED("creation_timestamp"), IGNORED("decommissioned_at"),
 	END
 };
 const struct schema device_doc_type = {
-	.name = "device-doc", .plural = "device-docs", .doc = "A device in a list to import", .size = sizeof(struct device_doc),
+	.name = "device-doc", .plural = "device-docs", .doc = "A device in a list to import",
+	.size = sizeof(struct device_doc),
 	.fields = device_doc_fields
 };
 
@@ -43,8 +46,9 @@ static int add(struct reading *r, size_t line, const struct device_doc *d, const
 	if (r->n == MAX_LINES)
 		return err_set(e, ERR_INVALID, "more than %d devices", MAX_LINES);
 	if (d) {
-		x.entry = (struct device_entry){ .device = d->id, .action = DEVICE_REGISTER, .time = 1, .dms = d->dms, .alias = d->alias,
-						 .icon = d->icon, .icon_color = d->icon_color, .tags = d->tags, .metadata = d->metadata };
+		x.entry = (struct device_entry){ .device = d->id, .action = DEVICE_REGISTER, .time = 1, .dms = d->dms,
+						 .alias = d->alias, .icon = d->icon, .icon_color = d->icon_color,
+						 .tags = d->tags, .metadata = d->metadata };
 		if (rec_check(r->a, &device_entry_type, &x.entry, &bad) != 0)
 			x.why = arena_strdup(r->a, bad.msg);
 		x.entry.time = 0;
@@ -132,10 +136,13 @@ static const char *take_cell(struct arena *a, struct device_doc *d, const char *
 		d->tags = text_items(a, cell, ";|");
 	else if (strcmp(name, "metadata") == 0 && any_merge(a, d->metadata, cell, &d->metadata, &bad) != 0)
 		return arena_printf(a, "metadata: %s", bad.msg);
-	else if (text_has_prefix(name, "metadata.") && any_set(a, d->metadata, name + strlen("metadata."), cell, &d->metadata, &bad) != 0)
+	else if (text_has_prefix(name, "metadata.") &&
+		 any_set(a, d->metadata, name + strlen("metadata."), cell, &d->metadata, &bad) != 0)
 		return arena_printf(a, "%s: %s", name, bad.msg);
 	for (const struct field *f = device_doc_type.fields; f->name; f++)
-		if (f->kind == F_STR && (strcmp(f->name, name) == 0 || (f->aka && (strcmp(f->aka[0], name) == 0 || strcmp(f->aka[1], name) == 0))))
+		if (f->kind == F_STR &&
+		    (strcmp(f->name, name) == 0 ||
+		     (f->aka && (strcmp(f->aka[0], name) == 0 || strcmp(f->aka[1], name) == 0))))
 			*(char **)(void *)((char *)d + f->off) = cell;
 	return NULL;
 }
@@ -151,8 +158,8 @@ static int check_header(char *cells[], int n, struct err *e)
 		       !(f->aka && (strcmp(f->aka[0], cells[i]) == 0 || strcmp(f->aka[1], cells[i]) == 0)))
 			f++;
 		if (!f->name && !text_has_prefix(cells[i], "metadata."))
-			return err_set(e, ERR_INVALID, "line 1: unknown column \"%.40s\"; known are id, dms, alias, tags, metadata, metadata.KEY, "
-				       "icon, icon_color", cells[i]);
+			return err_set(e, ERR_INVALID, "line 1: unknown column \"%.40s\"; known are id, dms, alias, "
+				       "tags, metadata, metadata.KEY, icon, icon_color", cells[i]);
 		id |= strcmp(cells[i], "id") == 0;
 		for (int k = 0; k < i; k++)
 			if (strcmp(cells[k], cells[i]) == 0)
@@ -163,7 +170,8 @@ static int check_header(char *cells[], int n, struct err *e)
 
 static int read_csv(struct reading *r, struct bytes text, struct err *e)
 {
-	struct csv c = { .a = r->a, .p = (const char *)text.p, .end = (const char *)text.p + text.n, .separator = ',', .line = 1 };
+	struct csv c = { .a = r->a, .p = (const char *)text.p, .end = (const char *)text.p + text.n, .separator = ',',
+			 .line = 1 };
 	char *names[MAX_COLUMNS], *cells[MAX_COLUMNS];
 	const char *why, *eol = text.n ? memchr(text.p, '\n', text.n) : NULL;
 	size_t first = eol ? (size_t)(eol - c.p) : text.n;
@@ -219,7 +227,8 @@ void devices_csv_header(struct buf *out)
 
 void devices_csv_line(struct arena *a, const struct device *d, struct buf *out)
 {
-	const char *tags = NULL, *const cells[] = { d->id, d->dms, d->alias, NULL, d->metadata, d->icon, d->icon_color };
+	const char *tags = NULL, *const cells[] = { d->id, d->dms, d->alias, NULL, d->metadata, d->icon,
+						    d->icon_color };
 
 	for (size_t i = 0; i < d->tags.n; i++)
 		tags = tags ? arena_printf(a, "%s|%s", tags, d->tags.v[i]) : d->tags.v[i];
@@ -298,7 +307,9 @@ static int read_json(struct reading *r, struct bytes text, struct err *e)
 
 		if (!whole_object(&s, &one))
 			return err_set(e, ERR_INVALID, "line %zu: an object has no end", line);
-		if (rec_load(r->a, &device_doc_type, "object", one, &d, &bad) != 0 ? add(r, line, NULL, arena_strdup(r->a, bad.msg), e) != 0
+		if (rec_load(r->a, &device_doc_type, "object", one, &d, &bad) != 0 ? add(r, line, NULL,
+											 arena_strdup(r->a, bad.msg),
+											 e) != 0
 										   : add(r, line, &d, NULL, e) != 0)
 			return -1;
 	}
@@ -307,7 +318,8 @@ static int read_json(struct reading *r, struct bytes text, struct err *e)
 	return 0;
 }
 
-int devices_read(struct arena *a, enum device_format format, struct bytes text, struct device_line **ret, size_t *ret_n, struct err *e)
+int devices_read(struct arena *a, enum device_format format, struct bytes text, struct device_line **ret, size_t *ret_n,
+		 struct err *e)
 {
 	struct reading r = { .a = a };
 

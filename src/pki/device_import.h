@@ -1,7 +1,8 @@
 #pragma once
 #include "model/device.h"
 
-/* Lists of devices from files: CSV (RFC 4180, with a header) or JSON (an array, {"list": […]}, or one object after the other). */
+/* Lists of devices from files: CSV (RFC 4180, with a header) or JSON (an array, {"list": […]}, or one object after the
+ * other). */
 enum device_format { DEVICES_CSV, DEVICES_JSON };
 struct device_line {
 	size_t line;               /* where it begins, from 1 */
@@ -10,7 +11,8 @@ struct device_line {
 };
 enum { DEVICES_MAX_BYTES = 1 << 28 };
 /* ERR_INVALID when the file as a whole cannot be read; a bad line is one of the result. */
-int devices_read(struct arena *, enum device_format, struct bytes text, struct device_line **ret, size_t *ret_n, struct err *) NODISCARD;
+int devices_read(struct arena *, enum device_format, struct bytes text, struct device_line **ret, size_t *ret_n,
+		 struct err *) NODISCARD;
 /* The same, written; CSV needs the header first. */
 void devices_csv_header(struct buf *out);
 void devices_csv_line(struct arena *, const struct device *, struct buf *out);

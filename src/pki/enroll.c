@@ -1,6 +1,7 @@
-/* What a device manager grants. Guarantees: the decision depends on the policy, the ledger and who asks, never on the order in which
- * workers see requests (the caller holds a claim); one transaction holds everything that a grant entails, so it is granted whole or not
- * at all; a request that is sent again gets the certificate that it got before. */
+/* What a device manager grants. Guarantees: the decision depends on the policy, the ledger and who asks, never on the
+ * order in which workers see requests (the caller holds a claim); one transaction holds everything that a grant
+ * entails, so it is granted whole or not at all; a request that is sent again gets the certificate that it got
+ * before. */
 #include "pki/enroll.h"
 
 #include <stdarg.h>
@@ -18,10 +19,14 @@
 enum { RESEND_SECS = 24 * 3600 }; /* how long a repeated request is taken for the same one */
 
 const char *const refusal_reasons[] = {
-	"authentication_failure", "authorization_denied", "binding_mismatch", "binding_missing", "ca_not_active", "deferred", "device_blocked",
-	"device_decommissioned", "device_exists", "device_mismatch", "device_not_registered", "engine", "expired_certificate", "fault",
-	"identity_mismatch", "key_set_unreachable", "malformed_request", "media_type", "method", "no_certificate", "not_found", "other_dms", "overloaded", "policy",
-	"proof_of_possession", "repository", "revocation_unreachable", "revoked_certificate", "target_reached", "too_early", "unknown_dms", "unsupported",
+	"authentication_failure", "authorization_denied", "binding_mismatch", "binding_missing", "ca_not_active",
+	"deferred", "device_blocked",
+	"device_decommissioned", "device_exists", "device_mismatch", "device_not_registered", "engine",
+	"expired_certificate", "fault",
+	"identity_mismatch", "key_set_unreachable", "malformed_request", "media_type", "method", "no_certificate",
+	"not_found", "other_dms", "overloaded", "policy",
+	"proof_of_possession", "repository", "revocation_unreachable", "revoked_certificate", "target_reached",
+	"too_early", "unknown_dms", "unsupported",
 	"untrusted_certificate", "untrusted_proxy", "webhook_denied", "webhook_unreachable", NULL
 };
 
@@ -72,7 +77,8 @@ static const char *san_of(struct arena *a, const struct csr *csr, const char *pr
 	return NULL;
 }
 
-/* Whoever has one name must not get a certificate that has another beside it: programs differ in which of them they read. */
+/* Whoever has one name must not get a certificate that has another beside it: programs differ in which of them they
+ * read. */
 static const char *the_one(const struct strv *names)
 {
 	return names->n == 1 ? names->v[0] : NULL;
@@ -161,7 +167,8 @@ static int check_device(struct decision *d)
 	return 0;
 }
 
-/* The answer to the same request of a while ago, if its certificate still stands: a reply may have been lost on its way. */
+/* The answer to the same request of a while ago, if its certificate still stands: a reply may have been lost on its
+ * way. */
 static int find_earlier(struct decision *d, bool *ret_found, struct enrolled *ret)
 {
 	struct err e = { 0 };
@@ -174,10 +181,12 @@ static int find_earlier(struct decision *d, bool *ret_found, struct enrolled *re
 		return 0;
 	if (ledger_cert_by_request(d->ctx->state, d->en->ca->rec.id, d->en->request->sha256, &found, &rec, &e) != 0)
 		return refuse_err(d->why, &e);
-	if (!found || !rec.device || strcmp(rec.device, d->device) != 0 || rec.status != CERT_ACTIVE || rec.revoked_at ||
+	if (!found || !rec.device || strcmp(rec.device, d->device) != 0 || rec.status != CERT_ACTIVE ||
+	    rec.revoked_at ||
 	    d->ctx->now - rec.issued_at > RESEND_SECS)
 		return 0;
-	if (ledger_cert_pem(d->ctx->state, &rec, &pem, &e) != 0 || !pem_next(d->ctx->arena, &pem, "CERTIFICATE", NULL, &ret->der))
+	if (ledger_cert_pem(d->ctx->state, &rec, &pem, &e) != 0 ||
+	    !pem_next(d->ctx->arena, &pem, "CERTIFICATE", NULL, &ret->der))
 		return refuse(d->why, 500, "fault", "a fault on this side");
 	ret->rec = rec;
 	ret->existing = *ret_found = true;
@@ -191,7 +200,8 @@ static int judge_new(struct decision *d)
 	if (!d->known && s->registration_mode == REGISTER_BEFORE)
 		return refuse(d->why, 403, "device_not_registered", "the device is not registered");
 	if (d->has_current && !s->enable_replaceable_enrollment)
-		return refuse(d->why, 403, "device_exists", "the device has enrolled already; it may renew, but not enrol anew");
+		return refuse(d->why, 403, "device_exists",
+			      "the device has enrolled already; it may renew, but not enrol anew");
 	return 0;
 }
 
@@ -204,7 +214,8 @@ static bool same_names(struct arena *a, const struct cert *old, const struct pla
 
 	if (!name_equal(old->subject, plan->tbs.subject))
 		return false;
-	if ((was && san_parse(a, was->value, &x, &ignored) != 0) || (is && san_parse(a, is->value, &y, &ignored) != 0) || x.n != y.n)
+	if ((was && san_parse(a, was->value, &x, &ignored) != 0) ||
+	    (is && san_parse(a, is->value, &y, &ignored) != 0) || x.n != y.n)
 		return false;
 	for (size_t i = 0; i < x.n; i++) {
 		size_t k = 0;
@@ -232,7 +243,8 @@ static bool may_renew_expired(const struct decision *d)
 	const struct identity *who = d->en->who;
 	bool asked = strcmp(who->via, "webhook") == 0 || strcmp(who->via, "certificate_and_webhook") == 0;
 
-	return d->en->dms->settings.reenrollment_settings.enable_expired_renewal && (asked || (who->cert && !who->enrolled));
+	return d->en->dms->settings.reenrollment_settings.enable_expired_renewal &&
+	       (asked || (who->cert && !who->enrolled));
 }
 
 static int judge_renewal(struct decision *d)
@@ -247,7 +259,8 @@ static int judge_renewal(struct decision *d)
 	if (expired && !may_renew_expired(d))
 		return refuse(d->why, 403, "expired_certificate", "the certificate of the device has expired");
 	if (!expired && d->en->who->cert && !d->en->who->enrolled)
-		return refuse(d->why, 403, "identity_mismatch", "the client's certificate is not one that may be renewed here");
+		return refuse(d->why, 403, "identity_mismatch",
+			      "the client's certificate is not one that may be renewed here");
 	if (window && d->ctx->now < d->current.not_after - window)
 		return refuse(d->why, 403, "too_early", "renewal is allowed from %s on",
 			      tm_format(d->ctx->arena, d->current.not_after - window));
@@ -267,7 +280,8 @@ static int decide(struct decision *d, struct enrolled *ret)
 	return d->en->kind == ENROLL_NEW ? judge_new(d) : judge_renewal(d);
 }
 
-int enroll_judge(struct ctx *ctx, const struct enrolment *en, const char *device, struct enrolled *ret, struct refusal *why)
+int enroll_judge(struct ctx *ctx, const struct enrolment *en, const char *device, struct enrolled *ret,
+		 struct refusal *why)
 {
 	struct decision d = { .ctx = ctx, .en = en, .device = device, .why = why };
 
@@ -324,7 +338,8 @@ static int check_names(struct decision *d, const struct cert *old, const struct 
 	if (d->en->kind != ENROLL_RENEW || same_names(d->ctx->arena, old, plan))
 		return 0;
 	return refuse(d->why, 403, "identity_mismatch",
-		      "subject and alternative names must be those of the certificate that is renewed (RFC 7030 4.2.2)");
+		      "subject and alternative names must be those of the certificate that is renewed (RFC "
+		      "7030 4.2.2)");
 }
 
 int enroll_plan(struct ctx *ctx, const struct enrolment *en, const char *device, struct plan *ret, struct refusal *why)
@@ -339,7 +354,8 @@ int enroll_plan(struct ctx *ctx, const struct enrolment *en, const char *device,
 	wishes.device = device;
 	if (find_device(&d) != 0 || complete(&d, &req, &exts, &old) != 0)
 		return -1;
-	if (plan_issue(ctx->arena, state_config(ctx->state), en->ca, en->profile, &req, &wishes, ctx->now, false, ret, &e) != 0)
+	if (plan_issue(ctx->arena, state_config(ctx->state), en->ca, en->profile, &req, &wishes, ctx->now, false, ret,
+		       &e) != 0)
 		return refuse_err(why, &e);
 	return check_names(&d, &old, ret);
 }
@@ -363,9 +379,9 @@ static int sign(struct decision *d, struct issued *ret)
 static int add_device(struct decision *d, struct err *e)
 {
 	const struct device_profile *p = &d->en->dms->settings.enrollment_settings.device_provisioning_profile;
-	const struct device_entry entry = { .device = arena_strdup(d->ctx->arena, d->device), .action = DEVICE_REGISTER, .time = d->ctx->now,
-					    .dms = d->en->dms->id, .icon = p->icon, .icon_color = p->icon_color, .tags = p->tags,
-					    .metadata = p->metadata };
+	const struct device_entry entry = { .device = arena_strdup(d->ctx->arena, d->device), .action = DEVICE_REGISTER,
+					    .time = d->ctx->now, .dms = d->en->dms->id, .icon = p->icon,
+					    .icon_color = p->icon_color, .tags = p->tags, .metadata = p->metadata };
 
 	return d->known ? 0 : ledger_add_device(d->ctx->state, &entry, e);
 }
@@ -398,10 +414,12 @@ static int revoke_old(struct decision *d, struct err *e)
 
 static const char *bind_mode(const struct decision *d)
 {
-	return d->en->kind == ENROLL_RENEW ? BIND_RENEWED : d->known && d->dev.identity.serial_number ? "RE-PROVISIONED" : "PROVISIONED";
+	return d->en->kind == ENROLL_RENEW ? BIND_RENEWED : d->known && d->dev.identity.serial_number
+	       ? "RE-PROVISIONED" : "PROVISIONED";
 }
 
-int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device, struct enrolled *ret, struct refusal *why)
+int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device, struct enrolled *ret,
+		 struct refusal *why)
 {
 	struct decision d = { .ctx = ctx, .en = en, .device = device, .why = why };
 	struct enrolled r = { .device = arena_strdup(ctx->arena, device) };
@@ -418,10 +436,12 @@ int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device
 			return refuse_err(why, &e);
 		is.rec.dms = en->dms->id;
 		is.rec.bind = arena_strdup(ctx->arena, bind_mode(&d));
-		if (en->who->token && any_set(ctx->arena, is.rec.metadata, META_TOKEN, en->who->token, &is.rec.metadata, &e) != 0)
+		if (en->who->token && any_set(ctx->arena, is.rec.metadata, META_TOKEN, en->who->token, &is.rec.metadata,
+					      &e) != 0)
 			return refuse_err(why, &e);
 		if (en->who->recorded && (en->kind == ENROLL_NEW || !en->who->enrolled) &&
-		    any_set(ctx->arena, is.rec.metadata, META_AUTHORIZED_BY, arena_printf(ctx->arena, "\"%s\"", en->who->rec.serial_number),
+		    any_set(ctx->arena, is.rec.metadata, META_AUTHORIZED_BY,
+			    arena_printf(ctx->arena, "\"%s\"", en->who->rec.serial_number),
 			    &is.rec.metadata, &e) != 0)
 			return refuse_err(why, &e);
 		if (add_device(&d, &e) != 0 || issue_record(ctx, &is.rec, is.der, &e) != 0 || revoke_old(&d, &e) != 0)
@@ -439,10 +459,12 @@ int enroll_issue(struct ctx *ctx, const struct enrolment *en, const char *device
 /* Of the versions of an identity the later one has the later notBefore, then the higher serial number. */
 static bool is_before(const struct certrec *x, const struct certrec *y)
 {
-	return x->not_before != y->not_before ? x->not_before < y->not_before : strcmp(x->serial_number, y->serial_number) < 0;
+	return x->not_before != y->not_before ? x->not_before < y->not_before
+					      : strcmp(x->serial_number, y->serial_number) < 0;
 }
 
-int enroll_first_use(struct ctx *ctx, const struct dms *dms, const struct identity *who, bool *ret_changed, struct err *e)
+int enroll_first_use(struct ctx *ctx, const struct dms *dms, const struct identity *who, bool *ret_changed,
+		     struct err *e)
 {
 	const struct certrec *new = &who->rec;
 	struct certrec *v;
@@ -452,8 +474,10 @@ int enroll_first_use(struct ctx *ctx, const struct dms *dms, const struct identi
 	int64_t delay;
 
 	*ret_changed = false;
-	if (!who->recorded || !new->device || !new->bind || strcmp(new->bind, BIND_RENEWED) != 0 || !new->dms || strcmp(new->dms, dms->id) != 0 ||
-	    !dms->settings.reenrollment_settings.revoke_on_reenrollment || dms_revoke_when(dms, &delay) != REVOKE_AT_FIRST_USE)
+	if (!who->recorded || !new->device || !new->bind || strcmp(new->bind, BIND_RENEWED) != 0 || !new->dms ||
+	    strcmp(new->dms, dms->id) != 0 ||
+	    !dms->settings.reenrollment_settings.revoke_on_reenrollment ||
+	    dms_revoke_when(dms, &delay) != REVOKE_AT_FIRST_USE)
 		return 0;
 	if (ledger_find_device(ctx->state, new->device, &found, &dev, e) != 0)
 		return -1;

@@ -1,5 +1,5 @@
-/* The answer to cacerts. Guarantees: it never holds a certificate that must not be trusted any more; what a client needs to build
- * any path to a device's certificate, before and after a root's key was changed, is in it. */
+/* The answer to cacerts. Guarantees: it never holds a certificate that must not be trusted any more; what a client
+ * needs to build any path to a device's certificate, before and after a root's key was changed, is in it. */
 #include "pki/est_cacerts.h"
 
 #include <stdlib.h>
@@ -34,7 +34,8 @@ static void add(struct bag *b, struct bytes der)
 }
 
 /* A certificate beside the authority's own: OldWithNew or NewWithOld, if it still holds. */
-static int add_link(struct bag *b, const struct authority *a, const struct authority *issuer, const char *name, struct err *e)
+static int add_link(struct bag *b, const struct authority *a, const struct authority *issuer, const char *name,
+		    struct err *e)
 {
 	const char *path = arena_printf(b->ctx->arena, "cas/%s/%s.pem", a->rec.id, name);
 	struct certrec rec;
@@ -113,7 +114,8 @@ static int take_id(struct bag *b, const char *id, struct err *e)
 	return err_set(e, ERR_NOT_FOUND, "ca %s does not exist", id);
 }
 
-int est_cacerts(struct ctx *ctx, const struct dms *d, const char *system_ca, struct bytes **ret, size_t *ret_n, struct err *e)
+int est_cacerts(struct ctx *ctx, const struct dms *d, const char *system_ca, struct bytes **ret, size_t *ret_n,
+		struct err *e)
 {
 	const struct ca_distribution_settings *s = &d->settings.ca_distribution_settings;
 	const char *enrollment = d->settings.enrollment_settings.enrollment_ca;
@@ -130,7 +132,8 @@ int est_cacerts(struct ctx *ctx, const struct dms *d, const char *system_ca, str
 	if (s->include_enrollment_ca && take_id(&b, enrollment, e) != 0)
 		return -1;
 	if (b.n == 0)
-		return err_set(e, ERR_CONFLICT, "dms %s: every authority that it distributes is compromised, revoked or expired", d->id);
+		return err_set(e, ERR_CONFLICT,
+			       "dms %s: every authority that it distributes is compromised, revoked or expired", d->id);
 	*ret = b.v;
 	*ret_n = b.n;
 	return 0;

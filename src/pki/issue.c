@@ -1,5 +1,5 @@
-/* Signing and recording. Guarantees: a certificate enters the transaction exactly as it was signed, with a head that agrees with
- * it; the caller commits before anything is printed. */
+/* Signing and recording. Guarantees: a certificate enters the transaction exactly as it was signed, with a head that
+ * agrees with it; the caller commits before anything is printed. */
 #include "pki/issue.h"
 
 #include <string.h>
@@ -14,7 +14,8 @@
 int profile_load(struct ctx *ctx, const char *id, struct profile *ret, struct err *e)
 {
 	if (id == NULL)
-		return err_set(e, ERR_USAGE, "no profile: give --profile, or the authority a default: `ca set CA issuance_profile_id=PROFILE`");
+		return err_set(e, ERR_USAGE, "no profile: give --profile, or the authority a default: `ca set CA "
+			       "issuance_profile_id=PROFILE`");
 	return state_get(ctx->state, &profile_type, id, ret, e);
 }
 
@@ -24,7 +25,8 @@ static void builtin(struct arena *ar, const char *id, const char *duration, int6
 	ret->id = arena_strdup(ar, id);
 	ret->sign_as_ca = ret->honor_subject = true;
 	ret->key_usage = USE_CERT_SIGN | USE_CRL_SIGN;
-	ret->validity = (struct validity){ .type = VALIDITY_DURATION, .duration = { secs, arena_strdup(ar, duration) } };
+	ret->validity = (struct validity){ .type = VALIDITY_DURATION,
+					   .duration = { secs, arena_strdup(ar, duration) } };
 }
 
 void profile_builtin_root(struct arena *ar, struct profile *ret)
@@ -60,7 +62,8 @@ int issue_head(struct arena *ar, const struct authority *issuer, const char *pro
 	       const struct request *req, struct bytes der, int64_t now, struct certrec *ret, struct err *e)
 {
 	const struct tbs *t = &plan->tbs;
-	struct certrec r = { .is_ca = plan->is_ca, .not_before = t->not_before, .not_after = t->not_after, .issued_at = now,
+	struct certrec r = { .is_ca = plan->is_ca, .not_before = t->not_before, .not_after = t->not_after,
+			     .issued_at = now,
 		.partition = plan->partition, .revocation_reason = -1 };
 
 	r.serial_number = cert_serial_hex(ar, (struct bytes){ t->serial, t->serial_n });
@@ -80,9 +83,11 @@ int issue_head(struct arena *ar, const struct authority *issuer, const char *pro
 	return 0;
 }
 
-int issue_head_of(struct arena *ar, const char *ca, const struct cert *c, int64_t now, struct certrec *ret, struct err *e)
+int issue_head_of(struct arena *ar, const char *ca, const struct cert *c, int64_t now, struct certrec *ret,
+		  struct err *e)
 {
-	struct certrec r = { .is_ca = c->is_ca, .not_before = c->not_before, .not_after = c->not_after, .issued_at = now,
+	struct certrec r = { .is_ca = c->is_ca, .not_before = c->not_before, .not_after = c->not_after,
+			     .issued_at = now,
 		.partition = -1, .revocation_reason = -1 };
 	AUTO(EVP_PKEY) *pub = NULL;
 
@@ -90,13 +95,15 @@ int issue_head_of(struct arena *ar, const char *ca, const struct cert *c, int64_
 	r.ca = arena_strdup(ar, ca);
 	r.type = arena_strdup(ar, "IMPORTED");
 	r.fingerprint = cert_fingerprint(ar, c);
-	if (head_names(ar, c->subject, &c->exts, &r, e) != 0 || cert_pubkey(c, &pub, e) != 0 || head_key(ar, c->spki, pub, &r) != 0)
+	if (head_names(ar, c->subject, &c->exts, &r, e) != 0 || cert_pubkey(c, &pub, e) != 0 ||
+	    head_key(ar, c->spki, pub, &r) != 0)
 		return -1;
 	*ret = r;
 	return 0;
 }
 
-/* A certificate for an authority's key is that authority's, whoever signed it: cross certificates, answers to requests. */
+/* A certificate for an authority's key is that authority's, whoever signed it: cross certificates, answers to
+ * requests. */
 static int find_owner(struct ctx *ctx, struct certrec *rec, struct err *e)
 {
 	const struct key_binding *v;
@@ -149,7 +156,8 @@ int issue_own(struct ctx *ctx, struct authority *ca, const struct profile *prof,
 	return issue_record(ctx, &ret->rec, ret->der, e);
 }
 
-int request_from_csr(struct arena *ar, struct bytes text, struct csr *csr, struct request *ret, EVP_PKEY **ret_pub, struct err *e)
+int request_from_csr(struct arena *ar, struct bytes text, struct csr *csr, struct request *ret, EVP_PKEY **ret_pub,
+		     struct err *e)
 {
 	if (csr_parse(ar, text, csr, e) != 0 || csr_verify(csr, ret_pub, e) != 0)
 		return -1;

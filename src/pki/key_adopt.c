@@ -1,6 +1,6 @@
-/* Keys that are in an engine and not in the repository, because somebody else made them. Guarantees: an engine is asked only for
- * what its URIs may mean; a key that two engines have is not chosen between; the record enters the caller's transaction, and
- * nothing is made, changed or deleted in the engine. */
+/* Keys that are in an engine and not in the repository, because somebody else made them. Guarantees: an engine is asked
+ * only for what its URIs may mean; a key that two engines have is not chosen between; the record enters the caller's
+ * transaction, and nothing is made, changed or deleted in the engine. */
 #include <string.h>
 
 #include "base/text.h"
@@ -116,7 +116,8 @@ int keys_resolve(struct ctx *ctx, const char *ref, struct key *ret, struct err *
 		return -1;
 	if (!keys_have(ctx, s.found.id))
 		return err_set(e, ERR_NOT_FOUND,
-			       "key \"%s\" is in engine %s and has no record here; lamassu kms key import '%s' makes one",
+			       "key \"%s\" is in engine %s and has no record here; lamassu kms key import '%s' "
+			       "makes one",
 			       shown(&s.found), s.found.engine_id, text_escape(ctx->arena, bytes_of(ref)));
 	return state_get(ctx->state, &key_type, s.found.id, ret, e);
 }
@@ -150,7 +151,8 @@ int keys_take(struct ctx *ctx, const char *ref, const char *engine_id, struct ke
 	return search(&s, e) != 0 ? -1 : record(ctx, &s.found, ret, e);
 }
 
-int keys_adopt(struct ctx *ctx, const char *ref, const char *engine_id, const char *name, struct key *ret, struct err *e)
+int keys_adopt(struct ctx *ctx, const char *ref, const char *engine_id, const char *name, struct key *ret,
+	       struct err *e)
 {
 	struct search s = { .ctx = ctx, .ref = ref, .engine_id = engine_id };
 	struct key old;

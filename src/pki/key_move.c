@@ -1,5 +1,6 @@
-/* Private keys that move between engines, are in several of them, or leave them. Guarantees: a key is removed from one engine only
- * when its record names another that has signed with it, or none at all; every engine is open before anything is written. */
+/* Private keys that move between engines, are in several of them, or leave them. Guarantees: a key is removed from one
+ * engine only when its record names another that has signed with it, or none at all; every engine is open before
+ * anything is written. */
 #include <string.h>
 
 #include "crypto/key.h"
@@ -13,7 +14,8 @@ static const char *shown(const struct key *k)
 	return k->name && k->name[0] ? k->name : k->id;
 }
 
-/* The record as it would be if the key were in one of its places only: the first is its engine, the others are replicas. */
+/* The record as it would be if the key were in one of its places only: the first is its engine, the others are
+ * replicas. */
 static struct key only_in(struct arena *a, const struct key *k, size_t place)
 {
 	struct key one = *k;
@@ -31,7 +33,8 @@ static struct key only_in(struct arena *a, const struct key *k, size_t place)
 
 /* --- leaving --- */
 
-/* An engine that answers now will most likely answer after the commit; one that has lost the key has nothing to delete. */
+/* An engine that answers now will most likely answer after the commit; one that has lost the key has nothing to
+ * delete. */
 static int may_destroy(struct ctx *ctx, const struct key *k, struct err *e)
 {
 	struct key_state state;
@@ -41,7 +44,8 @@ static int may_destroy(struct ctx *ctx, const struct key *k, struct err *e)
 	if (engine_get(ctx, k->engine_id, &en, e) != 0)
 		return -1;
 	if (!(en->ops->caps & CAP_DELETE))
-		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot delete keys; --keep leaves the key there", k->engine_id);
+		return err_set(e, ERR_UNSUPPORTED, "engine %s: cannot delete keys; --keep leaves the key there",
+			       k->engine_id);
 	if (engine_key_state(ctx, k, &state, &why) == 0 || why.code == ERR_NOT_FOUND)
 		return 0;
 	*e = why;
@@ -91,7 +95,8 @@ static int prove(struct ctx *ctx, const struct key *k, struct err *e)
 	return alg ? key_sign(key, alg, bytes_of("lamassu: a key has moved"), &sig, e) : 0;
 }
 
-static int copy_to(struct ctx *ctx, const struct key *k, const char *engine_id, EVP_PKEY *key, struct key *ret, struct err *e)
+static int copy_to(struct ctx *ctx, const struct key *k, const char *engine_id, EVP_PKEY *key, struct key *ret,
+		   struct err *e)
 {
 	struct key made;
 
@@ -105,7 +110,8 @@ static int copy_to(struct ctx *ctx, const struct key *k, const char *engine_id, 
 	return e->code ? -1 : err_set(e, ERR_REMOTE, "engine %s: holds another key than was imported", engine_id);
 }
 
-int keys_replicate(struct ctx *ctx, const char *engine_id, EVP_PKEY *key, struct key *ret, struct key *ret_copy, struct err *e)
+int keys_replicate(struct ctx *ctx, const char *engine_id, EVP_PKEY *key, struct key *ret, struct key *ret_copy,
+		   struct err *e)
 {
 	struct bytes spki;
 	struct key k;
@@ -120,7 +126,8 @@ int keys_replicate(struct ctx *ctx, const char *engine_id, EVP_PKEY *key, struct
 		return -1;
 	if (!k.has_private_key || keys_is_in(&k, engine_id))
 		return err_set(e, ERR_CONFLICT, k.has_private_key ? "key %s is in engine %s already"
-			       : "key %s has no private part yet: without --replica it comes into engine %s", shown(&k), engine_id);
+			       : "key %s has no private part yet: without --replica it comes into engine %s", shown(&k),
+			       engine_id);
 	if (copy_to(ctx, &k, engine_id, key, ret_copy, e) != 0)
 		return -1;
 	*ret = k;
@@ -140,13 +147,14 @@ static int take_out(struct ctx *ctx, const struct key *k, EVP_PKEY **ret, struct
 		return -1;
 	if (!(en->ops->caps & CAP_EXPORT))
 		return err_set(e, ERR_UNSUPPORTED,
-			       "engine %s: private keys cannot leave it; an authority gets a new one elsewhere with: lamassu ca "
-			       "reissue CA --new-key --engine ENGINE", k->engine_id);
+			       "engine %s: private keys cannot leave it; an authority gets a new one elsewhere with: "
+			       "lamassu ca reissue CA --new-key --engine ENGINE", k->engine_id);
 	return engine_key(ctx, &here, ret, e);
 }
 
 /* Where the key will be: *ret, which has signed. */
-static int arrive(struct ctx *ctx, const struct key *k, const char *engine_id, struct key *ret, bool *ret_made, struct err *e)
+static int arrive(struct ctx *ctx, const struct key *k, const char *engine_id, struct key *ret, bool *ret_made,
+		  struct err *e)
 {
 	AUTO(EVP_PKEY) *key = NULL;
 
@@ -186,8 +194,8 @@ static int rebind(struct ctx *ctx, struct key *k, const struct key *to, bool kee
 	return keys_put(ctx, k, e);
 }
 
-int keys_move(struct ctx *ctx, struct key *k, const char *engine_id, bool keep, struct key *ret_old, struct key *ret_made,
-	      struct err *e)
+int keys_move(struct ctx *ctx, struct key *k, const char *engine_id, bool keep, struct key *ret_old,
+	      struct key *ret_made, struct err *e)
 {
 	struct key old = only_in(ctx->arena, k, 0), to;
 	struct engine *target;

@@ -171,7 +171,8 @@ static bool prefix_matches(struct ctx *ctx, const char *ref, const struct key *k
 	size_t n = strlen(ref);
 
 	(void)ctx;
-	return n >= PREFIX_MIN && n <= ID_LEN && strspn(ref, "0123456789abcdefABCDEF") == n && strncasecmp(k->id, ref, n) == 0;
+	return n >= PREFIX_MIN && n <= ID_LEN && strspn(ref, "0123456789abcdefABCDEF") == n &&
+	       strncasecmp(k->id, ref, n) == 0;
 }
 
 /* One match, none (*ret_found false), or an error that lists them. */

@@ -1,5 +1,5 @@
-/* RFC 7512, read and written. Guarantees: a PIN in a URI is refused and not repeated; what is unknown is refused unless the
- * standard says that it may be ignored; every byte of a value comes out as it went in. */
+/* RFC 7512, read and written. Guarantees: a PIN in a URI is refused and not repeated; what is unknown is refused unless
+ * the standard says that it may be ignored; every byte of a value comes out as it went in. */
 #include "pki/key_uri.h"
 
 #include <ctype.h>
@@ -133,7 +133,8 @@ int key_uri_check_module(struct arena *a, const struct key_uri *u, const struct 
 	const char *module = setting(a, doc, "module_path");
 
 	if (u->module_path && (!module || strcmp(module, u->module_path) != 0))
-		return err_set(e, ERR_INVALID, "pkcs11 URI: module-path is not that of engine %s", doc->id ? doc->id : "?");
+		return err_set(e, ERR_INVALID, "pkcs11 URI: module-path is not that of engine %s",
+			       doc->id ? doc->id : "?");
 	return 0;
 }
 

@@ -98,8 +98,8 @@ void keys_abandon(struct ctx *ctx, const struct key *k)
 	int64_t gone_at = k->has_private_key ? keys_destroy(ctx, k) : 0;
 
 	if (gone_at)
-		ctx_warn(ctx, "key %s: engine %s deletes its private part on %s, until when it can be kept there", shown(k),
-			 k->engine_id, tm_format(ctx->arena, gone_at));
+		ctx_warn(ctx, "key %s: engine %s deletes its private part on %s, until when it can be kept there",
+			 shown(k), k->engine_id, tm_format(ctx->arena, gone_at));
 }
 
 /* The record that a key would get, if there is one. */
@@ -229,7 +229,8 @@ static const struct field deletion_fields[] = {
 };
 
 static const struct schema deletion_type = {
-	.name = "deletion", .doc = "What was deleted and why", .size = sizeof(struct deletion), .fields = deletion_fields
+	.name = "deletion", .doc = "What was deleted and why", .size = sizeof(struct deletion),
+	.fields = deletion_fields
 };
 
 /* The deletion outlives the record: the ledger says what was deleted and why. */

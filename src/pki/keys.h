@@ -7,18 +7,20 @@
 int keys_describe_engines(struct ctx *, struct err *) NODISCARD;
 
 /* Key records on top of repository and engines: finding, naming, binding. One grammar wherever a key is named: id (or a
- * unique prefix of at least 8 digits), alias, name, or URI (pkcs11:…, an engine's scheme such as awskms:…, file:…). A URI that
- * no record matches is asked of the engines that it may mean; a key that has no record yet is ERR_NOT_FOUND, saying how it gets
- * one. */
+ * unique prefix of at least 8 digits), alias, name, or URI (pkcs11:…, an engine's scheme such as awskms:…, file:…). A
+ * URI that no record matches is asked of the engines that it may mean; a key that has no record yet is ERR_NOT_FOUND,
+ * saying how it gets one. */
 int keys_resolve(struct ctx *, const char *ref, struct key *ret, struct err *) NODISCARD;
-/* The same for commands that write: such a key gets its record in this transaction. With an engine (may be NULL) `ref` may be
- * any name that the engine knows the key by. */
+/* The same for commands that write: such a key gets its record in this transaction. With an engine (may be NULL) `ref`
+ * may be any name that the engine knows the key by. */
 int keys_take(struct ctx *, const char *ref, const char *engine_id, struct key *ret, struct err *) NODISCARD;
-/* `kms key import URI`: a record for a key that an engine has. Where the key has a record in another engine it becomes a
- * replica. `name` NULL: as the engine calls it. ERR_EXISTS when it is recorded there already. */
-int keys_adopt(struct ctx *, const char *ref, const char *engine_id, const char *name, struct key *ret, struct err *) NODISCARD;
+/* `kms key import URI`: a record for a key that an engine has. Where the key has a record in another engine it becomes
+ * a replica. `name` NULL: as the engine calls it. ERR_EXISTS when it is recorded there already. */
+int keys_adopt(struct ctx *, const char *ref, const char *engine_id, const char *name, struct key *ret,
+	       struct err *) NODISCARD;
 /* The keys in all engines that have no record; an engine that cannot be asked is a warning. */
-int keys_strangers(struct ctx *, int (*cb)(void *, const struct key *, struct err *), void *arg, struct err *) NODISCARD;
+int keys_strangers(struct ctx *, int (*cb)(void *, const struct key *, struct err *), void *arg,
+		   struct err *) NODISCARD;
 /* Among the records alone. */
 int keys_find(struct ctx *, const char *ref, bool *ret_found, struct key *ret, struct err *) NODISCARD;
 int keys_missing(struct ctx *, const char *ref, struct err *) NODISCARD; /* sets ERR_NOT_FOUND, with the nearest name */
@@ -32,21 +34,26 @@ int keys_create(struct ctx *, const char *engine_id, const struct keytype *, con
 /* ERR_EXISTS when there is a record with a private part already; one of the public part only is completed. */
 int keys_import(struct ctx *, const char *engine_id, EVP_PKEY *, const char *name, struct key *ret,
 		struct err *) NODISCARD;
-/* Imports a private key that has a record into a second engine, as its replica; *ret_copy is what keys_abandon removes again. */
-int keys_replicate(struct ctx *, const char *engine_id, EVP_PKEY *, struct key *ret, struct key *ret_copy, struct err *) NODISCARD;
-/* Makes `engine_id` the key's engine, in its record and its authorities: a replica there is promoted, else the key is imported,
- * which its engine and the other one must allow. The new place is proven by a signature. The old one becomes a replica with
- * `keep`, else *ret_old is what keys_destroy removes after the commit. *ret_made is what keys_abandon removes when the commit
- * fails; its id is NULL when nothing was made. */
+/* Imports a private key that has a record into a second engine, as its replica; *ret_copy is what keys_abandon removes
+ * again. */
+int keys_replicate(struct ctx *, const char *engine_id, EVP_PKEY *, struct key *ret, struct key *ret_copy,
+		   struct err *) NODISCARD;
+/* Makes `engine_id` the key's engine, in its record and its authorities: a replica there is promoted, else the key is
+ * imported, which its engine and the other one must allow. The new place is proven by a signature. The old one becomes
+ * a replica with `keep`, else *ret_old is what keys_destroy removes after the commit. *ret_made is what keys_abandon
+ * removes when the commit fails; its id is NULL when nothing was made. */
 int keys_move(struct ctx *, struct key *, const char *engine_id, bool keep, struct key *ret_old, struct key *ret_made,
 	      struct err *) NODISCARD;
 /* A key to verify with: only its public part, in no engine. DSA too. */
 int keys_import_public(struct ctx *, const EVP_PKEY *, const char *name, struct key *ret, struct err *) NODISCARD;
-/* Removes the private half that a command made from its engine again, since the command failed. What fails is a warning. */
+/* Removes the private half that a command made from its engine again, since the command failed. What fails is a
+ * warning. */
 void keys_abandon(struct ctx *, const struct key *);
-/* Before the commit that removes a record: opens every engine that has the key, and asks whether it deletes keys at all. */
+/* Before the commit that removes a record: opens every engine that has the key, and asks whether it deletes keys at
+ * all. */
 int keys_may_destroy(struct ctx *, const struct key *, struct err *) NODISCARD;
-/* After it: removes the private half everywhere. What fails is a warning. Returns when it will be gone for good; 0: now. */
+/* After it: removes the private half everywhere. What fails is a warning. Returns when it will be gone for good; 0:
+ * now. */
 int64_t keys_destroy(struct ctx *, const struct key *);
 int keys_put(struct ctx *, const struct key *, struct err *) NODISCARD; /* into the transaction */
 int keys_all(struct ctx *, struct key **ret, size_t *ret_n, struct err *) NODISCARD;

@@ -1,5 +1,6 @@
-/* OCSP answers. Guarantees: an authority is recognised by both of its hashes, in whatever algorithm the client chose; only whole serial
- * numbers match; "good" is said of certificates that are recorded here and of no others; a nonce is repeated or the request refused. */
+/* OCSP answers. Guarantees: an authority is recognised by both of its hashes, in whatever algorithm the client chose;
+ * only whole serial numbers match; "good" is said of certificates that are recorded here and of no others; a nonce is
+ * repeated or the request refused. */
 #include "pki/ocsp.h"
 
 #include <string.h>
@@ -63,7 +64,8 @@ struct asked {
 static const struct ocsp_issuer *find_issuer(const struct ocsp_responder *r, const struct ocsp_certid *id)
 {
 	for (size_t i = 0; id->hash >= 0 && i < r->n; i++)
-		if (bytes_equal(r->v[i].name_hash[id->hash], id->name_hash) && bytes_equal(r->v[i].key_hash[id->hash], id->key_hash))
+		if (bytes_equal(r->v[i].name_hash[id->hash], id->name_hash) &&
+		    bytes_equal(r->v[i].key_hash[id->hash], id->key_hash))
 			return &r->v[i];
 	return NULL;
 }
@@ -90,7 +92,8 @@ static struct standing standing_of(struct ctx *ctx, const struct certrec *c)
 	if (c->status == CERT_HELD)
 		return (struct standing){ REVOKED, HOLD, c->revoked_at, 0 };
 	if (c->status == CERT_REVOKED && c->revoked_at <= ctx->now)
-		return (struct standing){ REVOKED, c->revocation_reason > 0 ? c->revocation_reason : -1, c->revoked_at, 0 };
+		return (struct standing){ REVOKED, c->revocation_reason > 0 ? c->revocation_reason : -1, c->revoked_at,
+					  0 };
 	return (struct standing){ GOOD, -1, 0, c->revoked_at > ctx->now ? c->revoked_at : 0 };
 }
 
@@ -102,7 +105,8 @@ static int look_up(struct ctx *ctx, const struct asked *q, struct standing *ret,
 	*ret = (struct standing){ UNKNOWN, -1, 0, 0 };
 	if (!q->serial)
 		return 0;
-	if (ledger_cert(ctx->state, q->issuer->ca->rec.id, q->serial, &c, &none) == 0) { /* which takes abbreviations too */
+	/* which takes abbreviations too */
+	if (ledger_cert(ctx->state, q->issuer->ca->rec.id, q->serial, &c, &none) == 0) {
 		if (strcmp(c.serial_number, q->serial) == 0)
 			*ret = standing_of(ctx, &c);
 		return 0;
@@ -146,8 +150,8 @@ static void put_single(struct derw *w, struct bytes id, const struct standing *s
 }
 
 /* ResponseData of RFC 6960 4.2.1; the nonce is a whole extension, or empty. */
-static void put_data(struct derw *w, const struct asked *v, const struct standing *s, size_t n, struct bytes nonce, struct bytes key_hash,
-		     int64_t this, int64_t next)
+static void put_data(struct derw *w, const struct asked *v, const struct standing *s, size_t n, struct bytes nonce,
+		     struct bytes key_hash, int64_t this, int64_t next)
 {
 	size_t mark;
 
@@ -205,8 +209,8 @@ static size_t room_for(const struct asked *v, size_t n, struct bytes nonce)
 	return room;
 }
 
-static int build(struct ctx *ctx, const struct ocsp_responder *r, const struct asked *v, size_t n, struct bytes nonce, struct ocsp_answer *ret,
-		 struct err *e)
+static int build(struct ctx *ctx, const struct ocsp_responder *r, const struct asked *v, size_t n, struct bytes nonce,
+		 struct ocsp_answer *ret, struct err *e)
 {
 	struct standing s[OCSP_ASKED_MAX];
 	struct ocsp_signer signer;
@@ -218,7 +222,8 @@ static int build(struct ctx *ctx, const struct ocsp_responder *r, const struct a
 		if (look_up(ctx, &v[i], &s[i], e) != 0)
 			return -1;
 		if (s[i].until && s[i].until < next)
-			next = s[i].until; /* a revocation that is dated ahead must not be hidden by what was said before it */
+			/* a revocation that is dated ahead must not be hidden by what was said before it */
+			next = s[i].until;
 	}
 	if (r->signer(r->arg, v[0].issuer->ca, &signer, e) != 0)
 		return -1;
@@ -233,7 +238,8 @@ static int build(struct ctx *ctx, const struct ocsp_responder *r, const struct a
 	return 0;
 }
 
-static void answer(struct ctx *ctx, const struct ocsp_responder *r, const struct ocsp_request *req, struct ocsp_answer *ret)
+static void answer(struct ctx *ctx, const struct ocsp_responder *r, const struct ocsp_request *req,
+		   struct ocsp_answer *ret)
 {
 	const struct ocsp_issuer *issuer = find_issuer(r, &req->ids[0]);
 	struct asked v[OCSP_ASKED_MAX];
@@ -278,7 +284,8 @@ void ocsp_answer(struct ctx *ctx, const struct ocsp_responder *r, struct bytes r
 /* --- for static hosting --- */
 
 /* RFC 5019 2.1.1: SHA-1 is what clients that GET use. */
-static int make_id(struct arena *a, const struct ocsp_issuer *issuer, const char *serial, struct bytes *ret, struct err *e)
+static int make_id(struct arena *a, const struct ocsp_issuer *issuer, const char *serial, struct bytes *ret,
+		   struct err *e)
 {
 	unsigned char buf[128];
 	struct derw w = derw_init(buf, sizeof(buf));
@@ -302,15 +309,16 @@ static int make_id(struct arena *a, const struct ocsp_issuer *issuer, const char
 	return 0;
 }
 
-int ocsp_produce(struct ctx *ctx, const struct ocsp_responder *r, const struct ocsp_issuer *issuer, const struct certrec *c,
-		 struct ocsp_answer *ret, char **ret_name, struct err *e)
+int ocsp_produce(struct ctx *ctx, const struct ocsp_responder *r, const struct ocsp_issuer *issuer,
+		 const struct certrec *c, struct ocsp_answer *ret, char **ret_name, struct err *e)
 {
 	struct arena *a = ctx->arena;
 	struct asked q = { .issuer = issuer, .serial = c->serial_number };
 	struct ocsp_answer out = { .ca = issuer->ca->rec.id, .serial = c->serial_number, .good_to_cache = true };
 	struct bytes list;
 
-	if (make_id(a, issuer, c->serial_number, &q.id, e) != 0 || build(ctx, r, &q, 1, (struct bytes){ 0 }, &out, e) != 0)
+	if (make_id(a, issuer, c->serial_number, &q.id, e) != 0 ||
+	    build(ctx, r, &q, 1, (struct bytes){ 0 }, &out, e) != 0)
 		return -1;
 	list = DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, q.id));
 	*ret_name = url_encode(a, bytes_of(b64_encode(a, DER_JOIN(a, DER_SEQUENCE, DER_JOIN(a, DER_SEQUENCE, list)))));

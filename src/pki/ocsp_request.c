@@ -1,5 +1,5 @@
-/* Reading OCSP requests. Guarantees: definite DER and nothing behind it; at most OCSP_ASKED_MAX certificates; a nonce of RFC 9654's
- * length or none; no extension that is critical and unknown here. Allocates nothing. */
+/* Reading OCSP requests. Guarantees: definite DER and nothing behind it; at most OCSP_ASKED_MAX certificates; a nonce
+ * of RFC 9654's length or none; no extension that is critical and unknown here. Allocates nothing. */
 #include "pki/ocsp_request.h"
 
 #include "crypto/der.h"
@@ -7,7 +7,8 @@
 static const char nonce_oid[] = "1.3.6.1.5.5.7.48.1.2";
 
 const struct ocsp_hash ocsp_hashes[OCSP_HASHES] = { { "1.3.14.3.2.26", "SHA1" }, { "2.16.840.1.101.3.4.2.1", "SHA256" },
-						    { "2.16.840.1.101.3.4.2.2", "SHA384" }, { "2.16.840.1.101.3.4.2.3", "SHA512" } };
+						    { "2.16.840.1.101.3.4.2.2", "SHA384" },
+						    { "2.16.840.1.101.3.4.2.3", "SHA512" } };
 
 static int hash_of(struct bytes algorithm)
 {
@@ -33,7 +34,8 @@ static bool certid(struct der *d, struct ocsp_certid *ret)
 		return false;
 	in = der_of(body);
 	if (!der_expect(&in, DER_SEQUENCE, &algorithm) || !der_expect(&in, DER_OCTETSTRING, &ret->name_hash) ||
-	    !der_expect(&in, DER_OCTETSTRING, &ret->key_hash) || !der_expect(&in, DER_INTEGER, &ret->serial) || ret->serial.n == 0)
+	    !der_expect(&in, DER_OCTETSTRING, &ret->key_hash) || !der_expect(&in, DER_INTEGER, &ret->serial) ||
+	    ret->serial.n == 0)
 		return false;
 	ret->hash = hash_of(algorithm);
 	return der_done(&in);
@@ -90,7 +92,8 @@ static bool requests(struct bytes list, struct ocsp_request *r)
 		in = der_of(body);
 		if (!certid(&in, &r->ids[r->n++]))
 			return false;
-		if (!der_done(&in) && !(der_expect(&in, DER_CTX_CONS, &more) && der_done(&in) && extensions(more, NULL)))
+		if (!der_done(&in) &&
+		    !(der_expect(&in, DER_CTX_CONS, &more) && der_done(&in) && extensions(more, NULL)))
 			return false;
 	}
 	return r->n > 0;
@@ -118,6 +121,7 @@ bool ocsp_request_parse(struct bytes der, struct ocsp_request *ret)
 		return false;
 	tbs = der_of(signed_part);
 	return optional(&tbs, DER_CTX_CONS, &version) && optional(&tbs, DER_CTX_CONS + 1, &requestor) &&
-	       der_expect(&tbs, DER_SEQUENCE, &list) && requests(list, ret) && optional(&tbs, DER_CTX_CONS + 2, &exts) && der_done(&tbs) &&
+	       der_expect(&tbs, DER_SEQUENCE, &list) && requests(list, ret) &&
+	       optional(&tbs, DER_CTX_CONS + 2, &exts) && der_done(&tbs) &&
 	       (exts.n == 0 || extensions(exts, &ret->nonce));
 }

@@ -4,7 +4,8 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 
-/* OCSP requests (RFC 6960 4.1.1), read strictly; what they hold is borrowed from their bytes. Who asks, and a signature, are no matter. */
+/* OCSP requests (RFC 6960 4.1.1), read strictly; what they hold is borrowed from their bytes. Who asks, and a
+ * signature, are no matter. */
 enum { OCSP_REQUEST_MAX = 16 << 10, OCSP_ASKED_MAX = 32, OCSP_NONCE_MAX = 128, OCSP_HASHES = 4 };
 
 struct ocsp_certid {

@@ -1,5 +1,6 @@
-/* Applying a profile. Guarantees: what the profile does not allow is not in the plan, whatever the request asks; a leaf is never
- * a CA; nothing outlives its authority unless the operator said so; name constraints and path lengths of every ancestor hold. */
+/* Applying a profile. Guarantees: what the profile does not allow is not in the plan, whatever the request asks; a leaf
+ * is never a CA; nothing outlives its authority unless the operator said so; name constraints and path lengths of every
+ * ancestor hold. */
 #include "pki/plan.h"
 
 #include <string.h>
@@ -51,7 +52,8 @@ int plan_check_key(const struct profile *prof, const EVP_PKEY *pub, struct err *
 		type_ok = c->allow_mldsa_keys;
 	}
 	if (!type_ok)
-		return err_set(e, ERR_DENIED, "profile %s does not allow %s keys", prof->id, kt ? kt->algorithm : "such");
+		return err_set(e, ERR_DENIED, "profile %s does not allow %s keys", prof->id,
+			       kt ? kt->algorithm : "such");
 	if (!size_ok)
 		return err_set(e, ERR_DENIED, "profile %s does not allow %s keys of %d bits", prof->id,
 			       kt ? kt->algorithm : "such", EVP_PKEY_get_bits(pub));
@@ -99,12 +101,13 @@ static int fit_in_authority(struct planning *p, bool refuse, struct err *e)
 	if (t->not_after <= ca->not_after || p->wishes->allow_outlive)
 		return 0;
 	if (refuse)
-		return err_set(e, ERR_DENIED, "the certificate would end %s, after its authority %s (%s); --allow-outlive permits it",
+		return err_set(e, ERR_DENIED,
+			       "the certificate would end %s, after its authority %s (%s); --allow-outlive permits it",
 			       tm_format(p->ar, t->not_after), p->issuer->rec.id, tm_format(p->ar, ca->not_after));
 	t->not_after = ca->not_after;
 	p->plan.shortened = true;
-	p->plan.warning = arena_printf(p->ar, "shortened to %s, when its authority %s ends", tm_format(p->ar, ca->not_after),
-				       p->issuer->rec.id);
+	p->plan.warning = arena_printf(p->ar, "shortened to %s, when its authority %s ends",
+				       tm_format(p->ar, ca->not_after), p->issuer->rec.id);
 	plan_reason(p, "not_after", "authority", p->plan.warning);
 	return 0;
 }
@@ -150,14 +153,17 @@ static int check_names(struct planning *p, struct err *e)
 		return err_set(e, ERR_INVALID, "the subject of an authority is never empty (RFC 5280 4.1.2.6)");
 	for (const struct authority *a = p->issuer; a; a = a->parent) {
 		const struct ext *nc = exts_find(&a->cert.exts, OID_NC);
-		if (nc && cert_check_name_constraints(p->ar, nc->value, t->subject, san ? san->value : (struct bytes){ 0 }, e) != 0)
+		if (nc &&
+		    cert_check_name_constraints(p->ar, nc->value, t->subject, san ? san->value : (struct bytes){ 0 },
+						e) != 0)
 			return err_ctx(e, "name constraints of %s", a->rec.id);
 	}
 	return 0;
 }
 
-int plan_issue(struct arena *ar, const struct config *config, const struct authority *issuer, const struct profile *prof,
-	       const struct request *req, const struct wishes *wishes, int64_t now, bool explain, struct plan *ret, struct err *e)
+int plan_issue(struct arena *ar, const struct config *config, const struct authority *issuer,
+	       const struct profile *prof, const struct request *req, const struct wishes *wishes, int64_t now,
+	       bool explain, struct plan *ret, struct err *e)
 {
 	struct planning p = { .ar = ar, .config = config, .issuer = issuer, .prof = prof, .req = req, .wishes = wishes,
 		.now = now, .explain = explain, .plan = { .is_ca = prof->sign_as_ca, .partition = -1 } };

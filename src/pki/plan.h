@@ -5,8 +5,8 @@
 #include "model/profile.h"
 #include "pki/authority.h"
 
-/* From a request, a profile and an authority to the certificate that would be issued, field by field, with the reason of each
- * (P18). Pure: no I/O, no clock, no key; safe on several threads with an arena each. */
+/* From a request, a profile and an authority to the certificate that would be issued, field by field, with the reason
+ * of each (P18). Pure: no I/O, no clock, no key; safe on several threads with an arena each. */
 
 /* What is asked for: a CSR, or a subject and key of our own. */
 struct request {
@@ -21,7 +21,8 @@ struct request {
 struct wishes {
 	const char *subject;       /* replaces the request's subject */
 	struct strv san;           /* replaces the request's SAN */
-	const char *validity;      /* duration, time or "indefinite"; explicit, so it is refused rather than shortened */
+	/* duration, time or "indefinite"; explicit, so it is refused rather than shortened */
+	const char *validity;
 	const char *device;        /* ${device_id} */
 	bool allow_outlive;
 	int64_t path_length;       /* of a CA; -1: the profile's */
@@ -46,8 +47,9 @@ struct plan {
 };
 
 /* `issuer` NULL: self-signed. ERR_DENIED where policy forbids it, ERR_INVALID where the request cannot be met. */
-int plan_issue(struct arena *, const struct config *, const struct authority *issuer, const struct profile *, const struct request *,
-	       const struct wishes *, int64_t now, bool explain, struct plan *ret, struct err *) NODISCARD;
+int plan_issue(struct arena *, const struct config *, const struct authority *issuer, const struct profile *,
+	       const struct request *, const struct wishes *, int64_t now, bool explain, struct plan *ret,
+	       struct err *) NODISCARD;
 
 /* Does the profile's crypto enforcement accept this key? ERR_DENIED says why not (P9). */
 int plan_check_key(const struct profile *, const EVP_PKEY *, struct err *) NODISCARD;

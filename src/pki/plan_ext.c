@@ -1,6 +1,6 @@
-/* The extensions of a certificate in the making (RFC 5280 4.2, and the rules for P). Guarantees: basicConstraints CA only with
- * sign_as_ca; key usage bits that the key cannot do are left out (RFC 8813, RFC 9295); of the request's extensions only SAN,
- * the honoured usages and those on the allow list are carried. */
+/* The extensions of a certificate in the making (RFC 5280 4.2, and the rules for P). Guarantees: basicConstraints CA
+ * only with sign_as_ca; key usage bits that the key cannot do are left out (RFC 8813, RFC 9295); of the request's
+ * extensions only SAN, the honoured usages and those on the allow list are carried. */
 #include <string.h>
 
 #include "base/text.h"
@@ -14,8 +14,8 @@ static const struct ext *requested(const struct planning *p, const char *oid)
 
 /* --- basic constraints --- */
 
-/* How many authorities may follow the issuer: the least that it or an ancestor leaves; -1: no limit. Those with the name of their
- * issuer do not count (RFC 5280 4.2.1.9, 6.1.4). */
+/* How many authorities may follow the issuer: the least that it or an ancestor leaves; -1: no limit. Those with the
+ * name of their issuer do not count (RFC 5280 4.2.1.9, 6.1.4). */
 static int64_t room_below(const struct authority *issuer)
 {
 	int64_t room = -1, passed = 0;
@@ -35,7 +35,8 @@ static int plan_basic_constraints(struct planning *p, struct err *e)
 	int64_t above = -1;
 
 	if (!p->prof->sign_as_ca && p->wishes->path_length >= 0)
-		return err_set(e, ERR_USAGE, "a path length is for authorities, which profile %s does not make", p->prof->id);
+		return err_set(e, ERR_USAGE, "a path length is for authorities, which profile %s does not make",
+			       p->prof->id);
 	if (!p->prof->sign_as_ca) {
 		ext_basic_constraints(p->ar, &p->plan.tbs.exts, false, -1);
 		plan_reason(p, "basic_constraints", "profile", "an end entity, whatever the request asks");
@@ -44,10 +45,12 @@ static int plan_basic_constraints(struct planning *p, struct err *e)
 	if (p->issuer && !bytes_equal(p->plan.tbs.subject, p->issuer->cert.subject))
 		above = room_below(p->issuer);
 	if (above == 0)
-		return err_set(e, ERR_DENIED, "path lengths allow no authority below %s (RFC 5280 4.2.1.9)", p->issuer->rec.id);
+		return err_set(e, ERR_DENIED, "path lengths allow no authority below %s (RFC 5280 4.2.1.9)",
+			       p->issuer->rec.id);
 	if (above > 0 && (len < 0 || len >= above)) {
 		if (p->wishes->path_length >= 0)
-			return err_set(e, ERR_DENIED, "path length %d: below %s at most %d is possible (RFC 5280 4.2.1.9)", (int)len,
+			return err_set(e, ERR_DENIED,
+				       "path length %d: below %s at most %d is possible (RFC 5280 4.2.1.9)", (int)len,
 				       p->issuer->rec.id, (int)above - 1);
 		len = above - 1;
 		plan_reason(p, "path_length", "authority", "below the parent's");
@@ -85,7 +88,8 @@ static int plan_key_usage(struct planning *p, struct err *e)
 		bits |= USE_CERT_SIGN; /* RFC 5280 4.2.1.9 */
 	fit = bits_for_key(p->req->pub, bits);
 	if (bits && fit == 0)
-		return err_set(e, ERR_DENIED, "no key usage of profile %s is possible with this key (RFC 8813, RFC 9295)",
+		return err_set(e, ERR_DENIED,
+			       "no key usage of profile %s is possible with this key (RFC 8813, RFC 9295)",
 			       p->prof->id);
 	if (fit)
 		ext_key_usage(p->ar, &p->plan.tbs.exts, fit);
@@ -110,7 +114,8 @@ static int plan_eku(struct planning *p, struct err *e)
 
 /* --- names --- */
 
-static int add_templates(struct planning *p, const struct strv *list, const char *prefix, struct strv *out, struct err *e)
+static int add_templates(struct planning *p, const struct strv *list, const char *prefix, struct strv *out,
+			 struct err *e)
 {
 	struct subject_fields f;
 	struct template_vars vars = { .device_id = p->wishes->device };
@@ -188,7 +193,8 @@ static char *fill_partition(struct arena *ar, const char *uri, int64_t partition
 
 	if (at == NULL)
 		return arena_strdup(ar, uri);
-	return partition < 0 ? NULL : arena_printf(ar, "%.*s%d%s", (int)(at - uri), uri, (int)partition, at + strlen(PARTITION));
+	return partition < 0 ? NULL : arena_printf(ar, "%.*s%d%s", (int)(at - uri), uri, (int)partition,
+						   at + strlen(PARTITION));
 }
 
 int64_t authority_partitions(const struct config *c, const struct authority *a)
@@ -240,7 +246,8 @@ static int plan_addresses(struct planning *p, struct err *e)
 		if (aia->ocsp_server.n == 0)
 			add_uri(p->ar, &ocsp, arena_printf(p->ar, "http://%s/ocsp", p->config->va_domains.v[i]));
 		if (aia->ca_issuers.n == 0)
-			add_uri(p->ar, &issuers, arena_printf(p->ar, "http://%s/ca/%s.cer", p->config->va_domains.v[i], ski));
+			add_uri(p->ar, &issuers, arena_printf(p->ar, "http://%s/ca/%s.cer", p->config->va_domains.v[i],
+							      ski));
 	}
 	if (cdp.n && ext_cdp(p->ar, x, OID_CDP, &cdp, p->issuer->crl_issuer, e) != 0)
 		return -1;
@@ -286,7 +293,8 @@ static int plan_profile_extensions(struct planning *p, struct err *e)
 	const struct custom_extension *custom = x->custom.v;
 	struct exts *out = &p->plan.tbs.exts;
 
-	if (x->certificate_policies.n && ext_policies(p->ar, out, x->certificate_policies.v, x->certificate_policies.n, e) != 0)
+	if (x->certificate_policies.n && ext_policies(p->ar, out, x->certificate_policies.v, x->certificate_policies.n,
+						      e) != 0)
 		return -1;
 	if (x->name_constraints.permitted.n + x->name_constraints.excluded.n &&
 	    ext_name_constraints(p->ar, out, &x->name_constraints, e) != 0)
@@ -297,7 +305,8 @@ static int plan_profile_extensions(struct planning *p, struct err *e)
 		ext_ocsp_nocheck(p->ar, out);
 	for (size_t i = 0; i < x->custom.n; i++) {
 		if (exts_find(out, custom[i].oid))
-			return err_set(e, ERR_INVALID, "profile %s: custom extension %s is set twice", p->prof->id, custom[i].oid);
+			return err_set(e, ERR_INVALID, "profile %s: custom extension %s is set twice", p->prof->id,
+				       custom[i].oid);
 		if (ext_custom(p->ar, out, &custom[i], e) != 0)
 			return err_ctx(e, "profile %s", p->prof->id);
 	}

@@ -1,5 +1,6 @@
-/* What a request would become. Guarantees: the fields are those of the very plan that issuing would sign; each names its source, and
- * whatever the request asks for and does not get is listed with the reason. Signs nothing, writes nothing. */
+/* What a request would become. Guarantees: the fields are those of the very plan that issuing would sign; each names
+ * its source, and whatever the request asks for and does not get is listed with the reason. Signs nothing, writes
+ * nothing. */
 #include "pki/preview.h"
 
 #include <string.h>
@@ -13,12 +14,14 @@
 static const struct field preview_field_fields[] = {
 	STR(preview_field, field, "The field of the certificate.", .flags = F_COL | F_KEY),
 	STR(preview_field, value, "Its value; for what is dropped, what the request asks.", .flags = F_COL),
-	STR(preview_field, source, "Where it comes from: request, profile, authority, operator or rule; or dropped.", .flags = F_COL),
+	STR(preview_field, source, "Where it comes from: request, profile, authority, operator or rule; or dropped.",
+	    .flags = F_COL),
 	STR(preview_field, reason, "Why.", .flags = F_COL),
 	END
 };
 const struct schema preview_field_type = {
-	.name = "field", .plural = "fields", .doc = "A field of a certificate that would be issued", .size = sizeof(struct preview_field),
+	.name = "field", .plural = "fields", .doc = "A field of a certificate that would be issued",
+	.size = sizeof(struct preview_field),
 	.fields = preview_field_fields
 };
 
@@ -38,7 +41,8 @@ static const struct field preview_fields[] = {
 	END
 };
 const struct schema preview_type = {
-	.name = "preview", .plural = "previews", .doc = "The certificate that would be issued", .size = sizeof(struct preview),
+	.name = "preview", .plural = "previews", .doc = "The certificate that would be issued",
+	.size = sizeof(struct preview),
 	.fields = preview_fields
 };
 
@@ -52,11 +56,13 @@ struct previewing {
 	struct preview out;
 };
 
-static void put(struct previewing *p, struct vec *to, const char *field, const char *value, const char *source, const char *reason)
+static void put(struct previewing *p, struct vec *to, const char *field, const char *value, const char *source,
+		const char *reason)
 {
 	struct preview_field *v = arena_grow(p->ar, to->v, to->n, sizeof(*v));
 
-	v[to->n++] = (struct preview_field){ arena_strdup(p->ar, field), arena_strdup(p->ar, value), arena_strdup(p->ar, source),
+	v[to->n++] = (struct preview_field){ arena_strdup(p->ar, field), arena_strdup(p->ar, value),
+					     arena_strdup(p->ar, source),
 		arena_strdup(p->ar, reason) };
 	to->v = v;
 }
@@ -84,22 +90,26 @@ static const struct reason *reason_of(const struct previewing *p, const char *fi
 
 /* --- subject: attribute by attribute --- */
 
-static int attribute(struct previewing *p, const struct field *f, const struct subject_fields *asked, const struct subject_fields *got,
-		     struct err *e)
+static int attribute(struct previewing *p, const struct field *f, const struct subject_fields *asked,
+		     const struct subject_fields *got, struct err *e)
 {
 	const char *name = arena_printf(p->ar, "subject.%s", f->name);
 	const bool merges = p->prof->honor_subject || p->wishes->subject;
 	char *was, *is, *own;
 
-	if (rec_get(p->ar, &subject_type, asked, f->name, &was, NULL, e) != 0 || rec_get(p->ar, &subject_type, got, f->name, &is, NULL, e) != 0 ||
+	if (rec_get(p->ar, &subject_type, asked, f->name, &was, NULL, e) != 0 ||
+	    rec_get(p->ar, &subject_type, got, f->name, &is, NULL, e) != 0 ||
 	    rec_get(p->ar, &subject_type, &p->prof->subject, f->name, &own, NULL, e) != 0)
 		return -1;
 	if (is && own)
-		keep(p, name, is, "profile", merges ? "the profile's value wins" : "honor_subject is false: the profile's subject only");
+		keep(p, name, is, "profile",
+		     merges ? "the profile's value wins" : "honor_subject is false: the profile's subject only");
 	else if (is)
-		keep(p, name, is, p->wishes->subject ? "operator" : "request", p->wishes->subject ? "" : "honor_subject");
+		keep(p, name, is, p->wishes->subject ? "operator" : "request",
+		     p->wishes->subject ? "" : "honor_subject");
 	if (was && (is == NULL || strcmp(was, is) != 0))
-		drop(p, name, was, p->wishes->subject ? "the operator names another subject" : !merges ? "honor_subject is false"
+		drop(p, name, was, p->wishes->subject ? "the operator names another subject" : !merges
+		     ? "honor_subject is false"
 				   : "the profile's value wins");
 	return 0;
 }
@@ -108,7 +118,8 @@ static int explain_subject(struct previewing *p, struct err *e)
 {
 	struct subject_fields asked, got;
 
-	if (name_fields(p->ar, p->csr->subject, &asked, e) != 0 || name_fields(p->ar, p->plan.tbs.subject, &got, e) != 0 ||
+	if (name_fields(p->ar, p->csr->subject, &asked, e) != 0 ||
+	    name_fields(p->ar, p->plan.tbs.subject, &got, e) != 0 ||
 	    name_format(p->ar, p->plan.tbs.subject, &p->out.subject, e) != 0)
 		return -1;
 	for (const struct field *f = subject_type.fields; f->name; f++)
@@ -135,13 +146,15 @@ static int explain_base(struct previewing *p, const EVP_PKEY *pub, const struct 
 		p->out.ca = p->ca->rec.id;
 		keep(p, "issuer", p->out.issuer, "authority", "its subject, byte by byte");
 		if (sigalg_default(ca_pub))
-			keep(p, "signature_algorithm", sigalg_default(ca_pub)->name, "authority", "by the type of its key");
+			keep(p, "signature_algorithm", sigalg_default(ca_pub)->name, "authority",
+			     "by the type of its key");
 	}
 	p->out.not_before = t->not_before;
 	p->out.not_after = t->not_after;
 	keep(p, "not_before", tm_format(p->ar, t->not_before), "rule",
 	     arena_printf(p->ar, "now, less %s (backdate)", dur_format(p->ar, config->backdate.secs)));
-	keep(p, "not_after", tm_format(p->ar, t->not_after), end ? end->source : wish ? wish->source : "profile", end ? end->text : "");
+	keep(p, "not_after", tm_format(p->ar, t->not_after), end ? end->source : wish ? wish->source : "profile",
+	     end ? end->text : "");
 	p->out.key_type = arena_strdup(p->ar, kt ? kt->name : "other");
 	keep(p, "public_key", p->out.key_type, "request", "");
 	return 0;
@@ -193,11 +206,13 @@ static void explain_extension(struct previewing *p, const struct ext *x)
 		reason = r->text;
 	}
 	if ((strcmp(x->oid, OID_CDP) == 0 && p->prof->crl_distribution_points.n) ||
-	    (strcmp(x->oid, OID_AIA) == 0 && own->authority_info_access.ocsp_server.n + own->authority_info_access.ca_issuers.n)) {
+	    (strcmp(x->oid, OID_AIA) == 0 && own->authority_info_access.ocsp_server.n +
+	     own->authority_info_access.ca_issuers.n)) {
 		source = "profile";
 		reason = "";
 	}
-	if (strcmp(x->oid, OID_SAN) == 0 && strcmp(source, "rule") == 0) { /* the request's were dropped, the profile has its own */
+	/* the request's were dropped, the profile has its own */
+	if (strcmp(x->oid, OID_SAN) == 0 && strcmp(source, "rule") == 0) {
 		source = "profile";
 		reason = "subject_alternative_names";
 	}
@@ -210,7 +225,8 @@ static const char *why_dropped(const struct previewing *p, const struct ext *x)
 	const struct reason *r = reason_of(p, x->oid);
 
 	if (strcmp(x->oid, OID_SAN) == 0)
-		return p->wishes->san.n ? "the operator names others" : p->prof->honor_extensions ? NULL : "honor_extensions is false";
+		return p->wishes->san.n ? "the operator names others" : p->prof->honor_extensions
+		       ? NULL : "honor_extensions is false";
 	if (strcmp(x->oid, OID_KU) == 0)
 		return p->prof->honor_key_usage ? NULL : "honor_key_usage is false";
 	if (strcmp(x->oid, OID_EKU) == 0)
@@ -243,12 +259,13 @@ static int explain_extensions(struct previewing *p, struct err *e)
 	if (csr_attribute(p->csr, OID_CHALLENGE_PASSWORD, &challenge, e) != 0)
 		return -1;
 	if (challenge.n)
-		drop(p, "challengePassword", "", "an attribute for the authority's eyes, never part of a certificate (RFC 2985 5.4.1)");
+		drop(p, "challengePassword", "",
+		     "an attribute for the authority's eyes, never part of a certificate (RFC 2985 5.4.1)");
 	return san ? san_parse(p->ar, san->value, &p->out.san, e) : 0;
 }
 
-int preview_make(struct ctx *ctx, const struct authority *ca, const struct profile *prof, struct bytes text, const struct wishes *wishes,
-		 struct preview *ret, struct err *e)
+int preview_make(struct ctx *ctx, const struct authority *ca, const struct profile *prof, struct bytes text,
+		 const struct wishes *wishes, struct preview *ret, struct err *e)
 {
 	struct csr csr;
 	struct request req;
@@ -261,7 +278,8 @@ int preview_make(struct ctx *ctx, const struct authority *ca, const struct profi
 	p.out.profile = prof->id;
 	p.out.is_ca = p.plan.is_ca;
 	p.out.warning = arena_strdup(ctx->arena, p.plan.warning);
-	if (explain_subject(&p, e) != 0 || explain_base(&p, pub, state_config(ctx->state), e) != 0 || explain_extensions(&p, e) != 0)
+	if (explain_subject(&p, e) != 0 || explain_base(&p, pub, state_config(ctx->state), e) != 0 ||
+	    explain_extensions(&p, e) != 0)
 		return -1;
 	*ret = p.out;
 	return 0;

@@ -1,7 +1,8 @@
 #pragma once
 #include "pki/plan.h"
 
-/* The certificate that would be issued for a request, without signing it, and where each field of it comes from (P18). */
+/* The certificate that would be issued for a request, without signing it, and where each field of it comes from
+ * (P18). */
 struct preview_field {
 	char *field, *value;
 	char *source; /* request, profile, authority, operator, rule; "dropped" for what the request asks in vain */
@@ -19,6 +20,7 @@ struct preview {
 };
 extern const struct schema preview_type, preview_field_type;
 
-/* `ca` may be NULL: what depends on the authority is then left out. Everything that issuing would refuse is refused here. */
-int preview_make(struct ctx *, const struct authority *ca, const struct profile *, struct bytes csr, const struct wishes *,
-		 struct preview *ret, struct err *) NODISCARD;
+/* `ca` may be NULL: what depends on the authority is then left out. Everything that issuing would refuse is refused
+ * here. */
+int preview_make(struct ctx *, const struct authority *ca, const struct profile *, struct bytes csr,
+		 const struct wishes *, struct preview *ret, struct err *) NODISCARD;

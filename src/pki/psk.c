@@ -1,6 +1,7 @@
-/* Secrets of devices. Guarantees: what is kept is in files that only their owner can read, outside of the history, and does not give a
- * secret away unless it is for TLS, which needs it; whether a device has a secret cannot be told from the time that a check takes; a secret of single use is spent by the creation
- * of one file, which the file system grants once. */
+/* Secrets of devices. Guarantees: what is kept is in files that only their owner can read, outside of the history, and
+ * does not give a secret away unless it is for TLS, which needs it; whether a device has a secret cannot be told from
+ * the time that a check takes; a secret of single use is spent by the creation of one file, which the file system
+ * grants once. */
 #include "pki/psk.h"
 
 #include <openssl/crypto.h>
@@ -17,7 +18,8 @@
 #include "model/device.h"
 #include "state/state.h"
 
-enum { SALT = 16, HASH = 32, SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 64 << 20, FILE_BYTES = 4096, NAME_BYTES = 200, LIST_MAX = 1 << 22 };
+enum { SALT = 16, HASH = 32, SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 64 << 20,
+       FILE_BYTES = 4096, NAME_BYTES = 200, LIST_MAX = 1 << 22 };
 
 static const char *const store_names[] = { "scrypt", "ha1", "tls", NULL };
 static const struct field psk_fields[] = {
@@ -30,7 +32,8 @@ static const struct field psk_fields[] = {
 	BYTES(psk, key, "The secret itself, for TLS."),
 	END
 };
-static const struct schema psk_type = { .name = "psk", .plural = "psks", .doc = "A secret of a device", .size = sizeof(struct psk), .fields = psk_fields };
+static const struct schema psk_type = { .name = "psk", .plural = "psks", .doc = "A secret of a device",
+					.size = sizeof(struct psk), .fields = psk_fields };
 
 static char *folder_of(struct ctx *ctx, const char *dms)
 {
@@ -63,11 +66,13 @@ char *psk_realm(struct arena *a, const struct dms *dms)
 
 static bool stretch(struct bytes secret, struct bytes salt, unsigned char out[HASH])
 {
-	return EVP_PBE_scrypt((const char *)secret.p, secret.n, salt.p, salt.n, SCRYPT_N, SCRYPT_R, SCRYPT_P, SCRYPT_MEMORY, out, HASH) == 1;
+	return EVP_PBE_scrypt((const char *)secret.p, secret.n, salt.p, salt.n, SCRYPT_N, SCRYPT_R, SCRYPT_P,
+			      SCRYPT_MEMORY, out, HASH) == 1;
 }
 
 /* H(user ":" realm ":" secret) */
-static void ha1(struct arena *a, const struct dms *dms, const char *device, struct bytes secret, unsigned char out[HASH])
+static void ha1(struct arena *a, const struct dms *dms, const char *device, struct bytes secret,
+		unsigned char out[HASH])
 {
 	SCOPED_BUF text = buf_init(BUF_TEXT);
 
@@ -95,7 +100,8 @@ int psk_secret_check(struct arena *a, const struct dms *dms, const char *secret,
 	struct bytes key;
 
 	if (tls && (hex_decode(a, secret, &key) != 0 || key.n < PSK_KEY_MIN || key.n > PSK_KEY_MAX))
-		return err_set(e, ERR_INVALID, "a secret for TLS must have from %d to %d hexadecimal digits; --generate makes one",
+		return err_set(e, ERR_INVALID,
+			       "a secret for TLS must have from %d to %d hexadecimal digits; --generate makes one",
 			       2 * PSK_KEY_MIN, 2 * PSK_KEY_MAX);
 	if (!tls && (n < PSK_MIN || n > PSK_MAX))
 		return err_set(e, ERR_INVALID, "the secret must have from %d to %d bytes", PSK_MIN, PSK_MAX);
@@ -103,25 +109,30 @@ int psk_secret_check(struct arena *a, const struct dms *dms, const char *secret,
 }
 
 /* What is kept of a secret; `salt` and `hash` are the caller's room. */
-static int keep(struct arena *a, const struct dms *dms, const char *secret, struct psk *p, unsigned char salt[SALT], unsigned char hash[HASH],
-		struct err *e)
+static int keep(struct arena *a, const struct dms *dms, const char *secret, struct psk *p, unsigned char salt[SALT],
+		unsigned char hash[HASH], struct err *e)
 {
 	if (p->store == PSK_TLS)
-		return hex_decode(a, secret, &p->key) == 0 ? 0 : err_set(e, ERR_INVALID, "a secret for TLS must be in hexadecimal digits");
+		return hex_decode(a, secret, &p->key) == 0 ? 0
+							   : err_set(e, ERR_INVALID,
+								     "a secret for TLS must be in hexadecimal digits");
 	p->hash = (struct bytes){ hash, HASH };
 	if (p->store == PSK_HA1) {
 		ha1(a, dms, p->device, bytes_of(secret), hash);
 		return 0;
 	}
 	p->salt = (struct bytes){ salt, SALT };
-	return RAND_bytes(salt, SALT) == 1 && stretch(bytes_of(secret), p->salt, hash) ? 0 : err_ossl(e, "the secret cannot be stretched");
+	return RAND_bytes(salt, SALT) == 1 && stretch(bytes_of(secret), p->salt, hash)
+	       ? 0 : err_ossl(e, "the secret cannot be stretched");
 }
 
-int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const char *secret, bool single_use, struct err *e)
+int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const char *secret, bool single_use,
+	    struct err *e)
 {
 	const struct psk_auth *how = &dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk;
 	unsigned char salt[SALT], hash[HASH];
-	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = how->store, .single_use = single_use, .created_at = ctx->now };
+	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = how->store, .single_use = single_use,
+			 .created_at = ctx->now };
 	SCOPED_BUF text = buf_init(FILE_BYTES);
 
 	if (psk_secret_check(ctx->arena, dms, secret, e) != 0)
@@ -133,7 +144,8 @@ int psk_set(struct ctx *ctx, const struct dms *dms, const char *device, const ch
 	rec_emit(&psk_type, &p, &text);
 	if (ctx->dry_run)
 		return 0;
-	if (fs_mkdirs(folder_of(ctx, dms->id), 0700, e) != 0 || fs_write(file_of(ctx, dms, device, ".yaml"), buf_bytes(&text), 0600, true, e) != 0)
+	if (fs_mkdirs(folder_of(ctx, dms->id), 0700, e) != 0 ||
+	    fs_write(file_of(ctx, dms, device, ".yaml"), buf_bytes(&text), 0600, true, e) != 0)
 		return -1;
 	psk_unspend(ctx, dms, device, NULL);
 	return 0;
@@ -146,7 +158,8 @@ int psk_remove(struct ctx *ctx, const struct dms *dms, const char *device, struc
 	if (psk_source(ctx->arena, dms))
 		return psk_list_set(ctx, dms, device, NULL, e);
 	if (!fs_exists(file))
-		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s", text_escape(ctx->arena, bytes_of(device)), dms->id);
+		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s",
+			       text_escape(ctx->arena, bytes_of(device)), dms->id);
 	if (ctx->dry_run)
 		return 0;
 	if (unlink(file) != 0)
@@ -176,7 +189,8 @@ int psk_load(struct ctx *ctx, const struct dms *dms, const char *device, struct 
 bool psk_check(struct arena *a, const struct dms *dms, const struct psk *p, struct bytes secret)
 {
 	static const unsigned char none[HASH];
-	int kept = psk_source(a, dms) ? PSK_HA1 : dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store;
+	int kept = psk_source(a, dms) ? PSK_HA1
+				      : dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store;
 	int store = p ? p->store : kept;
 	bool hashed = p && p->store != PSK_TLS, made = true, same;
 	unsigned char hash[HASH];
@@ -198,7 +212,8 @@ static const char nobody[] = ".nobody";
 int psk_prepare(struct ctx *ctx, struct err *e)
 {
 	unsigned char key[HASH];
-	const struct psk p = { .device = arena_strdup(ctx->arena, nobody), .store = PSK_TLS, .created_at = ctx->now, .key = { key, HASH } };
+	const struct psk p = { .device = arena_strdup(ctx->arena, nobody), .store = PSK_TLS, .created_at = ctx->now,
+			       .key = { key, HASH } };
 	const char *file = fs_join(ctx->arena, psk_folder(ctx), nobody);
 	SCOPED_BUF text = buf_init(FILE_BYTES);
 
@@ -207,7 +222,8 @@ int psk_prepare(struct ctx *ctx, struct err *e)
 	if (RAND_bytes(key, HASH) != 1)
 		return err_ossl(e, "no random numbers");
 	rec_emit(&psk_type, &p, &text);
-	return fs_mkdirs(psk_folder(ctx), 0700, e) != 0 || fs_write(file, buf_bytes(&text), 0600, true, e) != 0 ? -1 : 0;
+	return fs_mkdirs(psk_folder(ctx), 0700, e) != 0 || fs_write(file, buf_bytes(&text), 0600, true, e) != 0
+	       ? -1 : 0;
 }
 
 static char *file_in(struct arena *a, const char *folder, const char *dms, const char *device)
@@ -238,13 +254,15 @@ struct candidate {
 };
 
 /* What the identity stands for: DMS/DEVICE, or else the device alone. */
-static struct candidate seek(struct arena *a, const struct psk_places *at, const struct strv *managers, const char *identity, bool full)
+static struct candidate seek(struct arena *a, const struct psk_places *at, const struct strv *managers,
+			     const char *identity, bool full)
 {
 	struct candidate c = { .device = nobody };
 
 	for (size_t i = 0; i < managers->n; i++) {
 		const char *id = managers->v[i], *rest = identity + strlen(id);
-		const char *device = !full ? identity : text_has_prefix(identity, id) && *rest == '/' ? rest + 1 : nobody;
+		const char *device = !full ? identity : text_has_prefix(identity, id) && *rest == '/'
+				     ? rest + 1 : nobody;
 		char *secret = NULL;
 
 		if (shares(a, at, id, device, &secret))
@@ -293,17 +311,20 @@ void psk_find(struct arena *a, const struct psk_places *at, const char *identity
 	*ret = (struct psk_found){ c.dms, c.device, p.key };
 }
 
-int psk_load_listed(struct ctx *ctx, const struct dms *dms, struct bytes list, const char *device, struct psk *ret, struct err *e)
+int psk_load_listed(struct ctx *ctx, const struct dms *dms, struct bytes list, const char *device, struct psk *ret,
+		    struct err *e)
 {
 	bool tls = dms->settings.enrollment_settings.est_rfc7030_settings.authentication.psk.store == PSK_TLS;
-	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = tls ? PSK_TLS : PSK_HA1, .single_use = true }, none;
+	struct psk p = { .device = arena_strdup(ctx->arena, device), .store = tls ? PSK_TLS : PSK_HA1,
+			 .single_use = true }, none;
 	unsigned char *hash = arena_alloc(ctx->arena, 1, HASH);
 	char *secret;
 
 	if (load(ctx->arena, fs_join(ctx->arena, psk_folder(ctx), nobody), nobody, &none, e) != 0)
 		return err_set(e, ERR_IO, "what a listener makes when it starts is gone");
 	if (!psk_list_find(ctx->arena, list, device, &secret))
-		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s", text_escape(ctx->arena, bytes_of(device)), dms->id);
+		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s",
+			       text_escape(ctx->arena, bytes_of(device)), dms->id);
 	if (keep(ctx->arena, dms, secret, &p, NULL, hash, e) != 0)
 		return -1;
 	p.mark = psk_mark(ctx->arena, none.key, dms, device, secret);
@@ -318,7 +339,8 @@ static char *spent_file(struct ctx *ctx, const struct dms *dms, const char *devi
 	return file_of(ctx, dms, device, mark ? arena_printf(ctx->arena, ".%s.used", mark) : ".used");
 }
 
-int psk_spent_on(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark, char **ret, struct err *e)
+int psk_spent_on(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark, char **ret,
+		 struct err *e)
 {
 	struct bytes text;
 
@@ -330,7 +352,8 @@ int psk_spent_on(struct ctx *ctx, const struct dms *dms, const char *device, con
 	return 0;
 }
 
-int psk_spend(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark, const char *request, struct err *e)
+int psk_spend(struct ctx *ctx, const struct dms *dms, const char *device, const char *mark, const char *request,
+	      struct err *e)
 {
 	struct err why = { 0 };
 	char *on;

@@ -2,8 +2,8 @@
 #include "base/ctx.h"
 #include "model/dms.h"
 
-/* Secrets that single devices share with a device manager: in .git/lamassu/psk/<dms>/, never in git; hashed, but for TLS, whose
- * handshake takes the secret itself. */
+/* Secrets that single devices share with a device manager: in .git/lamassu/psk/<dms>/, never in git; hashed, but for
+ * TLS, whose handshake takes the secret itself. */
 struct psk {
 	char *device;
 	int store;         /* enum psk_store */
@@ -14,18 +14,21 @@ struct psk {
 	char *mark;              /* not stored: of one that is kept elsewhere */
 };
 enum { PSK_MIN = 12, PSK_MAX = 1024 }; /* bytes of a secret */
-enum { PSK_KEY_MIN = 16, PSK_KEY_MAX = 64 }; /* bytes of a key: whoever saw a handshake can try short ones (RFC 9257 6) */
+/* bytes of a key: whoever saw a handshake can try short ones (RFC 9257 6) */
+enum { PSK_KEY_MIN = 16, PSK_KEY_MAX = 64 };
 
 char *psk_realm(struct arena *, const struct dms *);
 /* 256 random bits, as the manager's devices take them; NULL: there are no random numbers. */
 char *psk_random(struct arena *, const struct dms *);
 /* Sets or replaces it. ERR_INVALID for a secret that is too short. */
-int psk_set(struct ctx *, const struct dms *, const char *device, const char *secret, bool single_use, struct err *) NODISCARD;
+int psk_set(struct ctx *, const struct dms *, const char *device, const char *secret, bool single_use,
+	    struct err *) NODISCARD;
 int psk_remove(struct ctx *, const struct dms *, const char *device, struct err *) NODISCARD; /* ERR_NOT_FOUND */
-/* After a manager or a device was deleted: nobody who is called so later inherits a secret. `dms` NULL: of all managers; `device` NULL: all
- * that the manager has. What cannot be removed is a warning. */
+/* After a manager or a device was deleted: nobody who is called so later inherits a secret. `dms` NULL: of all
+ * managers; `device` NULL: all that the manager has. What cannot be removed is a warning. */
 void psk_forget(struct ctx *, const char *dms, const char *device);
-int psk_load(struct ctx *, const struct dms *, const char *device, struct psk *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND */
+/* ERR_NOT_FOUND */
+int psk_load(struct ctx *, const struct dms *, const char *device, struct psk *ret, struct err *) NODISCARD;
 /* Secrets that are elsewhere (psk_list.c): what a manager's reference or its engine holds when the listener starts. */
 struct psk_list {
 	const char *dms, *source; /* source: psk_source() at that time */
@@ -38,12 +41,13 @@ bool psk_list_find(struct arena *, struct bytes list, const char *device, char *
 /* `secret` NULL removes: ERR_NOT_FOUND. ERR_CONFLICT where only others can. */
 int psk_list_set(struct ctx *, const struct dms *, const char *device, const char *secret, struct err *) NODISCARD;
 /* As psk_load. ret->mark is set. */
-int psk_load_listed(struct ctx *, const struct dms *, struct bytes list, const char *device, struct psk *ret, struct err *) NODISCARD;
+int psk_load_listed(struct ctx *, const struct dms *, struct bytes list, const char *device, struct psk *ret,
+		    struct err *) NODISCARD;
 char *psk_mark(struct arena *, struct bytes key, const struct dms *, const char *device, const char *secret);
 int psk_secret_check(struct arena *, const struct dms *, const char *secret, struct err *) NODISCARD;
 
-/* For TLS, without a state. The identity is DEVICE, or DMS/DEVICE where several share a secret with one. Costs the same for one that is not
- * known; ret->key.n is 0 then. */
+/* For TLS, without a state. The identity is DEVICE, or DMS/DEVICE where several share a secret with one. Costs the same
+ * for one that is not known; ret->key.n is 0 then. */
 struct psk_places {
 	const char *folder;            /* psk_folder() */
 	struct strv managers;          /* those that are meant; n = 0: all */
@@ -61,8 +65,11 @@ int psk_prepare(struct ctx *, struct err *) NODISCARD;
 /* Is it the secret? Costs the same for psk NULL, which it never is. */
 bool psk_check(struct arena *, const struct dms *, const struct psk *, struct bytes secret);
 
-/* Single use. Only one request can spend a secret, whatever process it is in; the same request may do so again. `mark`: of struct psk.
- * ERR_DENIED: it is spent on another one. */
-int psk_spend(struct ctx *, const struct dms *, const char *device, const char *mark, const char *request, struct err *) NODISCARD;
+/* Single use. Only one request can spend a secret, whatever process it is in; the same request may do so again. `mark`:
+ * of struct psk. ERR_DENIED: it is spent on another one. */
+int psk_spend(struct ctx *, const struct dms *, const char *device, const char *mark, const char *request,
+	      struct err *) NODISCARD;
 void psk_unspend(struct ctx *, const struct dms *, const char *device, const char *mark);
-int psk_spent_on(struct ctx *, const struct dms *, const char *device, const char *mark, char **ret, struct err *) NODISCARD; /* *ret NULL: nothing */
+/* *ret NULL: nothing */
+int psk_spent_on(struct ctx *, const struct dms *, const char *device, const char *mark, char **ret,
+		 struct err *) NODISCARD;

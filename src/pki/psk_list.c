@@ -1,5 +1,6 @@
-/* Secrets of devices that are not kept here: a text of lines DEVICE:SECRET that a reference or an engine's store gives. Guarantees: what is not
- * such a list is refused as a whole, and no message holds any of it but the number of a line. */
+/* Secrets of devices that are not kept here: a text of lines DEVICE:SECRET that a reference or an engine's store gives.
+ * Guarantees: what is not such a list is refused as a whole, and no message holds any of it but the number of a
+ * line. */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <string.h>
@@ -83,7 +84,8 @@ static int check_entry(struct arena *a, const struct dms *dms, struct bytes list
 		return err_set(e, ERR_INVALID, "line %zu: %s", x->number, why.code ? why.msg : "a NUL byte");
 	while (next(&list, &other) && other.number < x->number)
 		if (bytes_equal(other.device, x->device))
-			return err_set(e, ERR_INVALID, "line %zu: the device of line %zu again", x->number, other.number);
+			return err_set(e, ERR_INVALID, "line %zu: the device of line %zu again", x->number,
+				       other.number);
 	return 0;
 }
 
@@ -133,7 +135,9 @@ int psk_list_set(struct ctx *ctx, const struct dms *dms, const char *device, con
 	bool there = false;
 
 	if (!how->engine)
-		return err_set(e, ERR_CONFLICT, "dms %s takes the secrets of its devices from elsewhere (psk.secrets): set them there", dms->id);
+		return err_set(e, ERR_CONFLICT,
+			       "dms %s takes the secrets of its devices from elsewhere (psk.secrets): set them there",
+			       dms->id);
 	if (engine_blob(ctx, how->engine, blob_of(ctx->arena, dms), &list, &version, e) != 0) {
 		if (e->code != ERR_NOT_FOUND)
 			return -1;
@@ -146,7 +150,8 @@ int psk_list_set(struct ctx *ctx, const struct dms *dms, const char *device, con
 			buf_printf(&text, "%.*s\n", (int)x.line.n, (const char *)x.line.p);
 	}
 	if (!secret && !there)
-		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s", text_escape(ctx->arena, bytes_of(device)), dms->id);
+		return err_set(e, ERR_NOT_FOUND, "device \"%s\" shares no secret with dms %s",
+			       text_escape(ctx->arena, bytes_of(device)), dms->id);
 	if (secret && (*device == '#' || strchr(device, ':')))
 		return err_set(e, ERR_INVALID, "device \"%s\": such a name cannot stand in a list of secrets", device);
 	if (secret)

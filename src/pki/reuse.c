@@ -1,5 +1,5 @@
-/* Credentials of single use that served twice. Guarantees: every clone comes to the same verdict from the same ledger: the enrolment that
- * was recorded first stands, among those of one second the one with the smaller serial number. */
+/* Credentials of single use that served twice. Guarantees: every clone comes to the same verdict from the same ledger:
+ * the enrolment that was recorded first stands, among those of one second the one with the smaller serial number. */
 #include "pki/reuse.h"
 
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static int collect(void *arg, const struct certrec *c, struct err *e)
 
 	(void)e;
 	w->v = arena_grow(w->a, w->v, w->n, sizeof(*w->v));
-	w->v[w->n++] = (struct certrec){ .serial_number = arena_strdup(w->a, c->serial_number), .ca = arena_strdup(w->a, c->ca),
+	w->v[w->n++] = (struct certrec){ .serial_number = arena_strdup(w->a, c->serial_number),
+					 .ca = arena_strdup(w->a, c->ca),
 					 .issued_at = c->issued_at };
 	return 0;
 }
@@ -48,7 +49,8 @@ static int by_time(const void *x, const void *y)
 					    : strcmp(a->serial_number, b->serial_number);
 }
 
-static int end_one(struct ctx *ctx, const struct use *u, const struct certrec *key, size_t uses, size_t *n, struct err *e)
+static int end_one(struct ctx *ctx, const struct use *u, const struct certrec *key, size_t uses, size_t *n,
+		   struct err *e)
 {
 	const struct revoke_order order = { .action = REVOKE_REVOKE, .reason = REASON_PRIVILEGE_WITHDRAWN,
 					    .note = "enrolled with a bootstrap certificate that had been used" };
@@ -61,7 +63,8 @@ static int end_one(struct ctx *ctx, const struct use *u, const struct certrec *k
 		return -1;
 	if (c.status == CERT_REVOKED)
 		return 0;
-	ev = (struct eventrec){ .type = arena_strdup(a, EVENT_BOOTSTRAP_REUSED), .subject = arena_printf(a, "certificate/%s", u->serial_number),
+	ev = (struct eventrec){ .type = arena_strdup(a, EVENT_BOOTSTRAP_REUSED),
+				.subject = arena_printf(a, "certificate/%s", u->serial_number),
 				.time = ctx->now, .dms = c.dms, .device = c.device, .serial_number = c.serial_number,
 				.reason = arena_strdup(a, "credential_reused"), .count = (int64_t)uses };
 	if (revoke_cert(ctx, &c, &order, e) != 0 || ledger_add_event(ctx->state, &ev, e) != 0)
@@ -69,8 +72,10 @@ static int end_one(struct ctx *ctx, const struct use *u, const struct certrec *k
 	++*n;
 	if (!c.device)
 		return 0;
-	note = (struct device_entry){ .device = c.device, .action = DEVICE_NOTE, .time = ctx->now, .type = arena_strdup(a, "BOOTSTRAP-REUSED"),
-				      .reason = arena_printf(a, "bootstrap certificate %s had been used", u->serial_number) };
+	note = (struct device_entry){ .device = c.device, .action = DEVICE_NOTE, .time = ctx->now,
+				      .type = arena_strdup(a, "BOOTSTRAP-REUSED"),
+				      .reason = arena_printf(a, "bootstrap certificate %s had been used",
+							     u->serial_number) };
 	return ledger_add_device(ctx->state, &note, e);
 }
 
@@ -99,7 +104,8 @@ int reuse_settle(struct ctx *ctx, size_t *ret_n, struct err *e)
 	if (ledger_reused(ctx->state, &v, &n, e) != 0)
 		return -1;
 	for (size_t i = 0, k; i < n; i = k) {
-		for (k = i + 1; k < n && strcmp(v[i].serial_number, v[k].serial_number) == 0 && strcmp(v[i].ca, v[k].ca) == 0;)
+		for (k = i + 1; k < n && strcmp(v[i].serial_number, v[k].serial_number) == 0 &&
+		     strcmp(v[i].ca, v[k].ca) == 0;)
 			k++;
 		if (settle_one(ctx, &v[i], k - i, &done, e) != 0)
 			return -1;

@@ -1,5 +1,6 @@
-/* Revoking. Guarantees: a permanent revocation is never changed; reasons are those of RFC 5280 5.3.1; what a cascade touches is
- * walked from the ledger, so nothing live is forgotten, and needs the memory of one chunk however much it is. */
+/* Revoking. Guarantees: a permanent revocation is never changed; reasons are those of RFC 5280 5.3.1; what a cascade
+ * touches is walked from the ledger, so nothing live is forgotten, and needs the memory of one chunk however much it
+ * is. */
 #include "pki/revoke.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ static int check_transition(const struct certrec *c, const struct revoke_order *
 {
 	if (c->status == CERT_REVOKED)
 		return err_set(e, ERR_CONFLICT, "certificate %s is revoked already (%s)", c->serial_number,
-			       c->revocation_reason >= 0 ? revocation_reason_names[c->revocation_reason] : "unspecified");
+			       c->revocation_reason >= 0 ? revocation_reason_names[c->revocation_reason]
+							 : "unspecified");
 	if (o->action == REVOKE_UNHOLD && c->status != CERT_HELD)
 		return err_set(e, ERR_CONFLICT, "certificate %s is not on hold", c->serial_number);
 	if (o->action == REVOKE_HOLD && c->status == CERT_HELD)
@@ -44,7 +46,8 @@ int revoke_cert(struct ctx *ctx, const struct certrec *c, const struct revoke_or
 	return ledger_add_revocation(ctx->state, &r, e);
 }
 
-/* Does it belong to an authority that is a child of the one that issued it, or to that one itself? revoke_authority sees to those. */
+/* Does it belong to an authority that is a child of the one that issued it, or to that one itself? revoke_authority
+ * sees to those. */
 static bool is_seen_to(struct ctx *ctx, const struct certrec *c)
 {
 	struct err ignored = { 0 };
@@ -66,7 +69,8 @@ static int revoke_live(void *arg, const struct certrec *c, struct err *e)
 {
 	struct revoking *r = arg;
 
-	if (c->status == CERT_REVOKED || (c->status == CERT_HELD && r->order->reason == REASON_HOLD) || c->not_after < r->ctx->now)
+	if (c->status == CERT_REVOKED || (c->status == CERT_HELD && r->order->reason == REASON_HOLD) ||
+	    c->not_after < r->ctx->now)
 		return 0;
 	if (!r->own && is_seen_to(r->ctx, c))
 		return 0;
@@ -91,11 +95,13 @@ static int reason_below(int reason)
 {
 	if (reason == REASON_HOLD)
 		return REASON_HOLD;
-	return reason == REASON_KEY_COMPROMISE || reason == REASON_CA_COMPROMISE ? REASON_CA_COMPROMISE : REASON_CESSATION;
+	return reason == REASON_KEY_COMPROMISE || reason == REASON_CA_COMPROMISE
+	       ? REASON_CA_COMPROMISE : REASON_CESSATION;
 }
 
 /* Children that are revoked already too: what they issued may be live. */
-static int revoke_children(struct ctx *ctx, const struct authority *a, const struct revoke_order *o, size_t *n, struct err *e)
+static int revoke_children(struct ctx *ctx, const struct authority *a, const struct revoke_order *o, size_t *n,
+			   struct err *e)
 {
 	struct revoke_order below = *o;
 	struct revoking issued = { .ctx = ctx, .order = &below, .n = n };
@@ -112,7 +118,8 @@ static int revoke_children(struct ctx *ctx, const struct authority *a, const str
 	return revoke_where(&issued, "ca", a->rec.id, e);
 }
 
-int revoke_authority(struct ctx *ctx, struct authority *a, const struct revoke_order *o, bool cascade, size_t *ret_n, struct err *e)
+int revoke_authority(struct ctx *ctx, struct authority *a, const struct revoke_order *o, bool cascade, size_t *ret_n,
+		     struct err *e)
 {
 	struct revoking r = { .ctx = ctx, .order = o, .own = true, .n = ret_n };
 
@@ -140,7 +147,8 @@ static int subtract_live(void *arg, const struct certrec *c, struct err *e)
 /* What it issued to others: counted by the cache, without the few certificates of its own. */
 static int live_certificates(struct ctx *ctx, const char *ca, int64_t *ret, struct err *e)
 {
-	struct filter own[] = { { .field = "ca_id", .op = OP_EQ, .value = ca }, { .field = "ca", .op = OP_EQ, .value = ca } };
+	struct filter own[] = { { .field = "ca_id", .op = OP_EQ, .value = ca },
+				{ .field = "ca", .op = OP_EQ, .value = ca } };
 	struct query q = { .filters = own, .nfilters = COUNT(own) };
 	struct cert_count *v;
 	size_t n;
@@ -164,13 +172,15 @@ int authority_delete(struct ctx *ctx, struct authority *a, bool cascade, struct 
 	if (authority_all(ctx, &all, &n, e) != 0 || live_certificates(ctx, a->rec.id, &live, e) != 0)
 		return -1;
 	if (live > 0)
-		return err_set(e, ERR_CONFLICT, "ca %s has %lld live certificate%s: revoke them first (ca revoke --cascade)", a->rec.id,
+		return err_set(e, ERR_CONFLICT,
+			       "ca %s has %lld live certificate%s: revoke them first (ca revoke --cascade)", a->rec.id,
 			       (long long)live, live == 1 ? "" : "s");
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].rec.parent_id == NULL || strcmp(all[i].rec.parent_id, a->rec.id) != 0)
 			continue;
 		if (!cascade)
-			return err_set(e, ERR_CONFLICT, "ca %s is the parent of %s; --cascade deletes both", a->rec.id, all[i].rec.id);
+			return err_set(e, ERR_CONFLICT, "ca %s is the parent of %s; --cascade deletes both", a->rec.id,
+				       all[i].rec.id);
 		if (authority_delete(ctx, &all[i], true, e) != 0)
 			return -1;
 	}

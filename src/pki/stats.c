@@ -37,12 +37,14 @@ static const struct field bin_fields[] = {
 	INT(expiry_bin, n, "How many end in it.", .flags = F_COL | F_SHOW0),
 	END
 };
-const struct schema expiry_bin_type = { .name = "expiry", .doc = "A period", .size = sizeof(struct expiry_bin), .fields = bin_fields };
+const struct schema expiry_bin_type = { .name = "expiry", .doc = "A period", .size = sizeof(struct expiry_bin),
+					.fields = bin_fields };
 
 static const struct field stats_fields[] = {
 	OBJ(pki_stats, cas, &ca_counts_type, "Authorities."),
 	OBJ(pki_stats, certificates, &cert_counts_type, "Certificates."),
-	OBJV(pki_stats, expiry, &expiry_bin_type, "Live certificates that end in each of the next twelve periods of 30 days."),
+	OBJV(pki_stats, expiry, &expiry_bin_type,
+	     "Live certificates that end in each of the next twelve periods of 30 days."),
 	END
 };
 const struct schema stats_type = {
@@ -69,7 +71,8 @@ static int count_cas(struct ctx *ctx, const char *ca, struct ca_counts *c, struc
 			continue;
 		c->total++;
 		if (bump(ctx->arena, &c->status_distribution, ca_status_names[all[i].status], 1, e) != 0 ||
-		    bump(ctx->arena, &c->engine_distribution, all[i].rec.engine_id ? all[i].rec.engine_id : "-", 1, e) != 0)
+		    bump(ctx->arena, &c->engine_distribution, all[i].rec.engine_id ? all[i].rec.engine_id : "-", 1,
+			 e) != 0)
 			return -1;
 	}
 	return 0;

@@ -1,5 +1,5 @@
-/* ${…} in a profile's alternative names. Guarantees: a variable without a value is an error, never an empty name; what is put in
- * is not expanded again. */
+/* ${…} in a profile's alternative names. Guarantees: a variable without a value is an error, never an empty name; what
+ * is put in is not expanded again. */
 #include <string.h>
 
 #include "base/buf.h"

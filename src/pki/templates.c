@@ -42,12 +42,14 @@ int template_text(struct arena *ar, const char *name, struct bytes *ret, struct 
 		return -1;
 	for (size_t i = 0; i < known.n; i++)
 		if (strcmp(known.v[i], name) == 0)
-			return fs_read(ar, fs_join(ar, folder(ar), arena_printf(ar, "%s.yaml", name)), FS_LIMIT_DOC, ret, e);
+			return fs_read(ar, fs_join(ar, folder(ar), arena_printf(ar, "%s.yaml", name)), FS_LIMIT_DOC,
+				       ret, e);
 	known.v = arena_grow(ar, known.v, known.n, sizeof(char *));
 	known.v[known.n] = NULL;
 	near = text_nearest(name, (const char *const *)known.v);
-	return err_set(e, ERR_NOT_FOUND, "no template \"%s\"%s%s%s", text_escape(ar, bytes_of(name)), near ? " (did you mean \"" : "",
-		       near ? near : "", near ? "\"?)" : "; see `lamassu profile templates`");
+	return err_set(e, ERR_NOT_FOUND, "no template \"%s\"%s%s%s", text_escape(ar, bytes_of(name)),
+		       near ? " (did you mean \"" : "", near ? near : "",
+		       near ? "\"?)" : "; see `lamassu profile templates`");
 }
 
 int template_profile(struct arena *ar, const char *name, struct profile *ret, struct err *e)

@@ -1,4 +1,5 @@
-/* Periods of validity (P2, P3): text to struct to end time. Guarantees: nothing ends after the year 9999 and no sum overflows. */
+/* Periods of validity (P2, P3): text to struct to end time. Guarantees: nothing ends after the year 9999 and no sum
+ * overflows. */
 #include <string.h>
 
 #include "base/text.h"

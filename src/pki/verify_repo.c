@@ -61,7 +61,8 @@ static void note(void *arg, const char *text)
 static void tell_untold(const struct verifying *v)
 {
 	if (v->untold)
-		ctx_warn(v->ctx, "%s are not shown: only the first %d are", text_count(v->ctx->arena, v->untold, "further problem", NULL),
+		ctx_warn(v->ctx, "%s are not shown: only the first %d are",
+			 text_count(v->ctx->arena, v->untold, "further problem", NULL),
 			 FINDINGS_MAX);
 }
 
@@ -239,8 +240,8 @@ static int verify_all(struct verifying *v, bool all, struct err *e)
 	return 0;
 }
 
-int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, uint64_t *ret_more, struct verified *ret_seen,
-		struct err *e)
+int repo_verify(struct ctx *ctx, bool all, struct finding **ret, size_t *ret_n, uint64_t *ret_more,
+		struct verified *ret_seen, struct err *e)
 {
 	struct verifying v = begin(ctx);
 	int r;

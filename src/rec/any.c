@@ -73,7 +73,8 @@ static char *decimal(struct arena *a, const char *s, const char **ret_why)
 
 static void resolve_scalar(struct arena *a, struct node *n, const char **ret_why)
 {
-	static const char *const yes[] = { "true", "True", "TRUE", NULL }, *const no[] = { "false", "False", "FALSE", NULL };
+	static const char *const yes[] = { "true", "True", "TRUE", NULL },
+					 *const no[] = { "false", "False", "FALSE", NULL };
 	static const char *const infinite[] = { ".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN", NULL };
 	const char *s = n->text;
 	char *number;
@@ -196,7 +197,8 @@ int any_set(struct arena *a, const char *json, const char *key, const char *valu
 	if (parse_object(a, json, &map, e) != 0)
 		return -1;
 	if (strlen(key) > ANY_MAX_KEY || !utf8_valid(bytes_of(key)) || !utf8_valid(bytes_of(value)))
-		return err_set(e, ERR_INVALID, "a key must be UTF-8 text of at most %d bytes, a value UTF-8 text", ANY_MAX_KEY);
+		return err_set(e, ERR_INVALID, "a key must be UTF-8 text of at most %d bytes, a value UTF-8 text",
+			       ANY_MAX_KEY);
 	if (parse(a, value, &v, &ignored) != 0)
 		v = node_text(a, value);
 	struct node *place = node_find(&map, key);

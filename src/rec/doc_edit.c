@@ -1,5 +1,5 @@
-/* Changes the text of a document at one place and leaves every other byte. Works from the places of nodes alone, so it may
- * be fooled by rare layouts; the caller parses the result and compares trees. */
+/* Changes the text of a document at one place and leaves every other byte. Works from the places of nodes alone, so it
+ * may be fooled by rare layouts; the caller parses the result and compares trees. */
 #include "rec/node.h"
 
 struct cut {
@@ -95,7 +95,8 @@ static const char *inline_text(const struct cut *c, const struct node *value, bo
 }
 
 /* A block collection gives way to text behind its key; a comment on the key's line stays. */
-static void replace_block(const struct cut *c, const struct node *key, const struct node *old, const char *text, struct buf *out)
+static void replace_block(const struct cut *c, const struct node *key, const struct node *old, const char *text,
+			  struct buf *out)
 {
 	size_t colon = byte_at(c, key->end), eol, end = end_of(c, old);
 
@@ -145,7 +146,8 @@ static void add_flow(const struct cut *c, const struct node *parent, const char 
 	from = line_start(c, byte_at(c, last->at));
 	n = strspn(c->text + from, " \t");
 	splice(c, at, at,
-	       arena_printf(c->a, ",%s%.*s%s", from > 1 && c->text[from - 2] == '\r' ? "\r\n" : "\n", (int)n, c->text + from, entry),
+	       arena_printf(c->a, ",%s%.*s%s", from > 1 && c->text[from - 2] == '\r' ? "\r\n" : "\n", (int)n,
+			    c->text + from, entry),
 	       out);
 }
 
@@ -163,8 +165,8 @@ static const char *lines(const struct cut *c, const struct buf *text)
 	return arena_strdup(c->a, buf_str(&b));
 }
 
-void edit_add(struct arena *a, const struct doc *doc, const struct node *parent, const char *key, const struct node *value,
-	      struct buf *out)
+void edit_add(struct arena *a, const struct doc *doc, const struct node *parent, const char *key,
+	      const struct node *value, struct buf *out)
 {
 	struct cut c = cut_of(a, doc);
 	struct node entry = { .kind = key ? NODE_MAP : NODE_LIST }, name = node_text(a, key ? key : "");

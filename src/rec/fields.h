@@ -9,12 +9,16 @@ const struct field *field_find(const struct schema *, const char *name); /* by n
 const struct field *field_find_like(const struct schema *, const char *name); /* also "valid-to" for valid_to */
 /* Names of a schema for messages, NULL-terminated; with `all` the computed ones too. */
 const char **field_names(struct arena *, const struct schema *, bool all);
-int field_unknown(struct arena *, const struct schema *, const char *name, struct err *); /* -1, with the nearest name */
-const struct field *field_rest(const struct schema *);                                     /* the F_REST field or NULL */
-int field_bit(const struct field *, const char *name);                                     /* F_FLAGS, F_ENUM; -1: unknown */
+/* -1, with the nearest name */
+int field_unknown(struct arena *, const struct schema *, const char *name, struct err *);
+/* the F_REST field or NULL */
+const struct field *field_rest(const struct schema *);
+/* F_FLAGS, F_ENUM; -1: unknown */
+int field_bit(const struct field *, const char *name);
 bool field_is_id(const struct schema *, const struct field *); /* the id that names the record's file */
 bool field_is_reference(const char *secret);
-bool field_absent(const struct field *, const void *p);  /* there is no value at all; never so for F_BOOL, F_ENUM, F_OBJ */
+/* there is no value at all; never so for F_BOOL, F_ENUM, F_OBJ */
+bool field_absent(const struct field *, const void *p);
 bool field_equal(const struct field *, const void *p, const void *q);
 bool field_is_default(struct arena *, const struct field *, const void *p);
 

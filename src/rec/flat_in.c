@@ -1,6 +1,6 @@
-/* Reads the shape in which most records are stored, lines of "key: value" in ASCII, several times faster than a whole YAML
- * parser: a ledger has millions of them. Takes only what libyaml would read as the very same tree, places included, and
- * leaves all else, right or wrong, to yaml_parse. */
+/* Reads the shape in which most records are stored, lines of "key: value" in ASCII, several times faster than a whole
+ * YAML parser: a ledger has millions of them. Takes only what libyaml would read as the very same tree, places
+ * included, and leaves all else, right or wrong, to yaml_parse. */
 #include "rec/node.h"
 
 enum { MAX_LINES = 256 };
@@ -17,7 +17,8 @@ static struct node scalar(const struct line *l, size_t from, size_t to, bool pla
 	return (struct node){
 		.kind = NODE_SCALAR,
 		.plain = plain,
-		.text = plain ? arena_strndup(l->a, l->s + from, to - from) : arena_strndup(l->a, l->s + from + 1, to - from - 2),
+		.text = plain ? arena_strndup(l->a, l->s + from, to - from)
+			      : arena_strndup(l->a, l->s + from + 1, to - from - 2),
 		.line = l->number,
 		.column = from + 1,
 		.at = l->at + from,
@@ -68,7 +69,8 @@ static size_t read_scalar(const struct line *l, size_t from, bool flow, struct n
 /* [a, "b"] */
 static size_t read_list(const struct line *l, size_t from, struct node *ret)
 {
-	struct node list = { .kind = NODE_LIST, .flow = true, .line = l->number, .column = from + 1, .at = l->at + from };
+	struct node list = { .kind = NODE_LIST, .flow = true, .line = l->number, .column = from + 1,
+			     .at = l->at + from };
 	size_t i = from + 1;
 
 	while (l->s[i] != ']') {

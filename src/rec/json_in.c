@@ -136,7 +136,8 @@ static int string(struct reader *r, struct node *ret)
 			quote++;
 	if (quote >= r->stop)
 		return fail(r, "a string without its end");
-	text = to = arena_alloc(r->a, (size_t)(quote - r->p) + 1, 1); /* an escape is never shorter than what it means */
+	/* an escape is never shorter than what it means */
+	text = to = arena_alloc(r->a, (size_t)(quote - r->p) + 1, 1);
 	for (step(r); r->p < quote;) {
 		if (*r->p == '\\') {
 			step(r);
@@ -251,7 +252,8 @@ static int value(struct reader *r, int depth, struct node *ret)
 
 int json_parse(struct arena *a, const char *file, struct bytes text, struct node *ret, struct err *e)
 {
-	struct reader r = { .a = a, .file = file, .p = text.p, .stop = text.p + text.n, .line = 1, .column = 1, .e = e };
+	struct reader r = { .a = a, .file = file, .p = text.p, .stop = text.p + text.n, .line = 1, .column = 1,
+			    .e = e };
 	struct node root = { 0 };
 
 	if (value(&r, 0, &root) != 0)

@@ -92,7 +92,8 @@ struct node node_text(struct arena *a, const char *text)
 	/* Text that came from a certificate or a file name may be anything; documents and JSON are UTF-8. */
 	bool good = utf8_valid(bytes_of(text));
 
-	return (struct node){ .kind = NODE_SCALAR, .text = good ? arena_strdup(a, text) : text_escape(a, bytes_of(text)) };
+	return (struct node){ .kind = NODE_SCALAR,
+			      .text = good ? arena_strdup(a, text) : text_escape(a, bytes_of(text)) };
 }
 
 struct node *node_add(struct arena *a, struct node *map, const char *key, struct node value)

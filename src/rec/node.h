@@ -31,8 +31,8 @@ struct doc {
 
 /* Reads a document: JSON where it is JSON, else YAML. Enforces every limit of schema.h but those of the schema. */
 int doc_parse(struct arena *, const char *file, struct bytes, struct doc *ret, struct err *) NODISCARD;
-/* The readers behind it; they trust that the text is UTF-8 without NUL. json_parse takes any JSON value; flat_parse gives
- * false for what it leaves to yaml_parse. */
+/* The readers behind it; they trust that the text is UTF-8 without NUL. json_parse takes any JSON value; flat_parse
+ * gives false for what it leaves to yaml_parse. */
 bool flat_parse(struct arena *, struct bytes, struct node *ret);
 int yaml_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
 int json_parse(struct arena *, const char *file, struct bytes, struct node *ret, struct err *) NODISCARD;
@@ -44,9 +44,11 @@ void json_print(const struct node *, int indent, struct buf *);
 void json_print_text(const char *, struct buf *); /* one string, with its quotes */
 
 bool node_is_null(const struct node *);
-bool node_equal(struct arena *, const struct node *, const struct node *); /* same text and same types, by the core schema */
+/* same text and same types, by the core schema */
+bool node_equal(struct arena *, const struct node *, const struct node *);
 struct node node_text(struct arena *, const char *);
-struct node *node_add(struct arena *, struct node *map, const char *key, struct node value); /* returns the value's place */
+/* returns the value's place */
+struct node *node_add(struct arena *, struct node *map, const char *key, struct node value);
 struct node *node_find(const struct node *map, const char *key);                             /* NULL: absent */
 
 /* Gives the plain scalars of a tree the types of YAML's core schema, in place, so that json_print and yaml_print write
@@ -55,8 +57,8 @@ int any_resolve(struct arena *, struct node *, const struct node **ret_bad, cons
 bool any_is_text(struct arena *, const struct node *scalar);
 enum { ANY_MAX_KEY = 200 }; /* libyaml reads keys of at most 1024 characters, after escapes */
 
-/* Surgery on the text of a document, by the places of its nodes: all bytes outside of what changes stay. `i` is the place of
- * a value in parent->items; parent NULL is the root. The result is a proposal, to be parsed and compared. */
+/* Surgery on the text of a document, by the places of its nodes: all bytes outside of what changes stay. `i` is the
+ * place of a value in parent->items; parent NULL is the root. The result is a proposal, to be parsed and compared. */
 void edit_replace(struct arena *, const struct doc *, const struct node *parent, size_t i, const struct node *value,
 		  struct buf *out);
 void edit_add(struct arena *, const struct doc *, const struct node *parent, const char *key, const struct node *value,

@@ -1,4 +1,5 @@
-/* The file of a record. Only the first %s of the type's path is replaced, and only by an id that the caller has checked. */
+/* The file of a record. Only the first %s of the type's path is replaced, and only by an id that the caller has
+ * checked. */
 #include <string.h>
 
 #include "rec/schema.h"

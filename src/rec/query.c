@@ -1,5 +1,5 @@
-/* What a list command was asked for: filters, order, pages. Filters are compiled against the schema before any record is
- * looked at, so a mistake is reported for an empty list too. Bookmarks are checked like any input from outside. */
+/* What a list command was asked for: filters, order, pages. Filters are compiled against the schema before any record
+ * is looked at, so a mistake is reported for an empty list too. Bookmarks are checked like any input from outside. */
 #include "rec/query.h"
 
 #include <inttypes.h>
@@ -33,7 +33,8 @@ static int parse_op(struct arena *a, const char *name, struct filter *f, struct 
 			return 0;
 		}
 	return err_set(e, ERR_USAGE,
-		       "unknown operator \"%s\"; known are eq ne ct nc sw ew gt ge lt le bf af in nin, each also with _ic", name);
+		       "unknown operator \"%s\"; known are eq ne ct nc sw ew gt ge lt le bf af in nin, each also "
+		       "with _ic", name);
 }
 
 int filter_parse(struct arena *a, const char *text, struct filter *ret, struct err *e)
@@ -68,7 +69,8 @@ static const char *op_text(struct arena *a, const struct filter *f)
 {
 	for (size_t i = 0; i < COUNT(ops); i++)
 		if (ops[i].op == f->op)
-			return arena_printf(a, "%s%s", ops[i].name, f->ignore_case && f->op != OP_CT && f->op != OP_NC ? "_ic" : "");
+			return arena_printf(a, "%s%s", ops[i].name,
+					    f->ignore_case && f->op != OP_CT && f->op != OP_NC ? "_ic" : "");
 	return "eq";
 }
 
@@ -77,8 +79,10 @@ int query_time(const char *value, int64_t now, int64_t *ret, struct err *e)
 	struct err ignored = { 0 };
 	int64_t t;
 
-	if (tm_parse(value, &t, &ignored) != 0 && (dur_parse(value, &t, &ignored) != 0 || __builtin_add_overflow(now, t, &t)))
-		return err_set(e, ERR_USAGE, "\"%s\" is neither a time nor a duration from now such as 30d or -30d", value);
+	if (tm_parse(value, &t, &ignored) != 0 &&
+	    (dur_parse(value, &t, &ignored) != 0 || __builtin_add_overflow(now, t, &t)))
+		return err_set(e, ERR_USAGE, "\"%s\" is neither a time nor a duration from now such as 30d or -30d",
+			       value);
 	*ret = t;
 	return 0;
 }
@@ -102,7 +106,8 @@ char *query_bookmark(struct arena *a, const struct query *q, int64_t next_offset
 		const struct filter *f = &q->filters[i];
 
 		filters.items = arena_grow(a, filters.items, filters.n, sizeof(*filters.items));
-		filters.items[filters.n++] = node_text(a, arena_printf(a, "%s[%s]=%s", f->field, op_text(a, f), f->value));
+		filters.items[filters.n++] =
+			node_text(a, arena_printf(a, "%s[%s]=%s", f->field, op_text(a, f), f->value));
 	}
 	node_add(a, &map, "o", number(a, next_offset));
 	node_add(a, &map, "n", number(a, q->page_size));
@@ -143,7 +148,8 @@ static bool read_query(struct arena *a, const struct node *map, struct query *q)
 	q->filters = arena_new_array(a, list->n + 1, struct filter);
 	q->nfilters = list->n;
 	for (size_t i = 0; i < list->n; i++)
-		if (list->items[i].kind != NODE_SCALAR || filter_parse(a, list->items[i].text, &q->filters[i], &ignored) != 0)
+		if (list->items[i].kind != NODE_SCALAR ||
+		    filter_parse(a, list->items[i].text, &q->filters[i], &ignored) != 0)
 			return false;
 	return true;
 }
@@ -162,7 +168,8 @@ int query_from_bookmark(struct arena *a, const char *bookmark, struct query *ret
 	for (size_t i = 0; i < n; i++)
 		text[i] = (char)(bookmark[i] == '-' ? '+' : bookmark[i] == '_' ? '/' : bookmark[i]);
 	memcpy(text + n, "===", (4 - n % 4) % 4);
-	if (b64_decode(a, bytes_of(text), &json) != 0 || !utf8_valid(json) || json_parse(a, "", json, &map, &ignored) != 0 ||
+	if (b64_decode(a, bytes_of(text), &json) != 0 || !utf8_valid(json) ||
+	    json_parse(a, "", json, &map, &ignored) != 0 ||
 	    map.kind != NODE_MAP || !read_query(a, &map, &q))
 		return err_set(e, ERR_USAGE, "not a bookmark");
 	*ret = q;

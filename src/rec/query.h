@@ -5,8 +5,8 @@
 #include "rec/schema.h"
 
 /* What a list command was asked for, for records in memory and for rows of the cache alike. Grammar of a filter:
- * field[op]value, field[op]=value or field=value; ops eq ne ct nc sw ew gt ge lt le bf af in nin, each also with _ic; times
- * absolute (RFC 3339, date) or relative to now ("30d" = 30 days ahead, "-30d" = 30 days ago). */
+ * field[op]value, field[op]=value or field=value; ops eq ne ct nc sw ew gt ge lt le bf af in nin, each also with _ic;
+ * times absolute (RFC 3339, date) or relative to now ("30d" = 30 days ahead, "-30d" = 30 days ago). */
 enum filter_op { OP_EQ, OP_NE, OP_CT, OP_NC, OP_SW, OP_EW, OP_GT, OP_GE, OP_LT, OP_LE, OP_BF, OP_AF, OP_IN, OP_NIN };
 
 struct filter {
@@ -36,7 +36,7 @@ int query_time(const char *value, int64_t now, int64_t *ret, struct err *) NODIS
 /* Whether a path is a field of such records; ERR_USAGE lists the known ones. */
 int query_field(struct arena *, const struct schema *, const char *path, struct err *) NODISCARD;
 
-/* Filters, sorts and cuts an array of n records in place (small sets: profiles, authorities, keys). *ret_next is NULL on
- * the last page. An unknown field lists the known ones. */
-int query_run(struct arena *, const struct query *, const struct schema *, void *recs, size_t *n, int64_t now, char **ret_next,
-	      struct err *) NODISCARD;
+/* Filters, sorts and cuts an array of n records in place (small sets: profiles, authorities, keys). *ret_next is NULL
+ * on the last page. An unknown field lists the known ones. */
+int query_run(struct arena *, const struct query *, const struct schema *, void *recs, size_t *n, int64_t now,
+	      char **ret_next, struct err *) NODISCARD;

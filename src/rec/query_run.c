@@ -47,7 +47,8 @@ static int number_of(const struct field *f, const char *text, int64_t now, bool 
 	if (f->kind == F_TIME)
 		return relative ? query_time(text, now, ret, e) : tm_parse(text, ret, e);
 	if (f->kind == F_DUR)
-		return dur_parse(text, ret, &ignored) == 0 ? 0 : err_set(e, ERR_USAGE, "\"%s\" is not a duration", text);
+		return dur_parse(text, ret, &ignored) == 0 ? 0
+							   : err_set(e, ERR_USAGE, "\"%s\" is not a duration", text);
 	if (!is_number(text))
 		return err_set(e, ERR_USAGE, "\"%s\" is not an integer", text);
 	*ret = as_number(text);
@@ -97,7 +98,8 @@ int query_field(struct arena *a, const struct schema *s, const char *path, struc
 	return resolve(a, s, path, &f, e);
 }
 
-static int compile(struct arena *a, const struct filter *f, const struct schema *s, int64_t now, struct test *t, struct err *e)
+static int compile(struct arena *a, const struct filter *f, const struct schema *s, int64_t now, struct test *t,
+		   struct err *e)
 {
 	t->f = f;
 	if (resolve(a, s, f->field, &t->field, e) != 0)
@@ -270,8 +272,8 @@ static int sort(struct arena *a, const struct query *q, const struct schema *s, 
 	return 0;
 }
 
-int query_run(struct arena *a, const struct query *q, const struct schema *s, void *recs, size_t *n, int64_t now, char **ret_next,
-	      struct err *e)
+int query_run(struct arena *a, const struct query *q, const struct schema *s, void *recs, size_t *n, int64_t now,
+	      char **ret_next, struct err *e)
 {
 	struct test *tests = arena_new_array(a, q->nfilters + 1, struct test);
 	size_t kept = 0, from, count;

@@ -70,7 +70,8 @@ static struct node *keep(struct arena *a, struct node n)
 	return arena_memdup(a, &n, sizeof(n));
 }
 
-static int one_flag(struct arena *a, const struct field *f, unsigned bits, const char *name, struct node **ret, struct err *e)
+static int one_flag(struct arena *a, const struct field *f, unsigned bits, const char *name, struct node **ret,
+		    struct err *e)
 {
 	const char *near = text_nearest(name, f->names);
 	int bit = field_bit(f, name);

@@ -98,7 +98,8 @@ static int bind_text(struct load *l, const struct field *f, const struct node *n
 		return -1;
 	if ((f->flags & F_SECRET) && !field_is_reference(n->text))
 		return bad(l, n, at,
-			   "a secret may only be given by reference: ${NAME}, env:NAME, file:PATH, fd:N or command:ARGV");
+			   "a secret may only be given by reference: ${NAME}, env:NAME, file:PATH, fd:N or "
+			   "command:ARGV");
 	if (f->kind == F_REF && !(f->flags & F_REQ) && *n->text == '\0')
 		return 0; /* encoders of JSON write "" for what was not said */
 	if ((f->kind == F_REF || f->kind == F_REFV) && !id_valid(n->text))
@@ -124,7 +125,8 @@ static int bind_int(struct load *l, const struct field *f, const struct node *n,
 	errno = 0;
 	long long v = strtoll(n->text, &end, 10);
 	if (errno != 0 || !in_range(f, v))
-		return f->min || f->max ? bad(l, n, at, "must be from %lld to %lld", (long long)f->min, (long long)f->max)
+		return f->min || f->max ? bad(l, n, at, "must be from %lld to %lld", (long long)f->min,
+					      (long long)f->max)
 					: bad(l, n, at, "this number is too large");
 	*ret = v;
 	return 0;
@@ -206,7 +208,8 @@ static int bind_bytes(struct load *l, const struct node *n, const struct path *a
 	return 0;
 }
 
-static int bind_strv(struct load *l, const struct field *f, const struct node *n, const struct path *at, struct strv *ret)
+static int bind_strv(struct load *l, const struct field *f, const struct node *n, const struct path *at,
+		     struct strv *ret)
 {
 	bool single = n->kind == NODE_SCALAR && (f->flags & F_LAX);
 
@@ -224,7 +227,8 @@ static int bind_strv(struct load *l, const struct field *f, const struct node *n
 	return 0;
 }
 
-static int bind_intv(struct load *l, const struct field *f, const struct node *n, const struct path *at, struct intv *ret)
+static int bind_intv(struct load *l, const struct field *f, const struct node *n, const struct path *at,
+		     struct intv *ret)
 {
 	if (n->kind != NODE_LIST)
 		return bad(l, n, at, "must be a list");
@@ -282,7 +286,8 @@ static int bind_any(struct load *l, const struct node *n, const struct path *at,
 
 static int bind_map(struct load *, const struct schema *, const struct node *, const struct path *, void *rec);
 
-static int bind_objv(struct load *l, const struct field *f, const struct node *n, const struct path *at, struct vec *ret)
+static int bind_objv(struct load *l, const struct field *f, const struct node *n, const struct path *at,
+		     struct vec *ret)
 {
 	if (n->kind != NODE_LIST)
 		return bad(l, n, at, "must be a list");
@@ -379,7 +384,8 @@ static int bind_member(struct load *l, struct members *m, const struct node *key
 	}
 	m->seen |= bit;
 	if (f == m->rest)
-		return value->kind == NODE_MAP ? take_rest(l, m, value->items, value->n) : bad(l, value, &here, "must be a mapping");
+		return value->kind == NODE_MAP ? take_rest(l, m, value->items, value->n)
+					       : bad(l, value, &here, "must be a mapping");
 	if (bind_field(l, f, value, &here, p) != 0)
 		return -1;
 	if (field_is_id(m->s, f) && !id_valid(*(char **)p))
@@ -387,8 +393,8 @@ static int bind_member(struct load *l, struct members *m, const struct node *key
 	return 0;
 }
 
-/* The value of the member that a path or a message begins with ("validity.duration", "name: is too long", "names.2"), at any
- * depth; the mapping itself where it has no such member. */
+/* The value of the member that a path or a message begins with ("validity.duration", "name: is too long", "names.2"),
+ * at any depth; the mapping itself where it has no such member. */
 static const struct node *place_of(struct arena *a, const struct schema *s, const struct node *n, const char *path)
 {
 	size_t len = strcspn(path, ".:"), i = 0;
@@ -427,7 +433,8 @@ static int finish_map(struct load *l, struct members *m, const struct node *n)
 		SCOPED_BUF where = buf_init(256);
 
 		put_path(m->at, &where);
-		return err_ctx(l->e, "%s:%zu:%zu%s%s", l->file, culprit->line, culprit->column, where.n ? ": " : "", buf_str(&where));
+		return err_ctx(l->e, "%s:%zu:%zu%s%s", l->file, culprit->line, culprit->column, where.n ? ": " : "",
+			       buf_str(&where));
 	}
 	return 0;
 }
@@ -460,7 +467,8 @@ int rec_load(struct arena *a, const struct schema *s, const char *file, struct b
 	return 0;
 }
 
-void rec_place(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path, struct err *e)
+void rec_place(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path,
+	       struct err *e)
 {
 	struct err ignored = { 0 };
 	const struct node *n;

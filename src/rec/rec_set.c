@@ -1,6 +1,6 @@
-/* Edits a document in place. The change is made twice: in the text, by the places of nodes, and in the tree. Only if the
- * new text reads as the new tree is it given out, so an unusual layout can make an edit fail but never do something else.
- * The result is also loaded against the schema. */
+/* Edits a document in place. The change is made twice: in the text, by the places of nodes, and in the tree. Only if
+ * the new text reads as the new tree is it given out, so an unusual layout can make an edit fail but never do something
+ * else. The result is also loaded against the schema. */
 #include "base/text.h"
 #include "rec/fields.h"
 #include "rec/node.h"
@@ -72,7 +72,8 @@ static int typed(struct set *d, const struct field *f, struct node *n)
 				return -1;
 		return 0;
 	}
-	bool text = f && f->kind != F_ANY && f->kind != F_INT && f->kind != F_INTV && f->kind != F_BOOL && f->kind != F_FLAGS;
+	bool text = f && f->kind != F_ANY && f->kind != F_INT && f->kind != F_INTV && f->kind != F_BOOL &&
+		    f->kind != F_FLAGS;
 	if (text && !node_is_null(n))
 		as_text(n);
 	else if (any_resolve(d->a, n, &bad, &why) != 0)
@@ -459,8 +460,8 @@ static int walk_map(struct set *d, const struct schema *s, struct node *n, const
 }
 
 /* One change of the text; whether the result is a record is not asked yet. */
-static int edit(struct arena *a, const struct schema *s, const char *file, struct bytes text, const struct rec_change *c, struct buf *out,
-		struct err *e)
+static int edit(struct arena *a, const struct schema *s, const char *file, struct bytes text,
+		const struct rec_change *c, struct buf *out, struct err *e)
 {
 	struct set d = { .a = a, .path = c->path, .value = c->value, .out = out, .e = e };
 	struct doc again;
@@ -481,8 +482,8 @@ static int edit(struct arena *a, const struct schema *s, const char *file, struc
 	return 0;
 }
 
-int rec_set_all(struct arena *a, const struct schema *s, const char *file, struct bytes text, const struct rec_change *v, size_t n,
-		struct buf *out, struct err *e)
+int rec_set_all(struct arena *a, const struct schema *s, const char *file, struct bytes text,
+		const struct rec_change *v, size_t n, struct buf *out, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		SCOPED_BUF result = buf_init(out->max);
@@ -497,8 +498,8 @@ int rec_set_all(struct arena *a, const struct schema *s, const char *file, struc
 	return 0;
 }
 
-int rec_set(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path, const char *value,
-	    struct buf *out, struct err *e)
+int rec_set(struct arena *a, const struct schema *s, const char *file, struct bytes text, const char *path,
+	    const char *value, struct buf *out, struct err *e)
 {
 	return rec_set_all(a, s, file, text, &(struct rec_change){ path, value }, 1, out, e);
 }

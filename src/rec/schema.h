@@ -31,7 +31,8 @@
  * F_ANY    char *            any document; kept as compact JSON text with the order of keys as written
  */
 enum field_kind {
-	F_STR, F_INT, F_BOOL, F_ENUM, F_FLAGS, F_DUR, F_TIME, F_BYTES, F_STRV, F_INTV, F_OBJ, F_OBJV, F_REF, F_REFV, F_ANY
+	F_STR, F_INT, F_BOOL, F_ENUM, F_FLAGS, F_DUR, F_TIME, F_BYTES, F_STRV, F_INTV, F_OBJ, F_OBJV, F_REF, F_REFV,
+	F_ANY
 };
 
 enum field_flags {
@@ -70,7 +71,8 @@ struct schema {
 	const char *doc;
 	size_t size;
 	const struct field *fields; /* ends with END; at most 63 */
-	/* Rules between fields; also the place that brings input forms into the one stored form. `where` names no file. */
+	/* Rules between fields; also the place that brings input forms into the one stored form. `where` names no
+	 * file. */
 	int (*check)(struct arena *, void *rec, struct err *);
 };
 
@@ -88,11 +90,13 @@ struct vec {
 enum { REC_MAX_BYTES = 1 << 20, REC_MAX_DEPTH = 16, REC_MAX_NODES = 100000 };
 
 /* Reads one document into *rec (size of schema, overwritten). `file` is for messages "file:line:column: field: why".
- * Refused: unknown and duplicate fields, aliases, anchors, tags, NUL, a second document, more than the limits. The word null
- * counts as absent where a field may be absent; "~", nothing at all, and null in a list are refused. */
-int rec_load(struct arena *, const struct schema *, const char *file, struct bytes text, void *rec, struct err *) NODISCARD;
+ * Refused: unknown and duplicate fields, aliases, anchors, tags, NUL, a second document, more than the limits. The word
+ * null counts as absent where a field may be absent; "~", nothing at all, and null in a list are refused. */
+int rec_load(struct arena *, const struct schema *, const char *file, struct bytes text, void *rec,
+	     struct err *) NODISCARD;
 /* Prefixes the error with "file:line:column" of the field at a path, in a document that rec_load has read. */
-void rec_place(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path, struct err *);
+void rec_place(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path,
+	       struct err *);
 /* Sets every field to its default, as rec_load does for an empty mapping (required fields stay empty). */
 void rec_default(struct arena *, const struct schema *, void *rec);
 /* Runs schema->check of the record and its parts on a record that was built in memory. */
@@ -106,19 +110,19 @@ void rec_show_yaml(const struct schema *, const void *rec, struct buf *out);
 
 /* Edits a document in place: sets `path` ("validity.duration", "tags.0", "metadata.site") to `value` (YAML flow text;
  * NULL removes it), leaving comments and order of everything else. The result is loaded again and checked. */
-int rec_set(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path, const char *value,
-	    struct buf *out, struct err *) NODISCARD;
+int rec_set(struct arena *, const struct schema *, const char *file, struct bytes text, const char *path,
+	    const char *value, struct buf *out, struct err *) NODISCARD;
 /* Several changes, one after the other: only what they make together has to be a record. */
 struct rec_change {
 	const char *path, *value;
 };
-int rec_set_all(struct arena *, const struct schema *, const char *file, struct bytes text, const struct rec_change *, size_t n,
-		struct buf *out, struct err *) NODISCARD;
+int rec_set_all(struct arena *, const struct schema *, const char *file, struct bytes text, const struct rec_change *,
+		size_t n, struct buf *out, struct err *) NODISCARD;
 
-/* The text of a field by path, for tables, filters and sorting; NULL when absent. *ret_field may be NULL. Lists are joined
- * with ", ". A path into an F_ANY descends the JSON. An unknown path gives -1 with the nearest name. */
-int rec_get(struct arena *, const struct schema *, const void *rec, const char *path, char **ret, const struct field **ret_field,
-	    struct err *) NODISCARD;
+/* The text of a field by path, for tables, filters and sorting; NULL when absent. *ret_field may be NULL. Lists are
+ * joined with ", ". A path into an F_ANY descends the JSON. An unknown path gives -1 with the nearest name. */
+int rec_get(struct arena *, const struct schema *, const void *rec, const char *path, char **ret,
+	    const struct field **ret_field, struct err *) NODISCARD;
 /* Whether rec_json shows the field; `at` points at its member. */
 bool rec_shown(struct arena *, const struct field *, const void *at);
 bool rec_equal(const struct schema *, const void *a, const void *b);
@@ -129,7 +133,8 @@ void schema_mdoc(const struct schema *, struct buf *out); /* the FIELDS part of 
 /* Where main keeps the record `id` of a type: "profiles/tls.yaml". The id must be valid. */
 char *schema_path(struct arena *, const struct schema *, const char *id);
 
-/* F_ANY text: small edits on a JSON object. `json` NULL means {}. value is JSON, or taken as a string when it is not. */
+/* F_ANY text: small edits on a JSON object. `json` NULL means {}. value is JSON, or taken as a string when it is
+ * not. */
 int any_set(struct arena *, const char *json, const char *key, const char *value, char **ret, struct err *) NODISCARD;
 int any_unset(struct arena *, const char *json, const char *key, char **ret, struct err *) NODISCARD;
 /* Members of `patch` replace those of the same name; null removes (RFC 7396, of the first level). */
@@ -137,7 +142,8 @@ int any_merge(struct arena *, const char *json, const char *patch, char **ret, s
 /* The member `key` of an object: strings without quotes, all else as JSON; NULL if absent. */
 char *any_get(struct arena *, const char *json, const char *key);
 /* Calls cb for each member of an object. */
-int any_each(struct arena *, const char *json, int (*cb)(void *, const char *key, const char *value), void *arg) NODISCARD;
+int any_each(struct arena *, const char *json, int (*cb)(void *, const char *key, const char *value),
+	     void *arg) NODISCARD;
 
 /* Row constructors; each checks at compile time that the member has the type that the kind needs. */
 #define FOFF(st, m, T) (offsetof(struct st, m) + 0 * sizeof(char[_Generic(((struct st *)0)->m, T : 1)]))

@@ -1,5 +1,6 @@
-/* A record type as JSON Schema 2020-12, for editors and for checks by other tools. It describes the canonical form: other
- * names of a field are listed as deprecated, other spellings of a value are not. Computed fields do not appear. */
+/* A record type as JSON Schema 2020-12, for editors and for checks by other tools. It describes the canonical form:
+ * other names of a field are listed as deprecated, other spellings of a value are not. Computed fields do not
+ * appear. */
 #include <inttypes.h>
 
 #include "rec/fields.h"
@@ -189,7 +190,8 @@ static struct node object_type(struct arena *a, const struct schema *s)
 			continue;
 		node_add(a, &properties, f->name, property(a, s, f));
 		for (const char *const *aka = f->aka; aka && *aka; aka++)
-			node_add(a, node_add(a, &properties, *aka, property(a, s, f)), "deprecated", literal(a, "true"));
+			node_add(a, node_add(a, &properties, *aka, property(a, s, f)), "deprecated",
+				 literal(a, "true"));
 		if (f->flags & F_REQ)
 			add_item(a, &required, node_text(a, f->name));
 	}

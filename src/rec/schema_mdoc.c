@@ -97,7 +97,9 @@ static void put_field(const struct field *f, struct buf *out)
 {
 	buf_puts(out, ".It Cm ");
 	put_word(f->name, out);
-	buf_printf(out, " Pq %s%s\n", kinds[f->kind], f->flags & F_REQ ? ", required" : f->flags & F_OUT ? ", computed" : f->flags & F_IN ? ", on input" : "");
+	buf_printf(out, " Pq %s%s\n", kinds[f->kind],
+		   f->flags & F_REQ ? ", required" : f->flags & F_OUT ? ", computed" : f->flags & F_IN
+		   ? ", on input" : "");
 	put_text(f->doc, out);
 	if (f->names)
 		put_names(f->kind == F_FLAGS ? "Any" : "One", f->names, out);

@@ -133,7 +133,8 @@ static int document(struct reader *r, struct node *ret)
 			if (build(r, ev, 0, ret) != 0)
 				return -1;
 		} else if (ev->type != around[i]) {
-			return fail(r, ev->start_mark, i < 2 ? "the document is empty" : "a second document is not accepted");
+			return fail(r, ev->start_mark,
+				    i < 2 ? "the document is empty" : "a second document is not accepted");
 		}
 	}
 	return 0;

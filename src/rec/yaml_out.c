@@ -30,7 +30,8 @@ static bool like_number(const char *s)
 
 static bool like_word(const char *s)
 {
-	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", ".nan" };
+	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf",
+					     ".nan" };
 
 	for (size_t i = 0; strlen(s) <= 5 && i < COUNT(words); i++)
 		if (strcasecmp(s, words[i]) == 0)
@@ -59,7 +60,8 @@ static size_t decode(const char *text, unsigned *ret_code)
 /* Shows as it is between quotes; all else must be escaped (YAML 1.2 5.1, and the line breaks of 1.1). */
 static bool is_printable(unsigned c)
 {
-	return c >= 0x20 && !(c >= 0x7F && c < 0xA0) && c != 0x2028 && c != 0x2029 && c != 0xFEFF && c != 0xFFFE && c != 0xFFFF;
+	return c >= 0x20 && !(c >= 0x7F && c < 0xA0) && c != 0x2028 && c != 0x2029 && c != 0xFEFF && c != 0xFFFE &&
+	       c != 0xFFFF;
 }
 
 static bool all_printable(const char *s, char also)
@@ -74,8 +76,8 @@ static bool all_printable(const char *s, char also)
 	return true;
 }
 
-/* Whether p, inside a plain scalar, says nothing but itself: it may not look like the end of a key, a comment or, within
- * [] and {}, like punctuation. */
+/* Whether p, inside a plain scalar, says nothing but itself: it may not look like the end of a key, a comment or,
+ * within [] and {}, like punctuation. */
 static bool plain_inside(const char *p, bool flow)
 {
 	if (is_alnum(*p) || (unsigned char)*p >= 0x80 || is_in(*p, "_/.$-+=@() ;~^%"))
@@ -89,7 +91,8 @@ static bool can_be_plain(const char *s, bool flow)
 {
 	if (!is_alnum(*s) && !is_in(*s, "_/.$") && (unsigned char)*s < 0x80)
 		return false;
-	if (like_number(s) || like_word(s) || strncmp(s, "..", 2) == 0 || s[strlen(s) - 1] == ' ' || !all_printable(s, '\0'))
+	if (like_number(s) || like_word(s) || strncmp(s, "..", 2) == 0 || s[strlen(s) - 1] == ' ' ||
+	    !all_printable(s, '\0'))
 		return false;
 	for (const char *p = s; *p; p++)
 		if (!plain_inside(p, flow))

@@ -1,5 +1,5 @@
-/* Work in a child. Guarantees: engines that it opens (tokens, whose modules must not be forked) and the user that it becomes end with it;
- * what it says passes through a socket pair of this process and nowhere else. */
+/* Work in a child. Guarantees: engines that it opens (tokens, whose modules must not be forked) and the user that it
+ * becomes end with it; what it says passes through a socket pair of this process and nowhere else. */
 #include "serve/apart.h"
 
 #include <sys/wait.h>
@@ -8,7 +8,8 @@
 #include "serve/link.h"
 #include "serve/process.h"
 
-static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, int fd)
+static _Noreturn void child(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg,
+			    int fd)
 {
 	SCOPED_BUF text = buf_init(LINK_MAX);
 	struct err e = { 0 };
@@ -31,7 +32,8 @@ int apart_receive(int fd, struct buf *ret, struct err *e)
 	return kind == LINK_ERROR ? link_take_error(ret, e) : 0;
 }
 
-pid_t apart_begin(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, int *ret_fd, struct err *e)
+pid_t apart_begin(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, int *ret_fd,
+		  struct err *e)
 {
 	int ours, theirs;
 	pid_t pid;
@@ -52,7 +54,8 @@ pid_t apart_begin(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *,
 	return pid;
 }
 
-int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret, struct err *e)
+int apart_run(struct ctx *ctx, int (*fn)(struct ctx *, void *, struct buf *, struct err *), void *arg, struct buf *ret,
+	      struct err *e)
 {
 	int fd, r, status;
 	pid_t pid = apart_begin(ctx, fn, arg, &fd, e);

@@ -1,6 +1,6 @@
-/* Claims and group commits. Guarantees: two threads never hold the same key; the target is never passed, whoever dies in between; an
- * answer "yes" to a transaction leaves after its commit is durable; the repository's lock is held only while a commit runs, so other
- * commands get their turn. */
+/* Claims and group commits. Guarantees: two threads never hold the same key; the target is never passed, whoever dies
+ * in between; an answer "yes" to a transaction leaves after its commit is durable; the repository's lock is held only
+ * while a commit runs, so other commands get their turn. */
 #include "serve/committer.h"
 
 #include <stdlib.h>
@@ -198,8 +198,10 @@ int64_t committer_done(const struct committer *c)
 static int open_state(struct committer *c, struct err *e)
 {
 	const struct ctx *like = c->setup.ctx;
-	struct state_env env = { .actor = ctx_actor(like), .trailers = like->trailers, .now = like->now_given ? like->now : tm_now(), .op = c->setup.op,
-				 .lock_timeout_ms = c->setup.lock_timeout_ms, .warn = like->warn, .warn_arg = like->warn_arg };
+	struct state_env env = { .actor = ctx_actor(like), .trailers = like->trailers,
+				 .now = like->now_given ? like->now : tm_now(), .op = c->setup.op,
+				 .lock_timeout_ms = c->setup.lock_timeout_ms, .warn = like->warn,
+				 .warn_arg = like->warn_arg };
 	bool moved;
 
 	if (c->commits >= REOPEN_AFTER) /* which ends what the handle has gathered in memory */
@@ -209,7 +211,8 @@ static int open_state(struct committer *c, struct err *e)
 		return state_resume(c->state, &moved, e);
 	}
 	c->arena = arena_new();
-	return state_open(c->arena, c->setup.dir, STATE_WRITE, &env, &c->state, e) != 0 ? -1 : state_tend_cache(c->state, e);
+	return state_open(c->arena, c->setup.dir, STATE_WRITE, &env, &c->state, e) != 0
+	       ? -1 : state_tend_cache(c->state, e);
 }
 
 static int commit_all(struct committer *c, struct refusal_log *summed, struct err *e)

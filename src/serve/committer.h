@@ -3,8 +3,8 @@
 #include "serve/link.h"
 #include "serve/refusals.h"
 
-/* What the parent decides for all workers: who works on what, how many more are issued, and when what was signed is durable. It
- * opens no engine. */
+/* What the parent decides for all workers: who works on what, how many more are issued, and when what was signed is
+ * durable. It opens no engine. */
 struct committer;
 
 struct committer_setup {
@@ -23,8 +23,10 @@ void committer_free(struct committer *);
 
 /* A frame of a thread. */
 void committer_take(struct committer *, size_t link, enum link_kind, struct bytes text);
-void committer_gone(struct committer *, size_t link); /* its thread has ended: its claim ends, what it handed over is committed */
+/* its thread has ended: its claim ends, what it handed over is committed */
+void committer_gone(struct committer *, size_t link);
 bool committer_pending(const struct committer *);     /* something waits for committer_run */
-bool committer_gathers(const struct committer *);     /* somebody works on a claim and will hand over, most likely soon */
+/* somebody works on a claim and will hand over, most likely soon */
+bool committer_gathers(const struct committer *);
 void committer_run(struct committer *);               /* one commit for all that wait; answers them */
 int64_t committer_done(const struct committer *);     /* counted transactions that are durable */

@@ -1,6 +1,6 @@
-/* Connections of a worker. Guarantees: every one has an absolute deadline at every moment (handshake, request), with TLS and without, so
- * none that trickles bytes lives for ever; those in their handshake have a limit of their own, and the oldest of them gives way; evhttp
- * sees no request that is not framed as it should be. One thread. */
+/* Connections of a worker. Guarantees: every one has an absolute deadline at every moment (handshake, request), with
+ * TLS and without, so none that trickles bytes lives for ever; those in their handshake have a limit of their own, and
+ * the oldest of them gives way; evhttp sees no request that is not framed as it should be. One thread. */
 #include "serve/conn.h"
 
 #include <event2/buffer.h>
@@ -87,7 +87,8 @@ static void on_plain_close(struct evhttp_connection *evcon, void *arg)
 	conn_free(arg);
 }
 
-/* One that never sent a request ends here, for evhttp too, unless it has let go: it would go on reading, and what watches has gone. */
+/* One that never sent a request ends here, for evhttp too, unless it has let go: it would go on reading, and what
+ * watches has gone. */
 void conn_end(struct conn *c)
 {
 	bufferevent_event_cb on_event;
@@ -154,7 +155,8 @@ static void tell(struct conn *c)
 	c->told = true;
 	bufferevent_getcb(c->bev, NULL, NULL, &c->on_event, &c->on_event_arg);
 	bufferevent_setcb(c->bev, NULL, on_told, on_gone, c);
-	evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+	evbuffer_add_printf(bufferevent_get_output(c->bev),
+			    "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
 			    "Connection: close\r\n\r\n%s\n", f->status, r->phrase, strlen(f->why) + 1, f->why);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	conn_set_phase(c, WAITING, TELL_SECS);
@@ -193,7 +195,8 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 		conn_look(c);
 }
 
-/* What may wait to be read is as much as one request, however much the client sends while its answers are on their way. */
+/* What may wait to be read is as much as one request, however much the client sends while its answers are on their
+ * way. */
 static void watch(struct conn *c)
 {
 	framing_begin(&c->framing, c->server->limits.body);
@@ -212,7 +215,8 @@ static void arrive(struct conn *c)
 
 	c->arrived = true;
 	conn_set_phase(c, c->phase, c->phase == HANDSHAKE ? s->limits.handshake_secs : s->limits.request_secs);
-	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&from, &n) != 0 || peer_exempt(&s->limits.exempt, (struct sockaddr *)&from))
+	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&from, &n) != 0 ||
+	    peer_exempt(&s->limits.exempt, (struct sockaddr *)&from))
 		return;
 	c->peer = peers_find(s->peers, (struct sockaddr *)&from);
 	if (!c->peer || ++c->peer->open <= s->limits.per_address || !s->limits.per_address)

@@ -5,14 +5,15 @@
 #include "base/bytes.h"
 #include "net/net.h"
 
-/* One HTTP exchange as a service sees it: everything that was received, and what is to be answered. Both live in the arena of
- * the exchange. */
+/* One HTTP exchange as a service sees it: everything that was received, and what is to be answered. Both live in the
+ * arena of the exchange. */
 enum { PEER_CHAIN_MAX = 10 };
 
 struct tls_peer {
 	const char *version;        /* "TLSv1.3" */
 	const char *cipher;
-	const struct bytes *chain;  /* what the client presented, leaf first, DER; possession of the leaf's key is proven, nothing else */
+	/* what the client presented, leaf first, DER; possession of the leaf's key is proven, nothing else */
+	const struct bytes *chain;
 	size_t nchain;
 	struct bytes unique;        /* tls-unique (RFC 5929 3); TLS 1.2 only */
 	struct bytes exporter;      /* tls-exporter (RFC 9266 2) */
@@ -48,8 +49,10 @@ struct http_response {
 	const char *serial_number;  /* of the certificate that was granted */
 	const char *reason;         /* of a refusal: one of a closed list, snake_case; NULL: none */
 	bool counts;                /* it is one of those that --max-enrollments counts */
-	bool later;                 /* nothing is answered: post_wait_begin said no, and the request is handled anew when it may wait */
+	/* nothing is answered: post_wait_begin said no, and the request is handled anew when it may wait */
+	bool later;
 };
 void http_add_header(struct http_response *, const char *name, const char *value);
 /* One line of plain text as the body, for errors; `fmt` may hold what the client sent, already escaped. */
-void http_text(struct arena *, struct http_response *, int status, const char *reason, const char *fmt, ...) PRINTF(5, 6);
+void http_text(struct arena *, struct http_response *, int status, const char *reason, const char *fmt,
+	       ...) PRINTF(5, 6);

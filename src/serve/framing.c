@@ -1,5 +1,6 @@
-/* Framing of HTTP/1 requests. Guarantees: constant memory, one pass, the same result however the bytes are cut; what is accepted has one
- * Host, at most one length, no folded lines, no control bytes, and a target that every parser of URIs takes. Never looks further ahead. */
+/* Framing of HTTP/1 requests. Guarantees: constant memory, one pass, the same result however the bytes are cut; what is
+ * accepted has one Host, at most one length, no folded lines, no control bytes, and a target that every parser of URIs
+ * takes. Never looks further ahead. */
 #include "serve/framing.h"
 
 #include <string.h>
@@ -7,7 +8,8 @@
 
 #include "base/auto.h"
 
-enum state { METHOD, TARGET, STAR, SLASH, PATH, SCHEME, AUTHORITY, PORT, PROTOCOL, FIELD, NAME, VALUE, BODY, SIZE, CHUNK, CHUNK_END, TRAILER,
+enum state { METHOD, TARGET, STAR, SLASH, PATH, SCHEME, AUTHORITY, PORT, PROTOCOL, FIELD, NAME, VALUE, BODY, SIZE,
+	     CHUNK, CHUNK_END, TRAILER,
 	     TRAILER_NAME, TRAILER_VALUE, WHOLE };
 enum field { OTHER, HOST, LENGTH, CODING, EXPECT };
 enum { DIGITS_MAX = 15 };
@@ -40,7 +42,8 @@ bool framing_whole(const struct framing *f)
 
 static bool is_token(unsigned char c) /* RFC 9110 5.6.2 */
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 /* --- words --- */
@@ -70,7 +73,8 @@ static bool word_number(const struct framing *f, unsigned base, size_t *ret)
 	if (f->nword == 0 || f->nword > DIGITS_MAX)
 		return false;
 	for (size_t i = 0; i < f->nword; i++) {
-		const char *digits = "0123456789abcdef", c = f->word[i], low = (char)(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
+		const char *digits = "0123456789abcdef", c = f->word[i],
+				     low = (char)(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
 		const char *at = low ? strchr(digits, low) : NULL;
 
 		if (!at || at - digits >= (ptrdiff_t)base)
@@ -98,7 +102,8 @@ static void end_method(struct framing *f)
 
 static bool is_host(unsigned char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_';
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' ||
+	       c == '_';
 }
 
 static bool end_authority(struct framing *f, unsigned char c)
@@ -154,7 +159,8 @@ static void end_request_line(struct framing *f)
 
 static void end_name(struct framing *f)
 {
-	static const char *const names[] = { [HOST] = "host", [LENGTH] = "content-length", [CODING] = "transfer-encoding", [EXPECT] = "expect" };
+	static const char *const names[] = { [HOST] = "host", [LENGTH] = "content-length",
+					     [CODING] = "transfer-encoding", [EXPECT] = "expect" };
 
 	f->field = OTHER;
 	for (unsigned char i = HOST; i <= EXPECT; i++)

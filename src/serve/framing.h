@@ -3,8 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where a request begins and ends, byte by byte. It accepts what can be read in one way only (RFC 9112 2.2, 3.2, 5, 6, 7.1): whoever
- * else reads the same bytes, a proxy before us or a library after us, sees the same requests in them. */
+/* Where a request begins and ends, byte by byte. It accepts what can be read in one way only (RFC 9112 2.2, 3.2, 5, 6,
+ * 7.1): whoever else reads the same bytes, a proxy before us or a library after us, sees the same requests in them. */
 enum { FRAMING_HEAD_MAX = 8 << 10, FRAMING_WORD = 24 };
 
 struct framing {
@@ -23,7 +23,8 @@ struct framing {
 };
 
 void framing_begin(struct framing *, size_t body_max);
-/* Takes bytes, none after the request's last. Returns how many; fewer than `n` at the end and at what is refused (status). */
+/* Takes bytes, none after the request's last. Returns how many; fewer than `n` at the end and at what is refused
+ * (status). */
 size_t framing_take(struct framing *, const unsigned char *p, size_t n);
 bool framing_fresh(const struct framing *); /* nothing has come yet */
 bool framing_whole(const struct framing *);

@@ -1,5 +1,6 @@
-/* Keys that the threads of a worker share. Guarantees: a key is opened by one thread at a time and then used by all; what an open key
- * needs (its engine) stays until the process ends; an engine that is away is asked once a second, however many wait for it. */
+/* Keys that the threads of a worker share. Guarantees: a key is opened by one thread at a time and then used by all;
+ * what an open key needs (its engine) stays until the process ends; an engine that is away is asked once a second,
+ * however many wait for it. */
 #include "serve/keyring.h"
 
 #include <pthread.h>
@@ -43,7 +44,8 @@ struct keyring *keyring_new(const struct ctx *like, const char *dir)
 	return k;
 }
 
-/* The policy may have moved since the last key was opened: its engines are described anew, and those that are open stay. */
+/* The policy may have moved since the last key was opened: its engines are described anew, and those that are open
+ * stay. */
 static int open_anew(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *e)
 {
 	struct ctx *ctx = &k->ctx;
@@ -53,7 +55,8 @@ static int open_anew(struct keyring *k, const char *id, EVP_PKEY **ret, struct e
 
 	if (state_open(ctx->arena, k->dir, 0, &env, &ctx->state, e) != 0)
 		return -1;
-	r = keys_describe_engines(ctx, e) != 0 || state_get(ctx->state, &key_type, id, &rec, e) != 0 || engine_key(ctx, &rec, ret, e) != 0;
+	r = keys_describe_engines(ctx, e) != 0 || state_get(ctx->state, &key_type, id, &rec, e) != 0 ||
+	    engine_key(ctx, &rec, ret, e) != 0;
 	state_close(ctx->state);
 	ctx->state = NULL;
 	return r ? -1 : 0;
@@ -65,7 +68,8 @@ static void add(struct keyring *k, struct opened *o)
 	k->first = o;
 }
 
-/* An engine that is away is asked once in a while, not by each request that waits here, and each attempt leaves some memory behind. */
+/* An engine that is away is asked once in a while, not by each request that waits here, and each attempt leaves some
+ * memory behind. */
 static void note_failure(struct keyring *k, const char *id, const struct err *e)
 {
 	k->failed.id = id;
@@ -125,8 +129,8 @@ static void end(struct ctx *ctx)
 	state_close(ctx->state);
 }
 
-int keyring_deposit(struct keyring *k, const struct ctx *like, const char *engine_id, EVP_PKEY *key, const char *name, struct key *ret,
-		    struct err *e)
+int keyring_deposit(struct keyring *k, const struct ctx *like, const char *engine_id, EVP_PKEY *key, const char *name,
+		    struct key *ret, struct err *e)
 {
 	struct ctx ctx;
 	int r;

@@ -1,5 +1,5 @@
-/* How much a listener takes on. Guarantees: connections leave half of the files that the process may open to all else, so that the oldest of
- * them gives way before accepting fails. */
+/* How much a listener takes on. Guarantees: connections leave half of the files that the process may open to all else,
+ * so that the oldest of them gives way before accepting fails. */
 #include <sys/resource.h>
 
 #include "serve/server.h"

@@ -1,5 +1,5 @@
-/* Frames between handler threads and the parent. Guarantees: a frame is sent whole or the link is broken; a broken link is an
- * error of the request that needed it, never a wait without end. */
+/* Frames between handler threads and the parent. Guarantees: a frame is sent whole or the link is broken; a broken link
+ * is an error of the request that needed it, never a wait without end. */
 #include "serve/link.h"
 
 #include <errno.h>

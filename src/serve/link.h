@@ -5,10 +5,12 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* The wire between a handler thread of a worker and the parent: one stream socket a thread, frames of a kind and a text. The parent
- * holds what must be decided in one place: who may work on which device now, how many may still be issued, and the commits. */
+/* The wire between a handler thread of a worker and the parent: one stream socket a thread, frames of a kind and a
+ * text. The parent holds what must be decided in one place: who may work on which device now, how many may still be
+ * issued, and the commits. */
 enum link_kind {
-	LINK_CLAIM = 'C',  /* thread: "1" or "0" (counts towards the target), then keys, each ended by NUL. Waits for its turn. */
+	/* thread: "1" or "0" (counts towards the target), then keys, each ended by NUL. Waits for its turn. */
+	LINK_CLAIM = 'C',
 	LINK_RECORD = 'R', /* thread: a shipped transaction; answered when it is durable. Ends the claim. */
 	LINK_RELEASE = 'X',/* thread: gives the claim up; no answer */
 	LINK_DONE = 'D',   /* thread: an exchange for the summary; no answer */
@@ -30,7 +32,8 @@ int link_pairs(int *ret_ours, int *ret_theirs, size_t n, struct err *) NODISCARD
 void link_close(const int *fds, size_t n);
 
 void link_head(unsigned char head[LINK_HEAD], enum link_kind, size_t n);
-bool link_parse(const unsigned char head[LINK_HEAD], enum link_kind *ret_kind, size_t *ret_n); /* false: over LINK_MAX */
+/* false: over LINK_MAX */
+bool link_parse(const unsigned char head[LINK_HEAD], enum link_kind *ret_kind, size_t *ret_n);
 
 /* The thread's side, blocking. */
 int link_send(int fd, enum link_kind, struct bytes text, struct err *) NODISCARD;

@@ -20,8 +20,10 @@
 #include "serve/tickets.h"
 #include "serve/worker.h"
 
-enum { WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, GATHER_MS = 5, EVENTS_MAX = 5, ADDRESS_MAX = 1000000 };
-enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 }; /* in a row: those that end the listener, and cost no time */
+enum { WORKERS_MAX = 64, THREADS_MAX = 64, DRAIN_SECS = 12, TICK_MS = 250, GATHER_MS = 5, EVENTS_MAX = 5,
+       ADDRESS_MAX = 1000000 };
+/* in a row: those that end the listener, and cost no time */
+enum { YOUNG_MS = 5000, YOUNG_DEATHS_MAX = 20, YOUNG_DEATHS_FREE = 5 };
 
 struct lane { /* to one thread of a worker, its event thread being the last */
 	struct listener *listener;
@@ -139,7 +141,8 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
 		drain(l);
 }
 
-/* A commit costs about the same for one and for twenty, so those who are about to hand over are waited for, for a moment. */
+/* A commit costs about the same for one and for twenty, so those who are about to hand over are waited for, for a
+ * moment. */
 static void commit_soon(struct listener *l)
 {
 	const struct timeval moment = { .tv_usec = GATHER_MS * 1000 };
@@ -301,7 +304,8 @@ static void end_lanes(struct listener *l, size_t worker)
 	}
 }
 
-/* It may be started again at once, or a little later. The listener ends when its workers live a moment only, again and again. */
+/* It may be started again at once, or a little later. The listener ends when its workers live a moment only, again and
+ * again. */
 static void count_death(struct listener *l, size_t worker, const char *how)
 {
 	int64_t now = tm_mono_ms();
@@ -360,7 +364,8 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 		l->workers[i].pid = 0;
 		l->alive--;
 		end_lanes(l, i);
-		snprintf(how, sizeof(how), WIFSIGNALED(status) ? "by signal %d" : "with status %d", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		snprintf(how, sizeof(how), WIFSIGNALED(status) ? "by signal %d" : "with status %d",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		if (l->leaving == &l->workers[i])
 			l->leaving = NULL;
 		else if (!l->draining)
@@ -424,7 +429,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* --- setting up --- */
 
-static int add_event(struct listener *l, evutil_socket_t fd, short what, event_callback_fn fn, const struct timeval *t, struct err *e)
+static int add_event(struct listener *l, evutil_socket_t fd, short what, event_callback_fn fn, const struct timeval *t,
+		     struct err *e)
 {
 	struct event *ev = event_new(l->base, fd, what, fn, l);
 
@@ -556,7 +562,8 @@ static void tear_down(struct listener *l)
 
 int listen_run(struct ctx *ctx, const struct listen_options *o, struct summary *ret, struct err *e)
 {
-	struct listener l = { .ctx = ctx, .o = o, .outfit.log = -1, .by_hand = isatty(STDERR_FILENO) || isatty(STDIN_FILENO),
+	struct listener l = { .ctx = ctx, .o = o, .outfit.log = -1,
+			      .by_hand = isatty(STDERR_FILENO) || isatty(STDIN_FILENO),
 			      .began_ms = tm_mono_ms(), .last_request_ms = tm_mono_ms() };
 	int r = set_up(&l, e);
 

@@ -14,11 +14,13 @@ struct listen_options {
 	struct strv listen;       /* "ADDRESS:PORT", "[::1]:8443"; port 0: any */
 	struct bytes tls_cert, tls_key; /* PEM; empty: what service->prepare gives */
 	const char *tls_cert_file, *tls_key_file; /* whence they are, to read them anew at SIGHUP; NULL: not again */
-	const char *tls_key_ref;  /* names a key of the repository, in whatever engine, in place of tls_key; NULL: none */
+	/* names a key of the repository, in whatever engine, in place of tls_key; NULL: none */
+	const char *tls_key_ref;
 	const char *min_version;
 	struct strv ciphers;      /* as struct tls_settings has them */
 	bool plain, ask_client;   /* plain: HTTP without TLS */
-	bool check_client;        /* a certificate that a client shows must lead to client_cas or to what service->prepare adds */
+	/* a certificate that a client shows must lead to client_cas or to what service->prepare adds */
+	bool check_client;
 	bool require_client;      /* there must be one */
 	struct bytes client_cas;  /* PEM */
 	struct logs_settings logs;
@@ -35,17 +37,20 @@ struct listen_options {
 	void (*say)(const char *line); /* what the operator must know once it listens; NULL: nobody asks */
 	const char *commits;      /* how the subject of its commits begins */
 };
-/* Runs until the target is reached, the time is up, or a signal says so. ERR_CANCELLED never: an end by signal is a clean end. The
- * caller prints the summary and decides on the exit status from it. */
+/* Runs until the target is reached, the time is up, or a signal says so. ERR_CANCELLED never: an end by signal is a
+ * clean end. The caller prints the summary and decides on the exit status from it. */
 int listen_run(struct ctx *, const struct listen_options *, struct summary *ret, struct err *) NODISCARD;
 
-/* lamassu.yaml as it is committed, read as that user (NULL: this one), and the folder that its paths are relative to. */
-int listen_config(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *) NODISCARD;
+/* lamassu.yaml as it is committed, read as that user (NULL: this one), and the folder that its paths are relative
+ * to. */
+int listen_config(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top,
+		  struct err *) NODISCARD;
 
 /* What only lamassu-net has; NULL in `lamassu`, which must become that first (net_need). Set once, by main. */
 struct listen_ops {
 	int (*run)(struct ctx *, const struct listen_options *, struct summary *ret, struct err *);
-	int (*config)(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *);
+	int (*config)(struct ctx *, const char *dir, const char *user, struct config *ret, const char **ret_top,
+		      struct err *);
 	/* est/operator.h */
 	int (*identify)(struct ctx *, const struct jwt_auth *rules, const char *cache, const char *token, struct err *);
 	const struct service *est, *va;

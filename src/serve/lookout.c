@@ -1,5 +1,5 @@
-/* The event thread's view of the repository. Guarantees: what another process commits is seen LOOK_EVERY_MS later, whatever the load; a look
- * costs two small files and takes no lock. */
+/* The event thread's view of the repository. Guarantees: what another process commits is seen LOOK_EVERY_MS later,
+ * whatever the load; a look costs two small files and takes no lock. */
 #include "serve/lookout.h"
 
 #include "base/tm.h"

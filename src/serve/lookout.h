@@ -1,7 +1,8 @@
 #pragma once
 #include "state/state.h"
 
-/* Where the repository's branches are, for the event thread, which must not wait: looked at anew at most each LOOK_EVERY_MS. */
+/* Where the repository's branches are, for the event thread, which must not wait: looked at anew at most each
+ * LOOK_EVERY_MS. */
 enum { LOOK_EVERY_MS = 10 };
 struct lookout;
 

@@ -1,5 +1,5 @@
-/* TLS and the access log of a listener. Guarantees: a certificate without its key is never served; renewing takes everything that was given
- * as a file, or nothing. */
+/* TLS and the access log of a listener. Guarantees: a certificate without its key is never served; renewing takes
+ * everything that was given as a file, or nothing. */
 #include "serve/outfit.h"
 
 #include <fcntl.h>
@@ -16,7 +16,8 @@ static int open_log(const char *path, int *ret, struct err *e)
 	*ret = -1;
 	if (!path)
 		return 0;
-	*ret = strcmp(path, "-") == 0 ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	*ret = strcmp(path, "-") == 0 ? STDOUT_FILENO
+				      : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	return *ret < 0 ? err_sys(e, path) : 0;
 }
 
@@ -49,17 +50,23 @@ static int check_key_id(struct arena *a, const struct outfit *f, const struct tl
 		return 0;
 	if (cert_split(a, s->cert, &der, &n, e) != 0 || cert_parse(a, der[0], &leaf, e) != 0)
 		return err_ctx(e, "TLS certificate");
-	return strcmp(f->tls_key_id, key_id(a, leaf.spki)) == 0 ? 0 : err_set(e, ERR_CHECK, "the TLS key does not belong to the TLS certificate");
+	return strcmp(f->tls_key_id, key_id(a, leaf.spki)) == 0 ? 0
+								: err_set(e, ERR_CHECK,
+									  "the TLS key does not belong to the TLS "
+									  "certificate");
 }
 
-int outfit_make(struct arena *a, const struct listen_options *o, const struct prepared *p, struct outfit *ret, struct err *e)
+int outfit_make(struct arena *a, const struct listen_options *o, const struct prepared *p, struct outfit *ret,
+		struct err *e)
 {
 	*ret = (struct outfit){ .o = o, .log = -1, .tls_key_id = p->tls_key_id };
 	ret->psk = (struct tls_psk){ .find = o->service->psk, .options = o->options, .own = p->own };
-	ret->tls = (struct tls_settings){ .cert = o->tls_cert.n ? o->tls_cert : p->tls_cert, .key = o->tls_key.n ? o->tls_key : p->tls_key,
-					  .min_version = o->min_version, .ciphers = o->ciphers, .ask_client = o->ask_client,
+	ret->tls = (struct tls_settings){ .cert = o->tls_cert.n ? o->tls_cert : p->tls_cert,
+					  .key = o->tls_key.n ? o->tls_key : p->tls_key, .min_version = o->min_version,
+					  .ciphers = o->ciphers, .ask_client = o->ask_client,
 					  .require_client = o->require_client, .any_date = o->service->judges_dates,
-					  .client_cas = o->check_client ? both(a, o->client_cas, p->client_cas) : (struct bytes){ 0 },
+					  .client_cas = o->check_client ? both(a, o->client_cas, p->client_cas)
+									: (struct bytes){ 0 },
 					  .psk = p->psk ? &ret->psk : NULL };
 	if (!o->plain && (check_key_id(a, ret, &ret->tls, e) != 0 || tls_context(&ret->tls, &ret->context, e) != 0))
 		return -1;

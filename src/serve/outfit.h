@@ -14,8 +14,10 @@ struct outfit {
 	struct arena *read;     /* of a later certificate and key; NULL: they are those of the start */
 };
 /* `ret` stays where it is: its context points into it. Released by outfit_free, also when this fails. */
-int outfit_make(struct arena *, const struct listen_options *, const struct prepared *, struct outfit *ret, struct err *) NODISCARD;
-/* Reads the files of certificate and key anew, and opens the log under its name anew. When anything is wrong all stays as it was. */
+int outfit_make(struct arena *, const struct listen_options *, const struct prepared *, struct outfit *ret,
+		struct err *) NODISCARD;
+/* Reads the files of certificate and key anew, and opens the log under its name anew. When anything is wrong all stays
+ * as it was. */
 int outfit_renew(struct outfit *, struct err *) NODISCARD;
 /* Another certificate, and its key; nothing else. Likewise. */
 int outfit_certify(struct outfit *, struct bytes cert, struct bytes key, struct err *) NODISCARD;

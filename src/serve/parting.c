@@ -1,6 +1,6 @@
-/* The last moments of connections (RFC 9112 9.6): a socket that is closed while something comes takes back what was answered and has not
- * arrived. Guarantees: what still comes is read and thrown away until the other side ends, is silent, or had its time; number, time and
- * amount are limited, and the oldest gives way. One thread. */
+/* The last moments of connections (RFC 9112 9.6): a socket that is closed while something comes takes back what was
+ * answered and has not arrived. Guarantees: what still comes is read and thrown away until the other side ends, is
+ * silent, or had its time; number, time and amount are limited, and the oldest gives way. One thread. */
 #include "serve/parting.h"
 
 #include <errno.h>
@@ -82,7 +82,8 @@ void partings_add(struct partings *all, int fd, struct peer *peer)
 	r = OPENSSL_zalloc(sizeof(*r));
 	if (!r)
 		out_of_memory();
-	*r = (struct parting){ .all = all, .prev = all->last, .fd = own, .peer = peer, .left = PARTING_BYTES, .until_ms = tm_mono_ms() + PARTING_MS,
+	*r = (struct parting){ .all = all, .prev = all->last, .fd = own, .peer = peer, .left = PARTING_BYTES,
+			       .until_ms = tm_mono_ms() + PARTING_MS,
 			    .readable = event_new(all->base, own, EV_READ | EV_PERSIST, on_readable, r) };
 	if (!r->readable || event_add(r->readable, &silence) != 0)
 		out_of_memory();

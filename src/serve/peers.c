@@ -1,5 +1,6 @@
-/* Addresses and what each may take of a worker. Guarantees: memory is fixed; an address with open connections is not forgotten; strangers
- * cannot choose with whom they share a place, and where all places are taken, those that come are not counted, nor hindered. */
+/* Addresses and what each may take of a worker. Guarantees: memory is fixed; an address with open connections is not
+ * forgotten; strangers cannot choose with whom they share a place, and where all places are taken, those that come are
+ * not counted, nor hindered. */
 #include "serve/peers.h"
 
 #include <netdb.h>
@@ -125,7 +126,8 @@ bool peer_exempt(const struct strv *networks, const struct sockaddr *sa)
 	if (networks->n == 0 || getnameinfo(sa, n, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
 		return false;
 	for (size_t i = 0; i < networks->n; i++)
-		if (network_has(networks->v[i], strncmp(text, mapped, strlen(mapped)) == 0 ? text + strlen(mapped) : text))
+		if (network_has(networks->v[i], strncmp(text, mapped, strlen(mapped)) == 0 ? text +
+				strlen(mapped) : text))
 			return true;
 	return false;
 }

@@ -1,5 +1,5 @@
-/* What a listener must know before it listens, found out in a child (apart.c): its settings, as the user that it will be, and what its service
- * prepares, with the secrets that this asked for. */
+/* What a listener must know before it listens, found out in a child (apart.c): its settings, as the user that it will
+ * be, and what its service prepares, with the secrets that this asked for. */
 #include "serve/prepare.h"
 
 #include <string.h>
@@ -57,7 +57,8 @@ static int find_tls_key(struct ctx *ctx, const struct listen_options *o, char **
 static int look(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct err *e)
 {
 	const struct state_env env = { .now = ctx->now, .op = o->service->name, .lock_timeout_ms = o->lock_timeout_ms,
-				       .actor = ctx_actor(ctx), .trailers = ctx->trailers, .warn = ctx->warn, .warn_arg = ctx->warn_arg };
+				       .actor = ctx_actor(ctx), .trailers = ctx->trailers, .warn = ctx->warn,
+				       .warn_arg = ctx->warn_arg };
 	int r;
 
 	if (state_open(ctx->arena, o->dir, STATE_WRITE, &env, &ctx->state, e) != 0)
@@ -93,8 +94,8 @@ static int prepare(struct ctx *ctx, void *arg, struct buf *text, struct err *e)
 	return 0;
 }
 
-int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepared *ret, struct known_secret **ret_secrets, size_t *ret_n,
-		  struct err *e)
+int prepare_apart(struct ctx *ctx, const struct listen_options *o, struct prepared *ret,
+		  struct known_secret **ret_secrets, size_t *ret_n, struct err *e)
 {
 	SCOPED_BUF text = buf_init(LINK_MAX);
 	struct known_secret *secrets = NULL;
@@ -150,7 +151,8 @@ static int read_config(struct ctx *ctx, void *arg, struct buf *text, struct err 
 	return r;
 }
 
-int listen_config(struct ctx *ctx, const char *dir, const char *user, struct config *ret, const char **ret_top, struct err *e)
+int listen_config(struct ctx *ctx, const char *dir, const char *user, struct config *ret, const char **ret_top,
+		  struct err *e)
 {
 	SCOPED_BUF text = buf_init(LINK_MAX);
 	struct asked q = { dir, user };

@@ -1,5 +1,5 @@
-/* Who a process is, how much it may open, and its children. Guarantees: after process_become no privilege of before is left, or it
- * fails; a signal that comes for a child tells the parent nothing. */
+/* Who a process is, how much it may open, and its children. Guarantees: after process_become no privilege of before is
+ * left, or it fails; a signal that comes for a child tells the parent nothing. */
 #include "serve/process.h"
 
 #include <grp.h>

@@ -1,6 +1,6 @@
-/* Refused attempts. Guarantees: whoever is refused, however often, makes neither memory nor disk nor ledger grow without bound: the log is
- * cut into a few files of limited size, summaries are counted by keys of closed lists. Nothing secret is in them: no header, no body, no
- * credential. Nothing that fails here fails a request. */
+/* Refused attempts. Guarantees: whoever is refused, however often, makes neither memory nor disk nor ledger grow
+ * without bound: the log is cut into a few files of limited size, summaries are counted by keys of closed lists.
+ * Nothing secret is in them: no header, no body, no credential. Nothing that fails here fails a request. */
 #include "serve/refusals.h"
 
 #include <errno.h>
@@ -62,7 +62,8 @@ static const struct field attempt_fields[] = {
 	STR(attempt, address, "Who asked."),
 	END
 };
-static const struct schema attempt_type = { .name = "attempt", .doc = "A refused attempt", .size = sizeof(struct attempt), .fields = attempt_fields };
+static const struct schema attempt_type = { .name = "attempt", .doc = "A refused attempt",
+					    .size = sizeof(struct attempt), .fields = attempt_fields };
 static const struct field cloudevent_fields[] = {
 	STR(cloudevent, specversion, "1.0."),
 	STR(cloudevent, id, "Random."),
@@ -74,7 +75,8 @@ static const struct field cloudevent_fields[] = {
 	OBJ(cloudevent, data, &attempt_type, "More of it."),
 	END
 };
-static const struct schema cloudevent_type = { .name = "cloudevent", .doc = "An event (CloudEvents 1.0)", .size = sizeof(struct cloudevent),
+static const struct schema cloudevent_type = { .name = "cloudevent", .doc = "An event (CloudEvents 1.0)",
+					       .size = sizeof(struct cloudevent),
 					       .fields = cloudevent_fields };
 
 static void open_log(struct refusal_log *r)
@@ -93,7 +95,8 @@ static void rotate(struct refusal_log *r)
 	for (int i = LOG_FILES - 1; i > 0; i--) {
 		const char *from = i > 1 ? arena_printf(a, "%s.%d", r->log, i - 1) : r->log;
 
-		if (rename(from, arena_printf(a, "%s.%d", r->log, i)) != 0 && errno != ENOENT && i == 1 && truncate(r->log, 0) != 0)
+		if (rename(from, arena_printf(a, "%s.%d", r->log, i)) != 0 && errno != ENOENT && i == 1 &&
+		    truncate(r->log, 0) != 0)
 			break; /* it cannot be cut either: the next line says so by failing */
 	}
 	open_log(r);
@@ -106,14 +109,17 @@ static char *shown(struct arena *a, const char *s)
 
 static void log_line(struct refusal_log *r, const struct refused *x)
 {
-	static char version[] = "1.0", source[] = "source://lamassu.io/ctx/source/service/est-serve", json[] = "application/json";
+	static char version[] = "1.0", source[] = "source://lamassu.io/ctx/source/service/est-serve",
+				json[] = "application/json";
 	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF text = buf_init(BUF_TEXT);
 	unsigned char id[16];
 	struct err ignored = { 0 };
 	struct cloudevent ev = { .specversion = version, .source = source, .datacontenttype = json, .time = now_of(r),
-				 .type = arena_strdup(a, x->type), .subject = x->realm ? arena_printf(a, "dms/%s", shown(a, x->realm)) : NULL,
-				 .data = { shown(a, x->realm), shown(a, x->subject), shown(a, x->op), shown(a, x->reason), shown(a, x->address),
+				 .type = arena_strdup(a, x->type), .subject = x->realm
+					 ? arena_printf(a, "dms/%s", shown(a, x->realm)) : NULL,
+				 .data = { shown(a, x->realm), shown(a, x->subject), shown(a, x->op),
+					   shown(a, x->reason), shown(a, x->address),
 					   x->status } };
 
 	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
@@ -134,15 +140,18 @@ static void count(struct refusal_log *r, const struct key *x)
 	size_t i = 0;
 	struct key *k;
 
-	while (i < r->n && (r->keys[i].hour != x->hour || strcmp(r->keys[i].reason, x->reason) != 0 || strcmp(r->keys[i].dms, x->dms) != 0 ||
+	while (i < r->n && (r->keys[i].hour != x->hour || strcmp(r->keys[i].reason, x->reason) != 0 ||
+			    strcmp(r->keys[i].dms, x->dms) != 0 ||
 			    strcmp(r->keys[i].type, x->type) != 0))
 		i++;
 	if (i == KEYS_MAX)
 		return;
 	if (i == r->n) {
 		r->keys = arena_grow(r->arena, r->keys, r->n, sizeof(*r->keys));
-		r->keys[r->n++] = (struct key){ .type = arena_strdup(r->arena, x->type), .dms = arena_strdup(r->arena, x->dms),
-						.reason = arena_strdup(r->arena, x->reason), .hour = x->hour, .first = x->first };
+		r->keys[r->n++] = (struct key){ .type = arena_strdup(r->arena, x->type),
+						.dms = arena_strdup(r->arena, x->dms),
+						.reason = arena_strdup(r->arena, x->reason), .hour = x->hour,
+						.first = x->first };
 	}
 	k = &r->keys[i];
 	k->count += x->count;
@@ -159,7 +168,8 @@ void refusals_add(struct refusal_log *r, const struct refused *x)
 		log_line(r, x);
 	if (x->realm && x->reason)
 		count(r, &(struct key){ .type = arena_strdup(a, x->type), .dms = arena_strdup(a, x->realm),
-					.reason = arena_strdup(a, x->reason), .hour = now - now % HOUR, .count = 1, .first = now, .last = now });
+					.reason = arena_strdup(a, x->reason), .hour = now - now % HOUR, .count = 1,
+					.first = now, .last = now });
 }
 
 bool refusals_due(const struct refusal_log *r)
@@ -181,8 +191,9 @@ void refusals_finish(struct refusal_log *r)
 
 static int put_one(struct refusal_log *r, struct state *st, struct key *k, struct err *e)
 {
-	const struct eventrec ev = { .type = k->type, .subject = arena_printf(r->arena, "dms/%s", k->dms), .time = k->hour, .dms = k->dms,
-				     .reason = k->reason, .count = k->count, .first = k->first, .last = k->last };
+	const struct eventrec ev = { .type = k->type, .subject = arena_printf(r->arena, "dms/%s", k->dms),
+				     .time = k->hour, .dms = k->dms, .reason = k->reason, .count = k->count,
+				     .first = k->first, .last = k->last };
 	int64_t now = now_of(r);
 	bool there;
 
@@ -266,8 +277,8 @@ void refusals_end(struct refusal_log *r)
 	if (!r)
 		return;
 	for (size_t i = 0; i < r->n; i++)
-		buf_printf(&text, "%s %s %s %lld %lld %lld\n", r->keys[i].type, r->keys[i].dms, r->keys[i].reason, (long long)r->keys[i].count,
-			   (long long)r->keys[i].first, (long long)r->keys[i].last);
+		buf_printf(&text, "%s %s %s %lld %lld %lld\n", r->keys[i].type, r->keys[i].dms, r->keys[i].reason,
+			   (long long)r->keys[i].count, (long long)r->keys[i].first, (long long)r->keys[i].last);
 	if (text.n && fs_put(r->pending, buf_bytes(&text), 0600, &e) != 0)
 		ctx_warn(r->ctx, "the number of some refusals is lost: %s", e.msg);
 	if (r->fd >= 0)
@@ -284,7 +295,8 @@ struct refusal_log *refusals_new(struct ctx *ctx, const char *dir, struct err *e
 
 	if (state_open(a, dir, 0, &env, &st, e) != 0)
 		return NULL;
-	*r = (struct refusal_log){ .ctx = ctx, .arena = arena_new(), .log = arena_printf(ctx->arena, "%s/security.log", state_private(st)),
+	*r = (struct refusal_log){ .ctx = ctx, .arena = arena_new(),
+				   .log = arena_printf(ctx->arena, "%s/security.log", state_private(st)),
 				.pending = arena_printf(ctx->arena, "%s/refusals", state_private(st)), .fd = -1 };
 	state_close(st);
 	open_log(r);

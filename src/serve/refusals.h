@@ -2,8 +2,8 @@
 #include "base/ctx.h"
 #include "state/state.h"
 
-/* Refused attempts (S5), in the parent: each is a line of a local log, .git/lamassu/security.log, JSON in the shape of CloudEvents 1.0,
- * which rotates; the ledger gets their number, once for each type, manager, reason and hour. */
+/* Refused attempts (S5), in the parent: each is a line of a local log, .git/lamassu/security.log, JSON in the shape of
+ * CloudEvents 1.0, which rotates; the ledger gets their number, once for each type, manager, reason and hour. */
 struct refusal_log;
 struct refused {
 	const char *type;              /* "enrollment.failed": service->event */

@@ -1,6 +1,6 @@
-/* A listener's own certificate, issued anew. Guarantees: a child makes it, which holds no lock, so that an engine that is slow holds up nobody;
- * it serves when it is recorded and durable, and until then, and when none can be had, the one before stays; a warning says why, once each time
- * that it is tried. */
+/* A listener's own certificate, issued anew. Guarantees: a child makes it, which holds no lock, so that an engine that
+ * is slow holds up nobody; it serves when it is recorded and durable, and until then, and when none can be had, the one
+ * before stays; a warning says why, once each time that it is tried. */
 #include "serve/renewal.h"
 
 #include <signal.h>
@@ -50,7 +50,8 @@ static void failed(struct renewal *r, const char *why)
 {
 	int64_t wait = (r->ends - now_of(r)) / 10;
 
-	ctx_warn(r->setup.ctx, "the listener's TLS certificate ends %s and is not issued anew: %s", tm_format(r->setup.ctx->arena, r->ends), why);
+	ctx_warn(r->setup.ctx, "the listener's TLS certificate ends %s and is not issued anew: %s",
+		 tm_format(r->setup.ctx->arena, r->ends), why);
 	arena_free(r->arena);
 	r->arena = NULL;
 	r->due = now_of(r) + (wait < RETRY_MIN_SECS ? RETRY_MIN_SECS : wait > RETRY_MAX_SECS ? RETRY_MAX_SECS : wait);
@@ -61,8 +62,9 @@ static void failed(struct renewal *r, const char *why)
 static int make(struct ctx *parents, void *arg, struct buf *text, struct err *e)
 {
 	const struct worker_setup *s = arg;
-	struct ctx ctx = { .arena = parents->arena, .now = parents->now_given ? parents->now : tm_now(), .now_given = parents->now_given,
-			   .no_input = true, .warn = parents->warn, .warn_arg = parents->warn_arg, .secret = worker_secret, .secret_arg = arg };
+	struct ctx ctx = { .arena = parents->arena, .now = parents->now_given ? parents->now : tm_now(),
+			   .now_given = parents->now_given, .no_input = true, .warn = parents->warn,
+			   .warn_arg = parents->warn_arg, .secret = worker_secret, .secret_arg = arg };
 	const struct state_env env = { .now = ctx.now };
 	SCOPED_BUF shipped = buf_init(LINK_MAX);
 	struct prepared p = { 0 };
@@ -101,7 +103,8 @@ static void on_made(evutil_socket_t fd, short what, void *arg)
 	r->made = NULL;
 	close(r->fd);
 	left = buf_bytes(&text);
-	if (got != 0 || !bytes_take_run(&left, &cert) || !bytes_take_run(&left, &key) || !bytes_take_run(&left, &shipped)) {
+	if (got != 0 || !bytes_take_run(&left, &cert) || !bytes_take_run(&left, &key) ||
+	    !bytes_take_run(&left, &shipped)) {
 		failed(r, got != 0 ? e.msg : "the answer is cut off");
 		return;
 	}
@@ -144,7 +147,8 @@ bool renewal_recorded(struct renewal *r, enum link_kind kind, struct bytes text)
 	struct err e = { 0 };
 
 	buf_put(&why, text.p, text.n);
-	if ((kind != LINK_YES && link_take_error(&why, &e) != 0) || outfit_certify(r->setup.outfit, r->cert, r->key, &e) != 0) {
+	if ((kind != LINK_YES && link_take_error(&why, &e) != 0) ||
+	    outfit_certify(r->setup.outfit, r->cert, r->key, &e) != 0) {
 		failed(r, e.msg);
 		return false;
 	}

@@ -17,5 +17,6 @@ struct renewal_setup {
 };
 struct renewal *renewal_new(struct arena *, const struct renewal_setup *);
 void renewal_tick(struct renewal *); /* NULL is allowed */
-bool renewal_recorded(struct renewal *, enum link_kind, struct bytes text); /* how the commit went; true: the outfit is new */
+/* how the commit went; true: the outfit is new */
+bool renewal_recorded(struct renewal *, enum link_kind, struct bytes text);
 void renewal_free(struct renewal *); /* likewise */

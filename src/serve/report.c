@@ -1,5 +1,5 @@
-/* The access log. Guarantees: one line an exchange, as JSON, without control bytes and without anything secret: no header, no body, no
- * credential. */
+/* The access log. Guarantees: one line an exchange, as JSON, without control bytes and without anything secret: no
+ * header, no body, no credential. */
 #include "serve/report.h"
 
 #include <stdio.h>
@@ -38,7 +38,8 @@ static const struct field line_fields[] = {
 	STR(line, cipher, "Cipher suite."),
 	END
 };
-static const struct schema line_type = { .name = "access", .doc = "A line of the access log", .size = sizeof(struct line), .fields = line_fields };
+static const struct schema line_type = { .name = "access", .doc = "A line of the access log",
+					 .size = sizeof(struct line), .fields = line_fields };
 
 static int64_t micros_since(int64_t began_us)
 {
@@ -55,7 +56,8 @@ static char *shown(struct arena *a, const char *s)
 
 static bool wanted(const struct access_log *log, const struct exchange *x)
 {
-	enum log_class class = log->service->class && x->out.op ? log->service->class(x->out.op, x->out.status) : CLASS_NONE;
+	enum log_class class = log->service->class && x->out.op ? log->service->class(x->out.op, x->out.status)
+								: CLASS_NONE;
 
 	return log->fd >= 0 && logs_wanted(log->settings, class, x->out.status);
 }
@@ -64,8 +66,10 @@ static void log_line(int fd, const struct exchange *x, int64_t micros)
 {
 	struct arena *a = x->arena;
 	const struct line l = { .time = tm_now(), .address = shown(a, x->in.address), .method = shown(a, x->in.method),
-				.path = shown(a, x->in.path), .op = shown(a, x->out.op), .realm = shown(a, x->out.realm),
-				.subject = shown(a, x->out.subject), .serial_number = shown(a, x->out.serial_number), .reason = shown(a, x->out.reason), .status = x->out.status,
+				.path = shown(a, x->in.path), .op = shown(a, x->out.op),
+				.realm = shown(a, x->out.realm),
+				.subject = shown(a, x->out.subject), .serial_number = shown(a, x->out.serial_number),
+				.reason = shown(a, x->out.reason), .status = x->out.status,
 				.micros = micros, .tls = shown(a, x->in.tls ? x->in.tls->version : NULL),
 				.cipher = shown(a, x->in.tls ? x->in.tls->cipher : NULL) };
 	SCOPED_BUF text = buf_init(BUF_TEXT);
@@ -80,8 +84,8 @@ static void log_line(int fd, const struct exchange *x, int64_t micros)
 /* What a LINK_DONE frame says of an exchange. */
 static void write_done(const struct exchange *x, int64_t micros, char text[DONE_MAX])
 {
-	snprintf(text, DONE_MAX, "%d %d %lld %s %s", x->out.status, x->out.counts ? 1 : 0, (long long)micros, x->out.op ? x->out.op : "-",
-		 x->out.reason ? x->out.reason : "-");
+	snprintf(text, DONE_MAX, "%d %d %lld %s %s", x->out.status, x->out.counts ? 1 : 0, (long long)micros,
+		 x->out.op ? x->out.op : "-", x->out.reason ? x->out.reason : "-");
 }
 
 static void send_done(int link, struct bytes text)

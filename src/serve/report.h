@@ -23,7 +23,8 @@ struct report_batch {
 	} v[REPORT_KINDS];
 	size_t n;
 };
-void report_gather(struct report_batch *, int link, const struct access_log *, const struct exchange *); /* sends when it is full */
+/* sends when it is full */
+void report_gather(struct report_batch *, int link, const struct access_log *, const struct exchange *);
 void report_flush(struct report_batch *, int link);
 
 /* A fault on our side. */
@@ -34,7 +35,8 @@ static inline bool report_is_fault(int status)
 
 /* In the parent. */
 struct refused;
-bool report_read(struct bytes refusal, struct refused *ret); /* the text of a LINK_REFUSED frame, which *ret points into */
+/* the text of a LINK_REFUSED frame, which *ret points into */
+bool report_read(struct bytes refusal, struct refused *ret);
 struct refusals {
 	char *reason;
 	int64_t n;

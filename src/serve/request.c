@@ -1,5 +1,5 @@
-/* A request of evhttp's as services know requests. Guarantees: a copy, in the exchange's own arena; names of headers in lower case, each
- * header as often as it was sent. */
+/* A request of evhttp's as services know requests. Guarantees: a copy, in the exchange's own arena; names of headers in
+ * lower case, each header as often as it was sent. */
 #include "serve/request.h"
 
 #include <event2/buffer.h>

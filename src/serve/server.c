@@ -1,5 +1,6 @@
-/* Requests and answers of a worker, by libevent's evhttp. Guarantees: an answer always has a length and never is HTML; a client that has
- * gone costs nothing; whoever has begun when the end comes is answered, while the time lasts. One thread. */
+/* Requests and answers of a worker, by libevent's evhttp. Guarantees: an answer always has a length and never is HTML;
+ * a client that has gone costs nothing; whoever has begun when the end comes is answered, while the time lasts. One
+ * thread. */
 #include "serve/conn.h"
 
 #include <event2/buffer.h>
@@ -56,7 +57,8 @@ static bool is_last(const struct server *s, const struct conn *c, struct evhttp_
 	if (s->draining || c->requests >= s->limits.requests || (said && strcasecmp(said, "close") == 0))
 		return true;
 	/* evhttp ends those too; one that names a host is for a proxy to it. */
-	return (req->flags & EVHTTP_PROXY_REQUEST) || (req->minor == 0 && !(said && strncasecmp(said, "keep-alive", 10) == 0));
+	return (req->flags & EVHTTP_PROXY_REQUEST) ||
+	       (req->minor == 0 && !(said && strncasecmp(said, "keep-alive", 10) == 0));
 }
 
 static void on_sent(struct evhttp_request *req, void *arg)
@@ -94,7 +96,8 @@ static void reply(const struct server *s, struct evhttp_request *req, struct exc
 	evbuffer_free(body);
 }
 
-/* Who asks for authorities or attributes comes back to enrol; who has enrolled does not. Sessions of a shared key are never resumed. */
+/* Who asks for authorities or attributes comes back to enrol; who has enrolled does not. Sessions of a shared key are
+ * never resumed. */
 static void offer_ticket(const struct conn *c, const struct exchange *x)
 {
 	SSL *ssl = c->held ? NULL : bufferevent_openssl_get_ssl(c->bev);
@@ -141,7 +144,8 @@ static int listen_on(struct server *s, int fd, struct err *e)
 }
 
 struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const struct server_limits *limits,
-			  void (*on_request)(void *, struct exchange *), void (*on_refused)(void *, const struct exchange *), void *arg,
+			  void (*on_request)(void *, struct exchange *),
+			  void (*on_refused)(void *, const struct exchange *), void *arg,
 			  struct err *e)
 {
 	struct server *s = OPENSSL_zalloc(sizeof(*s));
@@ -158,7 +162,8 @@ struct server *server_new(struct event_base *base, int fd, SSL_CTX *tls, const s
 	evhttp_set_timeout(s->http, IDLE_SECS); /* of silence; deadlines are ours */
 	evhttp_set_max_headers_size(s->http, 2 * FRAMING_HEAD_MAX); /* which framing keeps below */
 	evhttp_set_max_body_size(s->http, (ev_ssize_t)limits->body);
-	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+				   EVHTTP_REQ_DELETE |
 				   EVHTTP_REQ_OPTIONS);
 	evhttp_set_default_content_type(s->http, NULL);
 	evhttp_set_gencb(s->http, on_http, s);

@@ -35,13 +35,15 @@ struct exchange {
 	void *server, *req, *conn; /* the server's */
 };
 
-/* Listens on a socket that is bound already. `tls` NULL: plain HTTP. on_request owns the exchange until server_answer; on_refused only looks at
- * one that the server answers itself. */
+/* Listens on a socket that is bound already. `tls` NULL: plain HTTP. on_request owns the exchange until server_answer;
+ * on_refused only looks at one that the server answers itself. */
 struct server *server_new(struct event_base *, int fd, SSL_CTX *tls, const struct server_limits *,
-			  void (*on_request)(void *arg, struct exchange *), void (*on_refused)(void *arg, const struct exchange *), void *arg,
+			  void (*on_request)(void *arg, struct exchange *),
+			  void (*on_refused)(void *arg, const struct exchange *), void *arg,
 			  struct err *);
 void server_answer(struct exchange *); /* sends `out`, or drops it when the client has gone; frees the exchange */
-void server_drain(struct server *);    /* accepts nobody more; every connection closes with its next answer, those without one to come now */
+/* accepts nobody more; every connection closes with its next answer, those without one to come now */
+void server_drain(struct server *);
 size_t server_busy(const struct server *); /* exchanges that are not answered */
 size_t server_open(const struct server *); /* connections */
 void server_free(struct server *);

@@ -1,4 +1,5 @@
-/* Listening sockets. Guarantees: no descriptor leaves this process by exec; a given socket is a listening one of this process. */
+/* Listening sockets. Guarantees: no descriptor leaves this process by exec; a given socket is a listening one of this
+ * process. */
 #include "serve/sockets.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ static int name_of(struct arena *a, int fd, char **ret, struct err *e)
 
 	if (getsockname(fd, (struct sockaddr *)&s, &n) != 0)
 		return err_sys(e, "listening socket");
-	if (getnameinfo((struct sockaddr *)&s, n, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	if (getnameinfo((struct sockaddr *)&s, n, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return err_set(e, ERR_INVALID, "a listening socket that is not one of the internet");
 	*ret = arena_printf(a, s.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 	return 0;
@@ -40,7 +42,8 @@ static int add(struct arena *a, struct sockets *s, int fd, struct err *e)
 		return err_set(e, ERR_INVALID, "more than %d listening addresses", SOCKETS_MAX);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* for those it accepts: an answer does not wait for the ticket's ACK */
+	/* for those it accepts: an answer does not wait for the ticket's ACK */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (name_of(a, fd, &s->names.v[s->n], e) != 0)
 		return -1;
 	s->fds[s->n++] = fd;
@@ -76,7 +79,8 @@ static int split(struct arena *a, const char *text, char **ret_host, char **ret_
 	const char *colon = strrchr(text, ':');
 	size_t n = colon ? (size_t)(colon - text) : 0;
 
-	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")] || strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > 65535)
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")] || strlen(colon + 1) > 5 ||
+	    strtol(colon + 1, NULL, 10) > 65535)
 		return err_set(e, ERR_USAGE, "\"%s\" is not of the form ADDRESS:PORT, with a port up to 65535", text);
 	if (n >= 2 && text[0] == '[' && text[n - 1] == ']')
 		*ret_host = arena_strndup(a, text + 1, n - 2);

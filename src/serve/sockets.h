@@ -12,8 +12,8 @@ struct sockets {
 };
 int sockets_open(struct arena *, const struct strv *addresses, struct sockets *ret, struct err *) NODISCARD;
 void sockets_close(struct sockets *);
-/* Of a connection. A client that sends its request apart from the end of its handshake waits for the ACK of that, which nothing of ours takes
- * along. */
+/* Of a connection. A client that sends its request apart from the end of its handshake waits for the ACK of that, which
+ * nothing of ours takes along. */
 void sockets_acknowledge(int fd);
 /* Tells systemd's NOTIFY_SOCKET ("READY=1"), where there is one; what fails is ignored. */
 void sockets_notify(const char *text);

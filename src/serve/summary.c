@@ -24,7 +24,8 @@ static const struct field refusals_fields[] = {
 	INT(refusals, n, "How often.", .flags = F_SHOW0),
 	END
 };
-static const struct schema refusals_type = { .name = "refusals", .doc = "Refusals for one reason", .size = sizeof(struct refusals),
+static const struct schema refusals_type = { .name = "refusals", .doc = "Refusals for one reason",
+					     .size = sizeof(struct refusals),
 					     .fields = refusals_fields };
 
 /* What every listener says, before and after what it counts. */
@@ -53,9 +54,11 @@ static const struct field answering_fields[] = {
 	INT(summary, answered, "Requests that were answered.", .flags = F_SHOW0),
 	SUMMARY_TAIL
 };
-const struct schema enrolling_summary = { .name = "summary", .plural = "summaries", .doc = "What an EST listener did", .size = sizeof(struct summary),
+const struct schema enrolling_summary = { .name = "summary", .plural = "summaries", .doc = "What an EST listener did",
+					  .size = sizeof(struct summary),
 					  .fields = enrolling_fields };
-const struct schema answering_summary = { .name = "summary", .plural = "summaries", .doc = "What a validation authority did",
+const struct schema answering_summary = { .name = "summary", .plural = "summaries",
+					  .doc = "What a validation authority did",
 					  .size = sizeof(struct summary), .fields = answering_fields };
 
 struct tally *tally_new(struct arena *a, const char *service)

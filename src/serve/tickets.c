@@ -1,6 +1,6 @@
-/* Session tickets. Guarantees: a ticket is read for two hours at most, and by nobody who learns what a listener knows afterwards: each hour's
- * key and what leads to the next one follow from the hour before by HKDF (RFC 5869), which has no way back, and what was before is wiped. Keys
- * are in memory only. One thread for each context. */
+/* Session tickets. Guarantees: a ticket is read for two hours at most, and by nobody who learns what a listener knows
+ * afterwards: each hour's key and what leads to the next one follow from the hour before by HKDF (RFC 5869), which has
+ * no way back, and what was before is wiped. Keys are in memory only. One thread for each context. */
 #include "serve/tickets.h"
 
 #include <openssl/core_names.h>
@@ -40,7 +40,8 @@ static void next_hour(struct ring *r)
 	OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_MODE, mode, 0),
 				OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
 				OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, r->now.seed, KEY_LEN),
-				OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, sizeof(info) - 1), OSSL_PARAM_construct_end() };
+				OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, sizeof(info) - 1),
+				OSSL_PARAM_construct_end() };
 	unsigned char next[sizeof(r->now)];
 
 	if (!c || EVP_KDF_derive(c, next, sizeof(next), params) != 1)
@@ -66,8 +67,10 @@ static const struct ticket_key *find(const struct ring *r, const unsigned char n
 	return r->hour > 0 && memcmp(name, r->before.name, NAME_LEN) == 0 ? &r->before : NULL;
 }
 
-/* As SSL_CTX_set_tlsext_ticket_key_evp_cb(3) has it: 0 there is no such key, 1, 2 the client should get another ticket. */
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+/* As SSL_CTX_set_tlsext_ticket_key_evp_cb(3) has it: 0 there is no such key, 1, 2 the client should get another
+ * ticket. */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+		     int seal)
 {
 	static char digest[] = "SHA256";
 	SSL_CTX *context = SSL_get_SSL_CTX(ssl);
@@ -87,7 +90,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
 			return -1;
 	}
-	if (EVP_MAC_CTX_set_params(mac, params) != 1 || EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, k->cipher, iv, seal) != 1)
+	if (EVP_MAC_CTX_set_params(mac, params) != 1 ||
+	    EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, k->cipher, iv, seal) != 1)
 		return -1;
 	return k == &r->now.key ? 1 : 2;
 }

@@ -1,6 +1,7 @@
-/* TLS for listeners. Guarantees: what a client presents is only recorded here, with the proof that it has the key; whether the
- * certificate is trusted is judged where the policy is known, so that a stale one does not hinder a request that
- * needs none. Where authorities of clients are given, strangers do not get past the handshake; that grants nothing. */
+/* TLS for listeners. Guarantees: what a client presents is only recorded here, with the proof that it has the key;
+ * whether the certificate is trusted is judged where the policy is known, so that a stale one does not hinder a request
+ * that needs none. Where authorities of clients are given, strangers do not get past the handshake; that grants
+ * nothing. */
 #include "serve/tls.h"
 
 #include <openssl/err.h>
@@ -84,7 +85,8 @@ static int use_ciphers(SSL_CTX *c, const struct strv *names, struct err *e)
 		struct buf *to;
 
 		if (!found)
-			return err_set(e, ERR_INVALID, "cipher suite \"%s\" is unknown or not safe enough", names->v[i]);
+			return err_set(e, ERR_INVALID, "cipher suite \"%s\" is unknown or not safe enough",
+				       names->v[i]);
 		to = found->tls13 ? &new : &old;
 		buf_printf(to, "%s%s", to->n ? ":" : "", found->openssl);
 	}
@@ -141,7 +143,8 @@ static int set_up_clients(SSL_CTX *c, const struct tls_settings *s, struct err *
 	if (!s->ask_client)
 		return 0;
 	SSL_CTX_set_verify(c, mode, NULL);
-	/* A ticket holds the client's certificate and is a seventh of the work for a device that comes once: tls_offer_ticket(). */
+	/* A ticket holds the client's certificate and is a seventh of the work for a device that comes once:
+	 * tls_offer_ticket(). */
 	return SSL_CTX_set_num_tickets(c, 0) == 1 ? 0 : err_ossl(e, "TLS");
 }
 
@@ -154,13 +157,15 @@ static int restrict_protocol(SSL_CTX *c, const char *min_version, const struct s
 		return -1;
 	if (SSL_CTX_set_min_proto_version(c, min) != 1 || SSL_CTX_set1_groups_list(c, groups) != 1)
 		return err_ossl(e, "TLS");
-	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+			    SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_max_early_data(c, 0);
 	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
 	return 0;
 }
 
-/* Tickets hold the client's certificate, but nothing that it sent with it: whoever needs that for his path starts anew. */
+/* Tickets hold the client's certificate, but nothing that it sent with it: whoever needs that for his path starts
+ * anew. */
 static int on_ticket_made(SSL *ssl, void *arg)
 {
 	STACK_OF(X509) *sent = SSL_get_peer_cert_chain(ssl);
@@ -169,7 +174,8 @@ static int on_ticket_made(SSL *ssl, void *arg)
 	return sk_X509_num(sent) <= 0 || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), "chain", 5) == 1;
 }
 
-static SSL_TICKET_RETURN on_ticket_used(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t n, SSL_TICKET_STATUS status, void *arg)
+static SSL_TICKET_RETURN on_ticket_used(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t n,
+					SSL_TICKET_STATUS status, void *arg)
 {
 	void *data = NULL;
 	size_t len = 0;
@@ -245,7 +251,8 @@ static void take_chain(struct arena *a, SSL *ssl, struct tls_peer *p)
 static struct bytes unique_of(struct arena *a, SSL *ssl)
 {
 	unsigned char out[UNIQUE_MAX];
-	size_t n = SSL_session_reused(ssl) ? SSL_get_finished(ssl, out, sizeof(out)) : SSL_get_peer_finished(ssl, out, sizeof(out));
+	size_t n = SSL_session_reused(ssl) ? SSL_get_finished(ssl, out, sizeof(out))
+					   : SSL_get_peer_finished(ssl, out, sizeof(out));
 
 	return (struct bytes){ arena_memdup(a, out, n), n };
 }
@@ -255,7 +262,8 @@ static struct bytes exporter_of(struct arena *a, SSL *ssl)
 	static const char label[] = "EXPORTER-Channel-Binding";
 	unsigned char out[EXPORTER_LEN];
 
-	if (SSL_export_keying_material(ssl, out, sizeof(out), label, sizeof(label) - 1, (const unsigned char *)"", 0, 1) != 1)
+	if (SSL_export_keying_material(ssl, out, sizeof(out), label, sizeof(label) - 1, (const unsigned char *)"", 0,
+				       1) != 1)
 		return (struct bytes){ 0 };
 	return (struct bytes){ arena_memdup(a, out, sizeof(out)), sizeof(out) };
 }
@@ -270,7 +278,8 @@ struct tls_peer *tls_peer_of(struct arena *a, SSL *ssl)
 	p->psk_identity = tls_psk_of(a, ssl, &p->psk_proof);
 	if (SSL_version(ssl) == TLS1_2_VERSION)
 		p->unique = unique_of(a, ssl);
-	if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1) /* RFC 9266 2: TLS 1.2 needs RFC 7627 */
+	/* RFC 9266 2: TLS 1.2 needs RFC 7627 */
+	if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1)
 		p->exporter = exporter_of(a, ssl);
 	return p;
 }

@@ -1,6 +1,6 @@
-/* Secrets in TLS. Guarantees: always with (EC)DHE; who a client is stands in the session that its secret made, and in no other, so neither a
- * ticket nor an identity that was offered and not used can stand for it; these sessions are not resumed, so that every connection proves
- * the secret anew; an unknown identity gets as far as a wrong secret. */
+/* Secrets in TLS. Guarantees: always with (EC)DHE; who a client is stands in the session that its secret made, and in
+ * no other, so neither a ticket nor an identity that was offered and not used can stand for it; these sessions are not
+ * resumed, so that every connection proves the secret anew; an unknown identity gets as far as a wrong secret. */
 #include "serve/tls_psk.h"
 
 #include <openssl/rand.h>
@@ -64,8 +64,10 @@ static int on_identity(SSL *ssl, const unsigned char *identity, size_t n, SSL_SE
 	a = arena_new();
 	find(ssl, a, arena_strndup(a, (const char *)identity, n), &s);
 	session = SSL_SESSION_new();
-	made = session && SSL_SESSION_set1_master_key(session, s.key, s.n) == 1 && SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, suite)) == 1 &&
-	       SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1 && note(session, &s) && SSL_set_num_tickets(ssl, 0) == 1;
+	made = session && SSL_SESSION_set1_master_key(session, s.key, s.n) == 1 &&
+	       SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, suite)) == 1 &&
+	       SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1 && note(session, &s) &&
+	       SSL_set_num_tickets(ssl, 0) == 1;
 	OPENSSL_cleanse(&s, sizeof(s));
 	arena_free(a);
 	if (!made)
@@ -82,7 +84,8 @@ static unsigned on_old_identity(SSL *ssl, const char *identity, unsigned char *k
 	struct arena *a;
 	size_t n = 0;
 
-	if (SSL_version(ssl) != TLS1_2_VERSION || !identity || !is_identity((const unsigned char *)identity, strlen(identity)))
+	if (SSL_version(ssl) != TLS1_2_VERSION || !identity ||
+	    !is_identity((const unsigned char *)identity, strlen(identity)))
 		return 0;
 	a = arena_new();
 	find(ssl, a, identity, &s);
@@ -104,13 +107,14 @@ static int is_once(SSL *ssl, int forward_secure)
 	return !c || SSL_CIPHER_get_auth_nid(c) == NID_auth_psk;
 }
 
-/* Which suites there are for secrets follows from those for certificates: the same ciphers. They come first: who offers one has a secret. In
- * TLS 1.3 the first suite that both sides have is taken whatever its hash, and a secret that does not fit it is passed over: those that fit
- * come first. */
+/* Which suites there are for secrets follows from those for certificates: the same ciphers. They come first: who offers
+ * one has a secret. In TLS 1.3 the first suite that both sides have is taken whatever its hash, and a secret that does
+ * not fit it is passed over: those that fit come first. */
 static int add_suites(SSL_CTX *c, struct err *e)
 {
 	STACK_OF(SSL_CIPHER) *v = SSL_CTX_get_ciphers(c);
-	SCOPED_BUF old = buf_init(BUF_TEXT), fit = buf_init(BUF_TEXT), rest = buf_init(BUF_TEXT), all = buf_init(BUF_TEXT);
+	SCOPED_BUF old = buf_init(BUF_TEXT), fit = buf_init(BUF_TEXT), rest = buf_init(BUF_TEXT),
+			 all = buf_init(BUF_TEXT);
 	bool gcm = false, chacha = false;
 
 	for (int i = 0; i < sk_SSL_CIPHER_num(v); i++) {
@@ -123,10 +127,12 @@ static int add_suites(SSL_CTX *c, struct err *e)
 		buf_printf(to, "%s:", SSL_CIPHER_get_name(x));
 	}
 	if (fit.n == 0)
-		return err_set(e, ERR_INVALID, "TLS with secrets of devices needs a suite of TLS 1.3 with SHA-256, such as TLS_AES_128_GCM_SHA256");
+		return err_set(e, ERR_INVALID, "TLS with secrets of devices needs a suite of TLS 1.3 with SHA-256, "
+			       "such as TLS_AES_128_GCM_SHA256");
 	buf_puts(&fit, buf_str(&rest));
 	buf_printf(&all, "%s%s%s", gcm ? "kECDHEPSK+AESGCM:" : "", chacha ? "kECDHEPSK+CHACHA20:" : "", buf_str(&old));
-	return SSL_CTX_set_ciphersuites(c, buf_str(&fit)) == 1 && SSL_CTX_set_cipher_list(c, buf_str(&all)) == 1 ? 0 : err_ossl(e, "cipher suites");
+	return SSL_CTX_set_ciphersuites(c, buf_str(&fit)) == 1 && SSL_CTX_set_cipher_list(c, buf_str(&all)) == 1
+	       ? 0 : err_ossl(e, "cipher suites");
 }
 
 int tls_psk_use(SSL_CTX *c, const struct tls_psk *psk, struct err *e)

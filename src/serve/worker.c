@@ -1,5 +1,6 @@
-/* A worker process. Guarantees: requests never wait for each other but through claims; what a request allocates ends with it; SIGTERM
- * loses nothing that was acknowledged, and the end of the parent ends its workers. The event thread never waits for anything. */
+/* A worker process. Guarantees: requests never wait for each other but through claims; what a request allocates ends
+ * with it; SIGTERM loses nothing that was acknowledged, and the end of the parent ends its workers. The event thread
+ * never waits for anything. */
 #include "serve/worker.h"
 
 #include <errno.h>
@@ -57,7 +58,8 @@ static int link_ask(struct post *p, enum link_kind kind, struct bytes text, enum
 	return *ret == LINK_ERROR ? link_take_error(&answer, e) : 0;
 }
 
-/* What the request has in hand is of the policy that it began with: when that has moved, nothing may come of it any more. */
+/* What the request has in hand is of the policy that it began with: when that has moved, nothing may come of it any
+ * more. */
 static int look_again(struct post *p, struct err *e)
 {
 	if (!p->ctx.now_given)
@@ -132,7 +134,8 @@ int worker_key(struct post *p, const char *key_id, EVP_PKEY **ret, struct err *e
 	return keyring_open(p->worker->keys, key_id, ret, e);
 }
 
-int worker_deposit(struct post *p, const char *engine_id, EVP_PKEY *key, const char *name, struct key *ret, struct err *e)
+int worker_deposit(struct post *p, const char *engine_id, EVP_PKEY *key, const char *name, struct key *ret,
+		   struct err *e)
 {
 	return keyring_deposit(p->worker->keys, &p->ctx, engine_id, key, name, ret, e);
 }
@@ -412,8 +415,9 @@ static struct ctx context(struct worker *w)
 {
 	const struct ctx *c = w->setup->ctx;
 
-	return (struct ctx){ .arena = arena_new(), .now = c->now_given ? c->now : tm_now(), .now_given = c->now_given, .no_input = true,
-			     .warn = say, .secret = worker_secret, .secret_arg = (void *)(uintptr_t)w->setup };
+	return (struct ctx){ .arena = arena_new(), .now = c->now_given ? c->now : tm_now(), .now_given = c->now_given,
+			     .no_input = true, .warn = say, .secret = worker_secret,
+			     .secret_arg = (void *)(uintptr_t)w->setup };
 }
 
 static int start_threads(struct worker *w, struct arena *a, struct err *e)
@@ -436,7 +440,8 @@ static int start_threads(struct worker *w, struct arena *a, struct err *e)
 	return 0;
 }
 
-/* Not libevent's own signals: those of the parent's base would be mixed up with them. SIGTERM is blocked in every thread. */
+/* Not libevent's own signals: those of the parent's base would be mixed up with them. SIGTERM is blocked in every
+ * thread. */
 static int term_fd(void)
 {
 	sigset_t term;

@@ -155,7 +155,8 @@ static int run(struct txn *t, struct err *e)
 		return -1;
 	if (!t->policy_moves && !t->ledger_moves)
 		return 0;
-	folds = t->ledger_moves && st->index && index_apply_begin(st->index, &st->ledger.commit, t->entries, st->nentries);
+	folds = t->ledger_moves && st->index &&
+		index_apply_begin(st->index, &st->ledger.commit, t->entries, st->nentries);
 	r = txn_publish(t, e);
 	if (folds)
 		index_apply_end(st->index, r == 0 ? &st->ledger.commit : NULL);

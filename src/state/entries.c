@@ -1,6 +1,6 @@
-/* Reads entries of the ledger in batches. For a whole ledger a second thread inflates, verifies and prepares entries while the
- * caller folds those it already has: a rebuild takes as long as the slower half. Batches come in order, one arena each; at most RING of them
- * are in memory. */
+/* Reads entries of the ledger in batches. For a whole ledger a second thread inflates, verifies and prepares entries
+ * while the caller folds those it already has: a rebuild takes as long as the slower half. Batches come in order, one
+ * arena each; at most RING of them are in memory. */
 #include "state/entries.h"
 
 #include <pthread.h>
@@ -187,8 +187,9 @@ static bool start(struct walk *w, pthread_t *ret)
 int entries_each(struct store *s, const struct oid *old_tree, const struct oid *new_tree, entries_prepare_fn *prepare,
 		 entries_fn *fn, void *arg, bool *ret_rewritten, struct err *e)
 {
-	struct walk w = { .store = s, .old_tree = old_tree, .new_tree = new_tree, .prepare = prepare, .fn = fn, .arg = arg,
-			  .ahead = !old_tree, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct walk w = { .store = s, .old_tree = old_tree, .new_tree = new_tree, .prepare = prepare, .fn = fn,
+			  .arg = arg, .ahead = !old_tree, .lock = PTHREAD_MUTEX_INITIALIZER,
+			  .changed = PTHREAD_COND_INITIALIZER };
 	pthread_t thread;
 	int r;
 

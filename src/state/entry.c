@@ -1,5 +1,5 @@
-/* Reads the text of ledger entries. What is read here is exactly what rec_load would read: the reader for lines takes only the
- * plain subset of YAML whose meaning cannot be in doubt, and leaves all else, errors included, to rec_load. */
+/* Reads the text of ledger entries. What is read here is exactly what rec_load would read: the reader for lines takes
+ * only the plain subset of YAML whose meaning cannot be in doubt, and leaves all else, errors included, to rec_load. */
 #include "state/entry.h"
 
 #include <string.h>
@@ -79,7 +79,8 @@ static bool flow_list(struct arena *a, const char *p, const char *end, struct st
 	if (end - p < 3 || *p != '[' || end[-1] != ']')
 		return false;
 	for (p++, end--; p < end;) {
-		const char *stop = *p == '"' ? memchr(p + 1, '"', (size_t)(end - p) - 1) : memchr(p, ',', (size_t)(end - p));
+		const char *stop = *p == '"' ? memchr(p + 1, '"', (size_t)(end - p) - 1)
+					     : memchr(p, ',', (size_t)(end - p));
 		char *s;
 
 		stop = !stop ? end : *p == '"' ? stop + 1 : stop;
@@ -169,7 +170,8 @@ static bool set_scalar(struct arena *a, const struct field *f, const struct line
 	}
 }
 
-/* The field whose name l starts with; l is advanced past "name:". Fields mostly come in the table's order: *at is a guess. */
+/* The field whose name l starts with; l is advanced past "name:". Fields mostly come in the table's order: *at is a
+ * guess. */
 static const struct field *field_of(const struct schema *sc, struct line *l, size_t *at)
 {
 	const char *colon = memchr(l->p, ':', (size_t)(l->end - l->p));
@@ -212,7 +214,8 @@ bool entry_load_plain(struct arena *a, const struct schema *sc, struct bytes hea
 		}
 		if (*l.p++ != ' ' || l.p == l.end)
 			return false;
-		if (f->kind == F_STRV ? !flow_list(a, l.p, l.end, (struct strv *)(void *)member) : !set_scalar(a, f, &l, member))
+		if (f->kind == F_STRV ? !flow_list(a, l.p, l.end, (struct strv *)(void *)member)
+				      : !set_scalar(a, f, &l, member))
 			return false;
 	}
 	for (size_t i = 0; sc->fields[i].name; i++)
@@ -233,15 +236,16 @@ static size_t head_length(struct bytes text)
 	return p ? (size_t)(p + 1 - text.p) : text.n;
 }
 
-int entry_load(struct arena *a, const struct schema *sc, const char *file, struct bytes text, void *rec, struct bytes *ret_body,
-	       struct err *e)
+int entry_load(struct arena *a, const struct schema *sc, const char *file, struct bytes text, void *rec,
+	       struct bytes *ret_body, struct err *e)
 {
 	size_t n = head_length(text);
 	struct err ignored = { 0 };
 
 	if (ret_body)
 		*ret_body = (struct bytes){ text.p + n, text.n - n };
-	if (entry_load_plain(a, sc, (struct bytes){ text.p, n }, rec) && (!sc->check || sc->check(a, rec, &ignored) == 0))
+	if (entry_load_plain(a, sc, (struct bytes){ text.p, n }, rec) &&
+	    (!sc->check || sc->check(a, rec, &ignored) == 0))
 		return 0;
 	return rec_load(a, sc, file, (struct bytes){ text.p, n }, rec, e);
 }
@@ -291,7 +295,8 @@ int entry_check(struct arena *a, const char *path, struct bytes text, struct err
 	struct bytes body;
 
 	if (text_has_prefix(path, "issued/")) {
-		if (entry_load(a, &certrec_type, path, text, &cert, &body, e) != 0 || entry_check_name(path, cert.serial_number, e) != 0)
+		if (entry_load(a, &certrec_type, path, text, &cert, &body, e) != 0 ||
+		    entry_check_name(path, cert.serial_number, e) != 0)
 			return -1;
 		return body.n >= sizeof(begin) && memcmp(body.p, begin, sizeof(begin) - 1) == 0
 			       ? 0 : err_set(e, ERR_INVALID, "%s: no certificate follows the head", path);

@@ -71,11 +71,12 @@ static int run_git(char *const *argv, bool *ret_missing, struct err *e)
 	return 0;
 }
 
-/* git on this repository, `room` for so many words more. By itself git would take 2 GiB for a million certificates, most of it
- * packs that it maps and deltas that it keeps: with these limits a sixth, and half as long again. */
+/* git on this repository, `room` for so many words more. By itself git would take 2 GiB for a million certificates,
+ * most of it packs that it maps and deltas that it keeps: with these limits a sixth, and half as long again. */
 static char **git_words(struct arena *a, struct state *st, size_t room, size_t *ret_n)
 {
-	static const char *const limits[] = { "core.packedGitWindowSize=1m", "core.packedGitLimit=16m", "pack.deltaCacheSize=16m",
+	static const char *const limits[] = { "core.packedGitWindowSize=1m", "core.packedGitLimit=16m",
+					      "pack.deltaCacheSize=16m",
 					      "pack.windowMemory=16m" };
 	char **argv = arena_new_array(a, 2 + 2 * COUNT(limits) + room + 1, char *);
 	size_t n = 0;
@@ -128,7 +129,8 @@ void gc_auto(struct state *st)
 	SCOPED_ARENA *a = arena_new();
 	/* git's own automatic gc, which `init` has switched off, with our threshold; the user's hooks are not run. */
 	const char *more[] = { "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=6700", "-c",
-			       arena_printf(a, "gc.autoPackLimit=%d", GC_PACKS - 1), "-c", "gc.autoDetach=true", "gc", "--auto", "--quiet" };
+			       arena_printf(a, "gc.autoPackLimit=%d", GC_PACKS - 1), "-c", "gc.autoDetach=true", "gc",
+			       "--auto", "--quiet" };
 	size_t n;
 	char **argv = git_words(a, st, COUNT(more), &n);
 	bool due = false, missing;

@@ -1,7 +1,7 @@
-/* Patience with remotes. libgit2 waits for ever for one that took the connection and says nothing. Here a timer interrupts the
- * system call in which this thread waits, once nothing has come or gone for a while, and again every second until libgit2 gives
- * up; whoever is not waiting is not disturbed. While libgit2 greets an ssh server and logs in it takes an interruption for a
- * time-out and begins to wait anew: so the connection is ended too. */
+/* Patience with remotes. libgit2 waits for ever for one that took the connection and says nothing. Here a timer
+ * interrupts the system call in which this thread waits, once nothing has come or gone for a while, and again every
+ * second until libgit2 gives up; whoever is not waiting is not disturbed. While libgit2 greets an ssh server and logs
+ * in it takes an interruption for a time-out and begins to wait anew: so the connection is ended too. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,7 +25,8 @@ static void end_connections(const struct patience *p)
 		struct sockaddr_storage peer;
 		socklen_t size = sizeof(peer);
 
-		if (!FD_ISSET(fd, &p->others) && getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.ss_family != AF_UNIX)
+		if (!FD_ISSET(fd, &p->others) && getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
+		    peer.ss_family != AF_UNIX)
 			shutdown(fd, SHUT_RDWR);
 	}
 }

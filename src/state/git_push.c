@@ -1,6 +1,6 @@
-/* Pushing through libgit2. Branches are never forced, and what was taken is noted in refs/remotes. Into a repository on this
- * machine libgit2 looks first and writes later, so that of two clones that push at once one would take back what the other has
- * sent: there a pack is written, and the branch moves by compare-and-swap, under git's own lock. */
+/* Pushing through libgit2. Branches are never forced, and what was taken is noted in refs/remotes. Into a repository on
+ * this machine libgit2 looks first and writes later, so that of two clones that push at once one would take back what
+ * the other has sent: there a pack is written, and the branch moves by compare-and-swap, under git's own lock. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,7 +69,8 @@ static int copy_objects(struct pushing *p, git_repository *there, const git_oid 
 	AUTO(git_revwalk) *walk = NULL;
 	char *dir = fs_join(p->arena, git_repository_commondir(there), "objects/pack");
 
-	return git_packbuilder_new(&pack, p->store->repo) || git_revwalk_new(&walk, p->store->repo) || git_revwalk_push(walk, at) ||
+	return git_packbuilder_new(&pack, p->store->repo) || git_revwalk_new(&walk, p->store->repo) ||
+	       git_revwalk_push(walk, at) ||
 	       (old && git_revwalk_hide(walk, old)) || git_packbuilder_insert_walk(pack, walk) ||
 	       git_packbuilder_write(pack, dir, 0, NULL, NULL);
 }
@@ -104,7 +105,9 @@ static int move_branch(struct pushing *p, git_repository *there, const struct pi
 static int give(struct pushing *p, git_repository *there, struct err *e)
 {
 	if (!git_repository_is_bare(there))
-		return err_set(e, ERR_REMOTE, "%s: has a work tree, which a push would leave behind: use a bare repository", p->remote);
+		return err_set(e, ERR_REMOTE,
+			       "%s: has a work tree, which a push would leave behind: use a bare repository",
+			       p->remote);
 	for (size_t i = 0; i < p->n && !p->talk.rejected; i++)
 		if (move_branch(p, there, &p->v[i], e))
 			return -1;
@@ -168,10 +171,11 @@ static int push(struct pushing *p, char **ret_rejected, struct err *e)
 	return p->talk.rejected ? 0 : note_there(p, e);
 }
 
-int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n, char **ret_rejected,
-	       struct err *e)
+int store_push(struct store *s, struct arena *a, const char *remote, const char *const *branches, size_t n,
+	       char **ret_rejected, struct err *e)
 {
-	struct pushing p = { .store = s, .arena = a, .remote = remote, .v = arena_new_array(a, n, struct piece), .n = n };
+	struct pushing p = { .store = s, .arena = a, .remote = remote, .v = arena_new_array(a, n, struct piece),
+			     .n = n };
 
 	for (size_t i = 0; i < n; i++)
 		p.v[i] = (struct piece){ .from = arena_printf(a, "refs/heads/%s", branches[i]), .branch = branches[i] };

@@ -56,8 +56,9 @@ static bool is_path(const char *url)
 	return !strstr(url, "://") && strcspn(url, "/") <= strcspn(url, ":");
 }
 
-/* The same remote without its configured refspecs: git_remote_fetch would take `remote.<name>.push = refs/heads/ledger` for a
- * thing to fetch too, and set the local ledger back. Relative paths begin where git lets them begin, wherever the command runs. */
+/* The same remote without its configured refspecs: git_remote_fetch would take `remote.<name>.push = refs/heads/ledger`
+ * for a thing to fetch too, and set the local ledger back. Relative paths begin where git lets them begin, wherever the
+ * command runs. */
 int remote_open(struct store *s, const char *remote, bool push, git_remote **ret, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -79,7 +80,8 @@ int remote_open(struct store *s, const char *remote, bool push, git_remote **ret
 int remote_failed(struct talk *t, const char *remote, struct err *e)
 {
 	if (patience_end(&t->patience))
-		return err_set(e, ERR_REMOTE, "%s: no sign of life for %d seconds, so it was given up", remote, t->patience.seconds);
+		return err_set(e, ERR_REMOTE, "%s: no sign of life for %d seconds, so it was given up", remote,
+			       t->patience.seconds);
 	return err_git(e, ERR_REMOTE, remote);
 }
 

@@ -1,7 +1,8 @@
-/* The trust roots of TLS, read when a remote is asked and not before. libgit2 that was built with Mbed TLS, as Debian's is,
- * reads all of the machine's roots whenever it starts, which takes longer than everything else that issuing a certificate does,
- * and has no setting for it. A program's own functions stand before those of its libraries, so the one below is called instead
- * of Mbed TLS's: it notes which file was wanted. With another TLS library it is never called. */
+/* The trust roots of TLS, read when a remote is asked and not before. libgit2 that was built with Mbed TLS, as Debian's
+ * is, reads all of the machine's roots whenever it starts, which takes longer than everything else that issuing a
+ * certificate does, and has no setting for it. A program's own functions stand before those of its libraries, so the
+ * one below is called instead of Mbed TLS's: it notes which file was wanted. With another TLS library it is never
+ * called. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* The cache's life: open, catch up, apply, drop. Guarantees: what it answers is the fold of the commit it is stamped with, or of
- * a later one; it can be deleted or damaged at any time and costs only the time of a rebuild; nothing that goes wrong with its
- * file is an error of the command. Written with synchronous=OFF: a killed process leaves a journal that the next one rolls back,
- * and a cache that outlived a crash of the machine is not trusted. */
+/* The cache's life: open, catch up, apply, drop. Guarantees: what it answers is the fold of the commit it is stamped
+ * with, or of a later one; it can be deleted or damaged at any time and costs only the time of a rebuild; nothing that
+ * goes wrong with its file is an error of the command. Written with synchronous=OFF: a killed process leaves a journal
+ * that the next one rolls back, and a cache that outlived a crash of the machine is not trusted. */
 #include "state/index_sql.h"
 
 #include <errno.h>
@@ -27,34 +27,43 @@ static const char *const statements[ST_N] = {
 		     "GROUP BY serial_number, ca HAVING count(*) > 1",
 	[ST_CERT_DROP] = "DELETE FROM cert WHERE id = ?1",
 	[ST_WORDS_ADD] = "INSERT INTO words(rowid, t) VALUES(?1, ?2)",
-	[ST_ORPHAN_DROP] = "DELETE FROM cert WHERE serial_number = ?1 AND ca = '-' AND substr(fingerprint, 1, 8) = substr(?2, 1, 8)",
+	[ST_ORPHAN_DROP] = "DELETE FROM cert WHERE serial_number = ?1 AND ca = '-' AND substr(fingerprint, 1, 8) = "
+			   "substr(?2, 1, 8)",
 	[ST_KNOWN] = "SELECT 1 FROM cert WHERE serial_number = ?1 AND ca <> '-' AND fingerprint = ?2 LIMIT 1",
 	[ST_REVOCATION_ADD] = "INSERT INTO revocation VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[ST_REVOCATIONS] = "SELECT action, reason, time, invalidity, recorded, not_after FROM revocation "
 			   "WHERE serial = ?1 AND ca = ?2 ORDER BY name, path",
 	[ST_CERT_ENDS] = "SELECT max(not_after), max(\"partition\") FROM cert WHERE serial_number = ?1 AND ca = ?2",
 	[ST_REVOKED_SET] = "INSERT OR REPLACE INTO revoked VALUES(?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-	[ST_CERT_STATE] = "UPDATE cert SET status = ?3, revocation_reason = ?4, revoked_at = ?5 WHERE serial_number = ?1 AND ca = ?2",
+	[ST_CERT_STATE] = "UPDATE cert SET status = ?3, revocation_reason = ?4, revoked_at = ?5 WHERE serial_number = "
+			  "?1 AND ca = ?2",
 	[ST_CHANGE_ADD] = "INSERT INTO change VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[ST_CHANGES] = "SELECT key, value FROM change WHERE serial = ?1 AND ca = ?2 ORDER BY time, name, path",
 	[ST_METADATA] = "SELECT id, coalesce(head_metadata, metadata) FROM cert WHERE serial_number = ?1 AND ca = ?2",
-	[ST_METADATA_SET] = "UPDATE cert SET head_metadata = coalesce(head_metadata, metadata, '{}'), metadata = ?2 WHERE id = ?1",
+	[ST_METADATA_SET] = "UPDATE cert SET head_metadata = coalesce(head_metadata, metadata, '{}'), metadata = ?2 "
+			    "WHERE id = ?1",
 	[ST_DEVICE_DROP] = "DELETE FROM device WHERE device = ?1",
 	[ST_DEVICE_SLOT] = "SELECT lower(hex(serial_number)), ca, not_after, status FROM cert "
-			   "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) ORDER BY not_before DESC, serial_number DESC",
-	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device IS NOT NULL",
+			   "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) ORDER BY "
+			   "not_before DESC, serial_number DESC",
+	[ST_DEVICE_OF] = "SELECT device FROM cert INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 AND device "
+			 "IS NOT NULL",
 	[ST_BOOTSTRAP] = "SELECT count(*), count(status) FROM cert INDEXED BY cert_bootstrap WHERE bind = 'BOOTSTRAP'",
-	/* Who enrols with a certificate of single use revokes it: two that did not know of each other left two entries. */
+	/* Who enrols with a certificate of single use revokes it: two that did not know of each other left two
+	 * entries. */
 	[ST_REUSED] = "SELECT DISTINCT lower(hex(r.serial)), r.ca, r.recorded FROM cert c INDEXED BY cert_bootstrap "
 		      "CROSS JOIN revocation r INDEXED BY revocation_of ON r.serial = c.serial_number AND r.ca = c.ca "
 		      "WHERE c.bind = 'BOOTSTRAP' AND c.status = 2 AND (SELECT count(*) FROM revocation x "
 		      "WHERE x.serial = c.serial_number AND x.ca = c.ca) > 1 ORDER BY 1, 2, 3",
-	[ST_REFUSALS] = "SELECT reason, total(count) FROM event WHERE first > 0 AND (?1 IS NULL OR dms = ?1) GROUP BY reason",
+	[ST_REFUSALS] = "SELECT reason, total(count) FROM event WHERE first > 0 AND (?1 IS NULL OR dms = ?1) GROUP "
+			"BY reason",
 	[ST_EVENT_AT] = "SELECT 1 FROM event WHERE time = ?1 AND type = ?2 AND subject = ?3 AND reason = ?4 LIMIT 1",
 	[ST_REVOKED_EACH] = "SELECT serial, reason, time, invalidity, \"partition\" FROM revoked "
-			    "WHERE ca = ?1 AND state > 0 AND time <= ?4 AND (not_after = 0 OR not_after >= ?2) ORDER BY serial",
+			    "WHERE ca = ?1 AND state > 0 AND time <= ?4 AND (not_after = 0 OR not_after >= ?2) ORDER "
+			    "BY serial",
 	[ST_REVOKED_ONE] = "SELECT serial, reason, time, invalidity, \"partition\", state FROM revoked "
-			   "WHERE ca = ?1 AND serial = ?3 AND (state = 0 OR time <= ?4) AND (not_after = 0 OR not_after >= ?2)",
+			   "WHERE ca = ?1 AND serial = ?3 AND (state = 0 OR time <= ?4) AND (not_after = 0 OR "
+			   "not_after >= ?2)",
 	[ST_REVOKED_AHEAD] = "SELECT lower(hex(serial)) FROM revoked INDEXED BY revoked_ahead "
 			     "WHERE ca = ?1 AND time > changed AND time > ?2 AND time <= ?3",
 	[ST_COUNT_BY] = "SELECT ca, profile, status, count(*), total(not_after < ?1) FROM cert INDEXED BY cert_ca "
@@ -62,8 +71,8 @@ static const char *const statements[ST_N] = {
 	[ST_COUNT_AHEAD] = "SELECT ca, profile, count(*), total(not_after < ?1) FROM cert INDEXED BY cert_status "
 			   "WHERE status = 2 AND revoked_at > ?1 GROUP BY ca, profile",
 	[ST_EXPIRY] = "SELECT (not_after - ?1) / ?2 AS period, count(*) FROM cert INDEXED BY cert_not_after "
-		      "WHERE not_after >= ?1 AND not_after < ?3 AND not_after >= ?4 AND (status IS NULL OR revoked_at > ?4) AND (?5 IS NULL OR ca = ?5) "
-		      "GROUP BY period",
+		      "WHERE not_after >= ?1 AND not_after < ?3 AND not_after >= ?4 AND (status IS NULL OR revoked_at "
+		      "> ?4) AND (?5 IS NULL OR ca = ?5) GROUP BY period",
 };
 
 int index_fail(struct index *ix, struct err *e)
@@ -166,14 +175,16 @@ static int on_busy(void *arg, int tries)
 
 static int connect_to(struct index *ix, const char *file, struct err *e)
 {
-	static const char setup[] = "PRAGMA synchronous = OFF; PRAGMA journal_mode = PERSIST; PRAGMA journal_size_limit = 1048576;"
-				    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
+	static const char setup[] = "PRAGMA synchronous = OFF; PRAGMA journal_mode = PERSIST; PRAGMA "
+				    "journal_size_limit = 1048576;PRAGMA trusted_schema = OFF; PRAGMA "
+				    "cell_size_check = ON;";
 
 	finalize_all(ix);
 	sqlite3_close(ix->db);
 	ix->db = NULL;
 	/* One thread at a time uses the connection. */
-	if (sqlite3_open_v2(file, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(file, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+			    NULL) != SQLITE_OK)
 		return index_fail(ix, e);
 	sqlite3_extended_result_codes(ix->db, 1);
 	ix->patience_ms = BUSY_MS;
@@ -187,7 +198,8 @@ static int look(struct index *ix, bool *ret_good, struct err *e)
 	AUTO(sqlite3_stmt) *version = NULL, *boot = NULL;
 	const char *id;
 
-	if (sqlite3_prepare_v2(ix->db, "PRAGMA user_version", -1, &version, NULL) != SQLITE_OK || sqlite3_step(version) != SQLITE_ROW)
+	if (sqlite3_prepare_v2(ix->db, "PRAGMA user_version", -1, &version, NULL) != SQLITE_OK ||
+	    sqlite3_step(version) != SQLITE_ROW)
 		return index_fail(ix, e);
 	*ret_good = false;
 	if (sqlite3_column_int(version, 0) != INDEX_VERSION)
@@ -231,8 +243,8 @@ static int empty(struct index *ix, struct err *e)
 	return r != 0 ? -1 : index_create(ix, e);
 }
 
-/* A file that is not good is emptied by one process at a time, and by none that comes after another has done so: that one may have
- * filled it again. The folder is what they lock, so that nothing is left behind. */
+/* A file that is not good is emptied by one process at a time, and by none that comes after another has done so: that
+ * one may have filled it again. The folder is what they lock, so that nothing is left behind. */
 static int empty_once(struct index *ix, struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
@@ -463,8 +475,8 @@ static bool contains(struct index *ix, struct store *store, const struct oid *st
 	return true;
 }
 
-int index_sync(struct index *ix, struct store *store, const struct oid *commit, void (*progress)(void *, uint64_t), void *arg,
-	       struct err *e)
+int index_sync(struct index *ix, struct store *store, const struct oid *commit, void (*progress)(void *, uint64_t),
+	       void *arg, struct err *e)
 {
 	struct sync s = { .ix = ix, .store = store, .progress = progress, .arg = arg };
 	struct err why = { 0 };
@@ -515,7 +527,8 @@ bool index_apply_begin(struct index *ix, const struct oid *from, const struct en
 
 	index_forget(ix);
 	ix->patience_ms = APPLY_BUSY_MS;
-	good = begin_write(ix, &ignored) == 0 && read_stamp(ix, &found, &stamp, &ignored) == 0 && found && oid_equal(&stamp, from) &&
+	good = begin_write(ix, &ignored) == 0 && read_stamp(ix, &found, &stamp, &ignored) == 0 && found &&
+	       oid_equal(&stamp, from) &&
 	       fold_entries(ix, v, n, &ignored) == 0;
 	if (!good)
 		index_rollback(ix);

@@ -1,5 +1,5 @@
-/* Is the cache the fold of the ledger? A second one is made from nothing, in private, and both are walked side by side in the
- * order of their keys; the first difference is named. */
+/* Is the cache the fold of the ledger? A second one is made from nothing, in private, and both are walked side by side
+ * in the order of their keys; the first difference is named. */
 #include <string.h>
 
 #include "state/index_sql.h"
@@ -14,7 +14,8 @@ static const struct {
 	{ "device entry", "path", "device_entry ORDER BY path", &device_entry_table },
 	{ "revocation entry", "path, *", "revocation ORDER BY name, path", NULL },
 	{ "revocation", "lower(hex(serial)), *", "revoked ORDER BY ca, serial", NULL },
-	{ "CRL record", "path, ca, scope, number, base_number, this_update, next_update, sha256, ledger_commit, entries, stored",
+	{ "CRL record", "path, ca, scope, number, base_number, this_update, next_update, sha256, ledger_commit, "
+			"entries, stored",
 	  "crl ORDER BY path", NULL },
 	{ "metadata entry", "path, *", "change ORDER BY name, path", NULL },
 	{ "bad entry", "*", "bad ORDER BY path", NULL },
@@ -35,7 +36,8 @@ static int differ(struct index *ix, const char *what, sqlite3_stmt *row, const c
 		       (const char *)sqlite3_column_text(row, 0), why);
 }
 
-static int walk(struct index *ix, sqlite3_stmt *x, struct index *fresh, sqlite3_stmt *y, const char *what, struct err *e)
+static int walk(struct index *ix, sqlite3_stmt *x, struct index *fresh, sqlite3_stmt *y, const char *what,
+		struct err *e)
 {
 	for (;;) {
 		int rx = index_step(ix, x, e), ry = index_step(fresh, y, e);
@@ -51,8 +53,11 @@ static int walk(struct index *ix, sqlite3_stmt *x, struct index *fresh, sqlite3_
 		for (int i = 0; i < sqlite3_column_count(x); i++)
 			if (!same_value(x, y, i))
 				return i == 0 ? differ(ix, what, y, "is missing, or another is too many", e)
-					      : err_set(e, ERR_CHECK, "cache %s: %s %s: %s differs; `lamassu repo reindex` rebuilds it",
-							ix->path, what, (const char *)sqlite3_column_text(x, 0), sqlite3_column_name(x, i));
+					      : err_set(e, ERR_CHECK,
+							"cache %s: %s %s: %s differs; `lamassu repo reindex` "
+							"rebuilds it",
+							ix->path, what, (const char *)sqlite3_column_text(x, 0),
+							sqlite3_column_name(x, i));
 	}
 }
 

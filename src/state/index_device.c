@@ -1,6 +1,6 @@
-/* Devices in the cache: the fold of their entries and certificates, and reading it. A device's row is made anew from all that there is
- * about it whenever something is added, so the order in which entries come does not matter. Of two that register one id the first
- * wins; certificates from before a deletion are another device's. */
+/* Devices in the cache: the fold of their entries and certificates, and reading it. A device's row is made anew from
+ * all that there is about it whenever something is added, so the order in which entries come does not matter. Of two
+ * that register one id the first wins; certificates from before a deletion are another device's. */
 #include <string.h>
 
 #include "base/text.h"
@@ -129,7 +129,9 @@ int index_fold_devices(struct index *ix, struct err *e)
 	AUTO(sqlite3_stmt) *s = NULL;
 	int r;
 
-	if (sqlite3_prepare_v2(ix->db, "SELECT DISTINCT device FROM device_entry INDEXED BY device_entry_of ORDER BY device", -1, &s,
+	if (sqlite3_prepare_v2(ix->db,
+			       "SELECT DISTINCT device FROM device_entry INDEXED BY device_entry_of ORDER BY device",
+			       -1, &s,
 			       NULL) != SQLITE_OK)
 		return index_fail(ix, e);
 	while ((r = index_step(ix, s, e)) > 0)
@@ -154,7 +156,8 @@ static int read_one(struct index *ix, struct arena *a, sqlite3_stmt *s, struct d
 	return r;
 }
 
-int index_find_device(struct index *ix, struct arena *a, const char *id, bool *ret_found, struct device *ret, struct err *e)
+int index_find_device(struct index *ix, struct arena *a, const char *id, bool *ret_found, struct device *ret,
+		      struct err *e)
 {
 	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_FIND, e);
 	int r;
@@ -185,7 +188,8 @@ int index_get_device(struct index *ix, struct arena *a, int64_t row, struct devi
 	return r > 0 ? 0 : -1;
 }
 
-int index_device_entries(struct index *ix, struct arena *a, const char *id, struct device_entry **ret, size_t *ret_n, struct err *e)
+int index_device_entries(struct index *ix, struct arena *a, const char *id, struct device_entry **ret, size_t *ret_n,
+			 struct err *e)
 {
 	struct device_entry *v = NULL;
 	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_ENTRIES, e);
@@ -206,8 +210,8 @@ int index_device_entries(struct index *ix, struct arena *a, const char *id, stru
 	return r;
 }
 
-int index_device_certs(struct index *ix, struct arena *a, const char *id, int64_t since, int64_t now, struct certrec **ret, size_t *ret_n,
-		       struct err *e)
+int index_device_certs(struct index *ix, struct arena *a, const char *id, int64_t since, int64_t now,
+		       struct certrec **ret, size_t *ret_n, struct err *e)
 {
 	struct certrec *v = NULL;
 	sqlite3_stmt *s = index_ask(ix, ST_DEVICE_CERTS, e);
@@ -293,19 +297,19 @@ const char *query_device_status(struct builder *b, enum device_status status, st
 	case DEVICE_EXPIRED:
 		return t->drive = arena_printf(b->a, "(state = %d AND expiration_date < %s)", DEVICE_LIVE, now);
 	case DEVICE_EXPIRING_SOON:
-		t->drive = arena_printf(b->a, "(state = %d AND expiration_date >= %s AND expiration_date < %s)", DEVICE_LIVE, now,
-					query_int(b, b->now + delta_bound(b->target, false, false)));
+		t->drive = arena_printf(b->a, "(state = %d AND expiration_date >= %s AND expiration_date < %s)",
+					DEVICE_LIVE, now, query_int(b, b->now + delta_bound(b->target, false, false)));
 		return arena_printf(b->a, "(%s AND expiration_date < %s + %s)", t->drive, now, delta_sql(b, false));
 	case DEVICE_RENEWAL_PENDING:
-		t->drive = arena_printf(b->a, "(state = %d AND expiration_date >= %s AND expiration_date < %s)", DEVICE_LIVE, now,
-					query_int(b, b->now + delta_bound(b->target, true, false)));
-		return arena_printf(b->a, "(%s AND expiration_date >= %s + %s AND expiration_date < %s + %s)", t->drive, now,
-				    delta_sql(b, false), now, delta_sql(b, true));
+		t->drive = arena_printf(b->a, "(state = %d AND expiration_date >= %s AND expiration_date < %s)",
+					DEVICE_LIVE, now, query_int(b, b->now + delta_bound(b->target, true, false)));
+		return arena_printf(b->a, "(%s AND expiration_date >= %s + %s AND expiration_date < %s + %s)", t->drive,
+				    now, delta_sql(b, false), now, delta_sql(b, true));
 	default:
 		t->drive = arena_printf(b->a, "(state = %d AND expiration_date >= %s)", DEVICE_LIVE,
 					query_int(b, b->now + delta_bound(b->target, true, true)));
-		return arena_printf(b->a, "(%s AND expiration_date >= %s AND expiration_date >= %s + %s)", t->drive, now, now,
-				    delta_sql(b, true));
+		return arena_printf(b->a, "(%s AND expiration_date >= %s AND expiration_date >= %s + %s)", t->drive,
+				    now, now, delta_sql(b, true));
 	}
 }
 
@@ -313,9 +317,11 @@ const char *query_device_status_case(struct builder *b)
 {
 	const char *now = query_int(b, b->now);
 
-	return arena_printf(b->a, "CASE state WHEN %d THEN %d WHEN %d THEN %d WHEN %d THEN %d ELSE CASE WHEN expiration_date < %s THEN %d "
-			    "WHEN expiration_date < %s + %s THEN %d WHEN expiration_date < %s + %s THEN %d ELSE %d END END",
-			    DEVICE_EMPTY, DEVICE_NO_IDENTITY, DEVICE_DEAD, DEVICE_REVOKED, DEVICE_GONE, DEVICE_DECOMMISSIONED, now,
+	return arena_printf(b->a, "CASE state WHEN %d THEN %d WHEN %d THEN %d WHEN %d THEN %d ELSE CASE WHEN "
+			    "expiration_date < %s THEN %d WHEN expiration_date < %s + %s THEN %d WHEN expiration_date "
+			    "< %s + %s THEN %d ELSE %d END END",
+			    DEVICE_EMPTY, DEVICE_NO_IDENTITY, DEVICE_DEAD, DEVICE_REVOKED, DEVICE_GONE,
+			    DEVICE_DECOMMISSIONED, now,
 			    DEVICE_EXPIRED, now, delta_sql(b, false), DEVICE_EXPIRING_SOON, now, delta_sql(b, true),
 			    DEVICE_RENEWAL_PENDING, DEVICE_ACTIVE);
 }

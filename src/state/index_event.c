@@ -20,7 +20,8 @@ int index_reused(struct index *ix, struct arena *a, struct use **ret, size_t *re
 	return r;
 }
 
-int index_refusals(struct index *ix, struct arena *a, const char *dms, struct refusal_count **ret, size_t *ret_n, struct err *e)
+int index_refusals(struct index *ix, struct arena *a, const char *dms, struct refusal_count **ret, size_t *ret_n,
+		   struct err *e)
 {
 	struct refusal_count *v = NULL;
 	sqlite3_stmt *s = index_ask(ix, ST_REFUSALS, e);

@@ -1,5 +1,5 @@
-/* One filter of the user as a condition in SQL. Values are only ever bound, never put into the text; names come from the table
- * of columns. A field or an operator that is not known is an error that lists those that are. */
+/* One filter of the user as a condition in SQL. Values are only ever bound, never put into the text; names come from
+ * the table of columns. A field or an operator that is not known is an error that lists those that are. */
 #include "state/index_query.h"
 
 #include <stdlib.h>
@@ -16,15 +16,20 @@ struct alias {
 };
 static const struct alias cert_aliases[] = {
 	{ "serial", "serial_number" },	      { "valid_from", "not_before" },	     { "valid_to", "not_after" },
-	{ "expires", "not_after" },	      { "issued", "issued_at" },	     { "subject.common_name", "common_name" },
-	{ "issuer_meta.id", "ca" },	      { "issuer_metadata.id", "ca" },	     { "revocation_timestamp", "revoked_at" },
+	{ "expires", "not_after" },	      { "issued", "issued_at" },	     { "subject.common_name",
+										       "common_name" },
+	{ "issuer_meta.id", "ca" },	      { "issuer_metadata.id", "ca" },	     { "revocation_timestamp",
+										       "revoked_at" },
 	{ "reason", "revocation_reason" },    { "subject_key_id", "key_id" },	     { "profile_id", "profile" },
 	{ "issuance_profile_id", "profile" }, { "device_id", "device" },	     { "dms_id", "dms" }, { NULL, NULL }
 };
 static const struct alias device_aliases[] = {
-	{ "id", "device" },	    { "dms_id", "dms" },	    { "dms_owner", "dms" },	    { "expires", "expiration_date" },
-	{ "created", "created_at" }, { "creation_timestamp", "created_at" }, { "identity.serial_number", "serial_number" },
-	{ "identity.ca", "ca" },    { "identity.expiration_date", "expiration_date" }, { "identity.active_version", "active_version" },
+	{ "id", "device" },	    { "dms_id", "dms" },	    { "dms_owner",
+								      "dms" },	    { "expires", "expiration_date" },
+	{ "created", "created_at" }, { "creation_timestamp", "created_at" },
+	{ "identity.serial_number", "serial_number" },
+	{ "identity.ca", "ca" },    { "identity.expiration_date", "expiration_date" },
+	{ "identity.active_version", "active_version" },
 	{ NULL, NULL }
 };
 static const struct column device_status_column = { .name = "status", .kind = COL_STATUS };
@@ -56,8 +61,9 @@ int query_unknown_field(struct builder *b, const char *name, struct err *e)
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
 	near = text_nearest(name, names);
-	return err_set(e, ERR_USAGE, "unknown field \"%s\"%s%s%s; known are %s, metadata.KEY", text_escape(b->a, bytes_of(name)),
-		       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", buf_str(&known));
+	return err_set(e, ERR_USAGE, "unknown field \"%s\"%s%s%s; known are %s, metadata.KEY",
+		       text_escape(b->a, bytes_of(name)), near ? "; did you mean \"" : "", near ? near : "",
+		       near ? "\"?" : "", buf_str(&known));
 }
 
 /* --- operators --- */
@@ -200,7 +206,8 @@ static const char *list_compare(struct builder *b, const char *x, const struct f
 {
 	bool ic = f->ignore_case, head = f->op == OP_EQ || f->op == OP_NE || f->op == OP_SW;
 	bool tail = f->op == OP_EQ || f->op == OP_NE || f->op == OP_EW, not = f->op == OP_NE || f->op == OP_NC;
-	const char *p = query_text(b, arena_printf(b->a, "%s%s%s", head ? "\n" : "", ic ? lower(b->a, value) : value, tail ? "\n" : ""));
+	const char *p = query_text(b, arena_printf(b->a, "%s%s%s", head ? "\n" : "", ic ? lower(b->a, value) : value,
+						   tail ? "\n" : ""));
 	const char *in = ic ? arena_printf(b->a, "lower(%s)", x) : x;
 
 	/* A line break before the first item lets each be found as "\nitem\n". */
@@ -353,7 +360,8 @@ static void hex_term(struct builder *b, const struct column *c, const struct fil
 	if (f->op == OP_SW && digits && strlen(digits) <= 38 && strcmp(c->name, "serial_number") == 0) {
 		/* "5f3" is everything from 5f30 to 5f3fff… */
 		size_t odd = strlen(digits) % 2;
-		const char *from = param(b, (struct param){ .hex = arena_printf(b->a, "%s%s", digits, odd ? "0" : "") });
+		const char *from =
+			param(b, (struct param){ .hex = arena_printf(b->a, "%s%s", digits, odd ? "0" : "") });
 		const char *to = param(b, (struct param){ .hex = index_hex_last(b->a, digits) });
 
 		t->index = c->index;
@@ -372,7 +380,8 @@ static int number_term(struct builder *b, const struct column *c, const struct f
 
 	if (is_list && v.n == 0)
 		return 0;
-	buf_printf(&out, "\"%s\" %s", c->name, f->op == OP_IN ? "IN (" : f->op == OP_NIN ? "NOT IN (" : comparison(f->op));
+	buf_printf(&out, "\"%s\" %s", c->name,
+		   f->op == OP_IN ? "IN (" : f->op == OP_NIN ? "NOT IN (" : comparison(f->op));
 	for (size_t i = 0; i < (is_list ? v.n : 1); i++) {
 		const char *value = is_list ? v.v[i] : f->value;
 		int64_t n = 0;
@@ -383,7 +392,8 @@ static int number_term(struct builder *b, const struct column *c, const struct f
 		if (c->kind == COL_INT)
 			n = strtoll(value, &end, 10);
 		if (c->kind == COL_INT && (!*value || *end))
-			return err_set(e, ERR_USAGE, "%s: \"%s\" is not a number", f->field, text_escape(b->a, bytes_of(value)));
+			return err_set(e, ERR_USAGE, "%s: \"%s\" is not a number", f->field,
+				       text_escape(b->a, bytes_of(value)));
 		if (c->kind == COL_BOOL && !text_same_name(value, "true") && !text_same_name(value, "false"))
 			return err_set(e, ERR_USAGE, "%s: must be true or false", f->field);
 		if (c->kind == COL_BOOL)
@@ -400,7 +410,8 @@ static int number_term(struct builder *b, const struct column *c, const struct f
 	return 0;
 }
 
-static int name_code(struct builder *b, const struct column *c, const struct filter *f, const char *value, int *ret, struct err *e)
+static int name_code(struct builder *b, const struct column *c, const struct filter *f, const char *value, int *ret,
+		     struct err *e)
 {
 	if (c->kind == COL_REASON && revocation_reason_parse(value, ret) == 0)
 		return 0;
@@ -414,16 +425,19 @@ static int name_code(struct builder *b, const struct column *c, const struct fil
 			*ret = i;
 			return 0;
 		}
-	return err_set(e, ERR_USAGE, "%s: unknown value \"%s\"; known are %s", f->field, text_escape(b->a, bytes_of(value)),
-		       c->kind == COL_STATE ? "ACTIVE, EXPIRED, REVOKED, HELD"
-		       : c->kind == COL_STATUS ? "NO_IDENTITY, ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED, REVOKED, DECOMMISSIONED"
-					    : "unspecified, key_compromise, ca_compromise, affiliation_changed, superseded, "
-					      "cessation_of_operation, certificate_hold, privilege_withdrawn, aa_compromise");
+	return err_set(e, ERR_USAGE, "%s: unknown value \"%s\"; known are %s", f->field,
+		       text_escape(b->a, bytes_of(value)), c->kind == COL_STATE ? "ACTIVE, EXPIRED, REVOKED, HELD"
+		       : c->kind == COL_STATUS ? "NO_IDENTITY, ACTIVE, RENEWAL_PENDING, EXPIRING_SOON, EXPIRED, "
+						 "REVOKED, DECOMMISSIONED"
+					    : "unspecified, key_compromise, ca_compromise, affiliation_changed, "
+					      "superseded, cessation_of_operation, certificate_hold, "
+					      "privilege_withdrawn, aa_compromise");
 }
 
 const char *query_in_force(struct builder *b)
 {
-	return arena_printf(b->a, "(status IS NULL OR (status = %d AND revoked_at > %s))", CERT_REVOKED, query_int(b, b->now));
+	return arena_printf(b->a, "(status IS NULL OR (status = %d AND revoked_at > %s))", CERT_REVOKED,
+			    query_int(b, b->now));
 }
 
 static const char *name_is(struct builder *b, const struct column *c, int code, struct term *t)
@@ -436,7 +450,9 @@ static const char *name_is(struct builder *b, const struct column *c, int code, 
 		return arena_printf(b->a, "(status IS NOT NULL AND revocation_reason = %d)", code);
 	if (code == CERT_REVOKED || code == CERT_HELD) {
 		t->drive = arena_printf(b->a, "status = %d", code);
-		return code == CERT_HELD ? t->drive : arena_printf(b->a, "(%s AND revoked_at <= %s)", t->drive, query_int(b, b->now));
+		return code == CERT_HELD ? t->drive
+					 : arena_printf(b->a, "(%s AND revoked_at <= %s)", t->drive,
+							query_int(b, b->now));
 	}
 	/* Who is neither revoked nor held is ACTIVE until it ends. */
 	t->index = code == CERT_EXPIRED ? "cert_not_after" : NULL;
@@ -481,8 +497,8 @@ static int metadata_term(struct builder *b, const struct filter *f, struct term 
 {
 	const char *key = query_text(b, f->field + strlen("metadata."));
 
-	if (sqlite3_create_function_v2(b->ix->db, "any_get", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_any_get, NULL, NULL,
-				       NULL) != SQLITE_OK)
+	if (sqlite3_create_function_v2(b->ix->db, "any_get", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_any_get,
+				       NULL, NULL, NULL) != SQLITE_OK)
 		return index_fail(b->ix, e);
 	if (check_op(f->field, ops_of[COL_TEXT], f->op, e) != 0)
 		return -1;

@@ -1,6 +1,7 @@
-/* The fold: one entry at a time, in any order, twice the same result. A permanent revocation beats hold and release, the earliest
- * one wins, ties go to the entry's name; of holds and releases the one recorded last counts. Entries come from whoever may push,
- * so one that is malformed is put down in the table `bad` and changes nothing else. Unknown kinds are kept and ignored. */
+/* The fold: one entry at a time, in any order, twice the same result. A permanent revocation beats hold and release,
+ * the earliest one wins, ties go to the entry's name; of holds and releases the one recorded last counts. Entries come
+ * from whoever may push, so one that is malformed is put down in the table `bad` and changes nothing else. Unknown
+ * kinds are kept and ignored. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,8 @@ struct verdicts {
 /* Folds in one more entry; they come in the order of their names. */
 static void judge(struct verdicts *v, sqlite3_stmt *s)
 {
-	struct verdict w = { CERT_REVOKED, sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3),
+	struct verdict w = { CERT_REVOKED, sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2),
+			     sqlite3_column_int64(s, 3),
 			     sqlite3_column_int64(s, 5), sqlite3_column_int64(s, 4) };
 	int action = sqlite3_column_int(s, 0);
 
@@ -48,7 +50,8 @@ static void judge(struct verdicts *v, sqlite3_stmt *s)
 	} else if (action == REVOKE_UNHOLD) {
 		w.state = CERT_ACTIVE;
 	}
-	if (w.state == CERT_REVOKED ? v->ended.state != CERT_REVOKED || w.time < v->ended.time : w.changed >= v->held.changed)
+	if (w.state == CERT_REVOKED ? v->ended.state != CERT_REVOKED || w.time < v->ended.time
+				    : w.changed >= v->held.changed)
 		*(w.state == CERT_REVOKED ? &v->ended : &v->held) = w;
 }
 
@@ -125,7 +128,8 @@ static int refold_state(struct index *ix, const char *serial, const char *ca, st
 		return -1;
 	if (ix->fresh)
 		return 0;
-	return mark_cert(ix, serial, ca, &v, e) != 0 || (ix->have_devices && index_fold_device_of(ix, serial, ca, e) != 0) ? -1 : 0;
+	return mark_cert(ix, serial, ca, &v, e) != 0 ||
+	       (ix->have_devices && index_fold_device_of(ix, serial, ca, e) != 0) ? -1 : 0;
 }
 
 /* In the order of the certificates' rows: a hundred thousand random ones would be read and written one page each. */
@@ -133,8 +137,8 @@ static const char mark_all[] =
 	"UPDATE cert SET (status, revocation_reason, revoked_at) = (SELECT state, reason, time FROM revoked r "
 	"WHERE r.ca = cert.ca AND r.serial = cert.serial_number) "
 	"WHERE EXISTS (SELECT 1 FROM revoked r WHERE r.ca = cert.ca AND r.serial = cert.serial_number AND r.state > 0);"
-	"CREATE TEMP TABLE ends AS SELECT r.ca AS ca, r.serial AS serial, c.not_after AS not_after, c.\"partition\" AS part "
-	"FROM cert c NOT INDEXED CROSS JOIN revoked r ON r.ca = c.ca AND r.serial = c.serial_number;"
+	"CREATE TEMP TABLE ends AS SELECT r.ca AS ca, r.serial AS serial, c.not_after AS not_after, c.\"partition\" "
+	"AS part FROM cert c NOT INDEXED CROSS JOIN revoked r ON r.ca = c.ca AND r.serial = c.serial_number;"
 	"CREATE INDEX temp.ends_of ON ends(ca, serial);"
 	"UPDATE revoked SET (not_after, \"partition\") = (SELECT max(n.not_after), max(n.part) FROM temp.ends n "
 	"WHERE n.ca = revoked.ca AND n.serial = revoked.serial) "
@@ -146,11 +150,14 @@ int index_fold_waiting(struct index *ix, struct err *e)
 	AUTO(sqlite3_stmt) *s = NULL;
 	int r;
 
-	if (sqlite3_prepare_v2(ix->db, "SELECT DISTINCT lower(hex(serial)), ca FROM revocation INDEXED BY revocation_of", -1, &s, NULL) !=
+	if (sqlite3_prepare_v2(ix->db,
+			       "SELECT DISTINCT lower(hex(serial)), ca FROM revocation INDEXED BY revocation_of", -1,
+			       &s, NULL) !=
 	    SQLITE_OK)
 		return index_fail(ix, e);
 	while ((r = index_step(ix, s, e)) > 0)
-		if (refold_state(ix, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1), e) != 0)
+		if (refold_state(ix, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1),
+				 e) != 0)
 			return -1;
 	ix->fresh = false;
 	return r < 0 || !ix->have_revoked ? r : index_exec(ix, mark_all, e);
@@ -176,7 +183,8 @@ static int refold_metadata(struct index *ix, struct arena *a, const char *serial
 		char *key = index_text(a, changes, 0), *next = json;
 
 		if (sqlite3_column_type(changes, 1) == SQLITE_NULL ? any_unset(a, json, key, &next, &ignored)
-								   : any_set(a, json, key, index_text(a, changes, 1), &next, &ignored))
+								   : any_set(a, json, key, index_text(a, changes, 1),
+									     &next, &ignored))
 			continue; /* the head's metadata is no object */
 		json = next;
 	}
@@ -257,18 +265,21 @@ static int bind_cert(struct index *ix, const struct certrec *r, int64_t row, str
 	return index_run(ix, s, e);
 }
 
-/* Of two entries of one certificate, which two clones imported, the first by path is shown, in whatever order they came. Two
- * certificates that only claim to be one are an error of the second. */
-static int lose(struct index *ix, struct arena *a, const struct certrec *winner, const struct certrec *loser, struct err *e)
+/* Of two entries of one certificate, which two clones imported, the first by path is shown, in whatever order they
+ * came. Two certificates that only claim to be one are an error of the second. */
+static int lose(struct index *ix, struct arena *a, const struct certrec *winner, const struct certrec *loser,
+		struct err *e)
 {
 	if (strcmp(winner->fingerprint, loser->fingerprint) == 0)
 		return 0;
-	return index_fold_bad(ix, loser->path, arena_printf(a, "%s: not the certificate of %s, whose serial number it has", loser->path,
-							    winner->path), e);
+	return index_fold_bad(ix, loser->path,
+			      arena_printf(a, "%s: not the certificate of %s, whose serial number it has", loser->path,
+					   winner->path), e);
 }
 
 /* *ret_row: where the certificate is already; 0: nowhere. */
-static int find_twin(struct index *ix, struct item *it, const struct certrec *r, struct certrec *ret, int64_t *ret_row, struct err *e)
+static int find_twin(struct index *ix, struct item *it, const struct certrec *r, struct certrec *ret, int64_t *ret_row,
+		     struct err *e)
 {
 	sqlite3_stmt *s = of_cert(ix, ST_CERT_TWIN, r->serial_number, r->ca, e);
 	int found;
@@ -287,8 +298,8 @@ static int find_twin(struct index *ix, struct item *it, const struct certrec *r,
 	return found < 0 ? -1 : 0;
 }
 
-/* When the issuer of a certificate becomes known it is recorded again under it, and the entry without issuer gives way, in whatever
- * order they come. *ret_hidden: this is the one that does. */
+/* When the issuer of a certificate becomes known it is recorded again under it, and the entry without issuer gives way,
+ * in whatever order they come. *ret_hidden: this is the one that does. */
 static int settle_orphan(struct index *ix, const struct certrec *r, bool *ret_hidden, struct err *e)
 {
 	bool orphan = strcmp(r->ca, "-") == 0;
@@ -321,7 +332,8 @@ static int fold_issued(struct index *ix, struct item *it, struct err *e)
 		return 0;
 	}
 	r->path = arena_strdup(it->a, it->path);
-	if (!ix->keyless && r->is_ca && r->type && strcmp(r->type, "IMPORTED") == 0 && settle_orphan(ix, r, &hidden, e) != 0)
+	if (!ix->keyless && r->is_ca && r->type && strcmp(r->type, "IMPORTED") == 0 &&
+	    settle_orphan(ix, r, &hidden, e) != 0)
 		return -1;
 	if (hidden)
 		return 0;
@@ -380,10 +392,11 @@ static int settle_group(struct index *ix, struct arena *a, sqlite3_stmt *group, 
 int index_fold_twins(struct index *ix, struct err *e)
 {
 	/* As settle_orphan does one by one. */
-	static const char orphans[] = "DELETE FROM cert WHERE ca = '-' AND is_ca AND EXISTS (SELECT 1 FROM cert k INDEXED BY cert_key "
-				      "WHERE k.serial_number = cert.serial_number AND k.ca <> '-' AND k.fingerprint = cert.fingerprint)";
-	static const char groups[] = "CREATE TEMP TABLE twins AS SELECT serial_number, ca, substr(fingerprint, 1, 8) FROM cert "
-				     "INDEXED BY cert_key GROUP BY 1, 2, 3 HAVING count(*) > 1";
+	static const char orphans[] = "DELETE FROM cert WHERE ca = '-' AND is_ca AND EXISTS (SELECT 1 FROM cert k "
+				      "INDEXED BY cert_key WHERE k.serial_number = cert.serial_number AND k.ca <> '-' "
+				      "AND k.fingerprint = cert.fingerprint)";
+	static const char groups[] = "CREATE TEMP TABLE twins AS SELECT serial_number, ca, substr(fingerprint, 1, 8) "
+				     "FROM cert INDEXED BY cert_key GROUP BY 1, 2, 3 HAVING count(*) > 1";
 	AUTO(sqlite3_stmt) *s = NULL;
 	SCOPED_ARENA *a = arena_new();
 	int r;

@@ -1,5 +1,6 @@
-/* A query of the user, run. Who drives is decided here by counting, not by the planner's guess: a filter that few rows pass is
- * followed through its index and the rest is sorted; otherwise the order's own index is walked until the page is full. */
+/* A query of the user, run. Who drives is decided here by counting, not by the planner's guess: a filter that few rows
+ * pass is followed through its index and the rest is sorted; otherwise the order's own index is walked until the page
+ * is full. */
 #include "state/index_query.h"
 
 #include <string.h>
@@ -11,8 +12,10 @@ static int probe(struct builder *b, const struct term *t, int64_t *ret, struct e
 {
 	AUTO(sqlite3_stmt) *s = NULL;
 	const char *sql = t->drive && t->index
-		? arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM %s INDEXED BY %s WHERE %s LIMIT %d)", b->table->name, t->index, t->drive, FEW + 1)
-		: arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH %s LIMIT %d)", t->match, FEW + 1);
+		? arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM %s INDEXED BY %s WHERE %s LIMIT %d)",
+			       b->table->name, t->index, t->drive, FEW + 1)
+		: arena_printf(b->a, "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH %s LIMIT %d)",
+			       t->match, FEW + 1);
 
 	if (sqlite3_prepare_v2(b->ix->db, sql, -1, &s, NULL) != SQLITE_OK)
 		return index_fail(b->ix, e);
@@ -105,7 +108,8 @@ static int write_sql(struct builder *b, const struct query *q, struct buf *out, 
 	if (words)
 		buf_printf(out, " AND id IN (SELECT rowid FROM words WHERE words MATCH %s)", driver->match);
 	if (sort->kind == COL_STATE)
-		buf_printf(out, " ORDER BY CASE WHEN %s THEN not_after < %s ELSE status END", query_in_force(b), query_int(b, b->now));
+		buf_printf(out, " ORDER BY CASE WHEN %s THEN not_after < %s ELSE status END", query_in_force(b),
+			   query_int(b, b->now));
 	else if (sort->kind == COL_STATUS)
 		buf_printf(out, " ORDER BY %s", query_device_status_case(b));
 	else
@@ -114,11 +118,13 @@ static int write_sql(struct builder *b, const struct query *q, struct buf *out, 
 	for (const char *const *c = order->then; *c; c++)
 		buf_printf(out, ", %s%s", *c, desc ? " DESC" : "");
 	if (q->page_size > 0 || q->offset > 0)
-		buf_printf(out, " LIMIT %s OFFSET %s", query_int(b, q->page_size > 0 ? q->page_size + 1 : -1), query_int(b, q->offset));
+		buf_printf(out, " LIMIT %s OFFSET %s", query_int(b, q->page_size > 0 ? q->page_size + 1 : -1),
+			   query_int(b, q->offset));
 	return 0;
 }
 
-static int collect(struct builder *b, const struct query *q, const char *sql, int64_t **ret, size_t *ret_n, bool *ret_more, struct err *e)
+static int collect(struct builder *b, const struct query *q, const char *sql, int64_t **ret, size_t *ret_n,
+		   bool *ret_more, struct err *e)
 {
 	AUTO(sqlite3_stmt) *s = NULL;
 	int64_t *ids = NULL;
@@ -140,11 +146,11 @@ static int collect(struct builder *b, const struct query *q, const char *sql, in
 	return 0;
 }
 
-static int prepare(struct builder *b, struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now,
-		   struct err *e)
+static int prepare(struct builder *b, struct index *ix, struct arena *a, const struct query_target *t,
+		   const struct query *q, int64_t now, struct err *e)
 {
-	*b = (struct builder){ .a = a, .ix = ix, .target = t, .table = t->devices ? &device_table : &cert_table, .now = now,
-			       .terms = arena_new_array(a, q->nfilters + 1, struct term) };
+	*b = (struct builder){ .a = a, .ix = ix, .target = t, .table = t->devices ? &device_table : &cert_table,
+			       .now = now, .terms = arena_new_array(a, q->nfilters + 1, struct term) };
 	if (q->nfilters > MAX_FILTERS)
 		return err_set(e, ERR_USAGE, "more than %d filters", MAX_FILTERS);
 	for (size_t i = 0; i < q->nfilters; i++)
@@ -153,8 +159,8 @@ static int prepare(struct builder *b, struct index *ix, struct arena *a, const s
 	return 0;
 }
 
-int index_query(struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now, int64_t **ret,
-		size_t *ret_n, bool *ret_more, struct err *e)
+int index_query(struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now,
+		int64_t **ret, size_t *ret_n, bool *ret_more, struct err *e)
 {
 	SCOPED_BUF sql = buf_init(BUF_TEXT);
 	struct builder b;
@@ -193,8 +199,8 @@ static int count_rows(struct builder *b, int64_t ret[DEVICE_STATUSES], struct er
 	return r;
 }
 
-int index_device_count(struct index *ix, struct arena *a, const struct query_target *t, const struct query *q, int64_t now,
-		       int64_t ret[DEVICE_STATUSES], struct err *e)
+int index_device_count(struct index *ix, struct arena *a, const struct query_target *t, const struct query *q,
+		       int64_t now, int64_t ret[DEVICE_STATUSES], struct err *e)
 {
 	struct builder b;
 	int r;

@@ -1,12 +1,12 @@
-/* Reading the cache: certificates by their names, CRL rows, CRL records, numbers. Nothing is held open across a call, except in
- * index_each_revoked, whose callback is quick by contract. */
+/* Reading the cache: certificates by their names, CRL rows, CRL records, numbers. Nothing is held open across a call,
+ * except in index_each_revoked, whose callback is quick by contract. */
 #include <string.h>
 
 #include "base/text.h"
 #include "state/index_sql.h"
 
-static int collect_certs(struct index *ix, struct arena *a, sqlite3_stmt *s, int64_t now, struct certrec **ret, size_t *ret_n,
-			 struct err *e)
+static int collect_certs(struct index *ix, struct arena *a, sqlite3_stmt *s, int64_t now, struct certrec **ret,
+			 size_t *ret_n, struct err *e)
 {
 	struct certrec *v = NULL;
 	size_t n = 0;
@@ -21,8 +21,8 @@ static int collect_certs(struct index *ix, struct arena *a, sqlite3_stmt *s, int
 	return r;
 }
 
-int index_find(struct index *ix, struct arena *a, const struct cert_ref *ref, int64_t now, struct certrec **ret, size_t *ret_n,
-	       struct err *e)
+int index_find(struct index *ix, struct arena *a, const struct cert_ref *ref, int64_t now, struct certrec **ret,
+	       size_t *ret_n, struct err *e)
 {
 	enum statement st = ref->serial ? ST_CERT_EXACT : ref->serial_from ? ST_CERT_PREFIX
 			    : ref->fingerprint ? ST_CERT_PRINT : ST_CERT_REQUEST;
@@ -128,7 +128,8 @@ int index_each_revoked(struct index *ix, const char *ca, int64_t expired_before,
 	return r;
 }
 
-int index_revoked_ahead(struct index *ix, struct arena *a, const char *ca, int64_t after, int64_t until, struct strv *ret, struct err *e)
+int index_revoked_ahead(struct index *ix, struct arena *a, const char *ca, int64_t after, int64_t until,
+			struct strv *ret, struct err *e)
 {
 	struct strv v = { 0 };
 	sqlite3_stmt *s = index_ask(ix, ST_REVOKED_AHEAD, e);
@@ -150,7 +151,8 @@ int index_revoked_ahead(struct index *ix, struct arena *a, const char *ca, int64
 
 /* --- CRL records --- */
 
-int index_last_crl(struct index *ix, struct arena *a, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *e)
+int index_last_crl(struct index *ix, struct arena *a, const char *ca, const char *scope, bool *ret_found,
+		   struct crlrec *ret, struct err *e)
 {
 	sqlite3_stmt *s = index_ask(ix, ST_CRL_LAST, e);
 	int r;
@@ -205,7 +207,8 @@ static void add_count(struct arena *a, struct cert_count **v, size_t *n, struct 
 	if (c.n == 0)
 		return;
 	for (size_t i = 0; i < *n; i++)
-		if ((*v)[i].status == c.status && same_text((*v)[i].ca, c.ca) && same_text((*v)[i].profile, c.profile)) {
+		if ((*v)[i].status == c.status && same_text((*v)[i].ca, c.ca) &&
+		    same_text((*v)[i].profile, c.profile)) {
 			(*v)[i].n += c.n;
 			return;
 		}
@@ -222,8 +225,8 @@ static int count_ahead(struct index *ix, struct arena *a, int64_t now, struct ce
 	if (s)
 		sqlite3_bind_int64(s, 1, now);
 	while (s && (r = index_step(ix, s, e)) > 0) {
-		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1), .status = CERT_REVOKED,
-					.n = -sqlite3_column_int64(s, 2) };
+		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1),
+					.status = CERT_REVOKED, .n = -sqlite3_column_int64(s, 2) };
 		int64_t expired = (int64_t)sqlite3_column_double(s, 3), live = -c.n - expired;
 
 		add_count(a, v, n, c);
@@ -248,7 +251,8 @@ int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_coun
 		return -1;
 	sqlite3_bind_int64(s, 1, now);
 	while ((r = index_step(ix, s, e)) > 0) {
-		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1), .status = sqlite3_column_int(s, 2),
+		struct cert_count c = { .ca = index_text(a, s, 0), .profile = index_text(a, s, 1),
+					.status = sqlite3_column_int(s, 2),
 					.n = sqlite3_column_int64(s, 3) };
 		/* NULL stands for both of those that depend on the clock. */
 		int64_t expired = sqlite3_column_type(s, 2) == SQLITE_NULL ? (int64_t)sqlite3_column_double(s, 4) : 0;
@@ -269,13 +273,15 @@ int index_count(struct index *ix, struct arena *a, int64_t now, struct cert_coun
 	return 0;
 }
 
-int index_expiry(struct index *ix, const char *ca, int64_t now, int64_t from, int64_t step, size_t n, int64_t *ret, struct err *e)
+int index_expiry(struct index *ix, const char *ca, int64_t now, int64_t from, int64_t step, size_t n, int64_t *ret,
+		 struct err *e)
 {
 	sqlite3_stmt *s;
 	int64_t end;
 	int r;
 
-	if (step <= 0 || n > INT64_MAX || __builtin_mul_overflow(step, (int64_t)n, &end) || __builtin_add_overflow(from, end, &end))
+	if (step <= 0 || n > INT64_MAX || __builtin_mul_overflow(step, (int64_t)n, &end) ||
+	    __builtin_add_overflow(from, end, &end))
 		return err_set(e, ERR_USAGE, "the periods reach too far");
 	s = index_ask(ix, ST_EXPIRY, e);
 	if (!s)
@@ -298,7 +304,8 @@ int index_expiry(struct index *ix, const char *ca, int64_t now, int64_t from, in
 
 /* --- what is wrong --- */
 
-static int collect_bad(struct index *ix, struct arena *a, enum statement st, struct bad_entry **v, size_t *n, struct err *e)
+static int collect_bad(struct index *ix, struct arena *a, enum statement st, struct bad_entry **v, size_t *n,
+		       struct err *e)
 {
 	sqlite3_stmt *s = index_statement(ix, st, e);
 	int r = -1;
@@ -309,8 +316,10 @@ static int collect_bad(struct index *ix, struct arena *a, enum statement st, str
 		*v = arena_grow(a, *v, *n, sizeof(**v));
 		(*v)[(*n)++] = st == ST_BAD ? (struct bad_entry){ first, second }
 					    : (struct bad_entry){ arena_printf(a, "issued/…/%s.*", first),
-								  arena_printf(a, "%s used this serial number for more than one "
-									       "certificate (RFC 5280 4.1.2.2)", second) };
+								  arena_printf(a,
+									       "%s used this serial number for more "
+									       "than one certificate (RFC 5280 "
+									       "4.1.2.2)", second) };
 	}
 	return r;
 }

@@ -1,5 +1,5 @@
-/* Rows of the cache: which columns a record has and how each is kept. Everything that names columns is made from these tables,
- * so a field cannot be written and then not be read. */
+/* Rows of the cache: which columns a record has and how each is kept. Everything that names columns is made from these
+ * tables, so a field cannot be written and then not be read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -170,21 +170,25 @@ char *index_sql_of(struct index *ix, enum statement st)
 		[ST_CERT_GET] = { &cert_table, "WHERE id = ?1" },
 		[ST_CERT_TWIN] = { &cert_table, "INDEXED BY cert_key WHERE serial_number = ?1 AND ca = ?2 "
 						"AND substr(fingerprint, 1, 8) = substr(?3, 1, 8)" },
-		[ST_CERT_EXACT] = { &cert_table, "INDEXED BY cert_key WHERE serial_number = ?1 AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
+		[ST_CERT_EXACT] = { &cert_table, "INDEXED BY cert_key WHERE serial_number = ?1 AND (?2 IS NULL OR ca = "
+						 "?2) LIMIT 8" },
 		[ST_CERT_PREFIX] = { &cert_table, "INDEXED BY cert_key WHERE serial_number BETWEEN ?1 AND ?3 "
 						  "AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
-		[ST_CERT_PRINT] = { &cert_table, "INDEXED BY cert_fingerprint WHERE substr(fingerprint, 1, 8) = substr(?1, 1, 8) "
-						 "AND fingerprint = ?1 AND (?2 IS NULL OR ca = ?2) LIMIT 8" },
-		[ST_CERT_REQUEST] = { &cert_table, "INDEXED BY cert_request WHERE substr(request_sha256, 1, 8) = substr(?1, 1, 8) "
-						   "AND request_sha256 = ?1 AND ca = ?2 ORDER BY issued_at DESC, path DESC, serial_number DESC LIMIT 1" },
+		[ST_CERT_PRINT] = { &cert_table, "INDEXED BY cert_fingerprint WHERE substr(fingerprint, 1, 8) = "
+						 "substr(?1, 1, 8) AND fingerprint = ?1 AND (?2 IS NULL OR ca = "
+						 "?2) LIMIT 8" },
+		[ST_CERT_REQUEST] = { &cert_table, "INDEXED BY cert_request WHERE substr(request_sha256, 1, 8) = "
+						   "substr(?1, 1, 8) AND request_sha256 = ?1 AND ca = ?2 ORDER BY "
+						   "issued_at DESC, path DESC, serial_number DESC LIMIT 1" },
 		[ST_DEVICE_GET] = { &device_table, "WHERE id = ?1" },
 		[ST_DEVICE_FIND] = { &device_table, "WHERE device = ?1" },
 		[ST_DEVICE_ENTRIES] = { &device_entry_table, "WHERE device = ?1 ORDER BY time, seq, path" },
-		[ST_DEVICE_CERTS] = { &cert_table, "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND status IS NULL)) "
-						   "ORDER BY not_before, serial_number" },
+		[ST_DEVICE_CERTS] = { &cert_table, "WHERE device = ?1 AND (+issued_at > ?2 OR (+issued_at = ?2 AND "
+						   "status IS NULL)) ORDER BY not_before, serial_number" },
 		[ST_CRL_LAST] = { &crl_table, "WHERE ca = ?1 AND scope = ?2 "
 					      "ORDER BY length(number) DESC, number DESC, path DESC LIMIT 1" },
-		[ST_CRLS] = { &crl_table, "WHERE ?1 IS NULL OR ca = ?1 ORDER BY ca, scope, length(number) DESC, number DESC, path DESC" },
+		[ST_CRLS] = { &crl_table, "WHERE ?1 IS NULL OR ca = ?1 ORDER BY ca, scope, length(number) DESC, number "
+					  "DESC, path DESC" },
 	};
 
 	if (st == ST_CERT_ADD)

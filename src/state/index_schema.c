@@ -1,20 +1,20 @@
-/* The tables of the cache. Folded columns are in the certificate's own row, so that a list needs no join; the entries that
- * they are folded from are kept beside it, because a merge brings entries in any order. */
+/* The tables of the cache. Folded columns are in the certificate's own row, so that a list needs no join; the entries
+ * that they are folded from are kept beside it, because a merge brings entries in any order. */
 #include "state/index_sql.h"
 
 static const char tables[] =
 	"CREATE TABLE stamp(id INTEGER PRIMARY KEY CHECK(id = 1), tip BLOB, boot TEXT);"
 	"CREATE TABLE bad(path TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;"
 	/* Entries, as they are; name is the file's. */
-	"CREATE TABLE revocation(name TEXT, path TEXT, serial BLOB, ca TEXT, action INT, reason INT, time INT, invalidity INT,"
-	" recorded INT, not_after INT, PRIMARY KEY(name, path)) WITHOUT ROWID;"
+	"CREATE TABLE revocation(name TEXT, path TEXT, serial BLOB, ca TEXT, action INT, reason INT, time INT, "
+	"invalidity INT, recorded INT, not_after INT, PRIMARY KEY(name, path)) WITHOUT ROWID;"
 	"CREATE INDEX revocation_of ON revocation(serial, ca);"
-	"CREATE TABLE change(name TEXT, path TEXT, serial BLOB, ca TEXT, key TEXT, value TEXT, time INT, PRIMARY KEY(name, path))"
-	" WITHOUT ROWID;"
+	"CREATE TABLE change(name TEXT, path TEXT, serial BLOB, ca TEXT, key TEXT, value TEXT, time INT, PRIMARY "
+	"KEY(name, path)) WITHOUT ROWID;"
 	"CREATE INDEX change_of ON change(serial, ca);"
 	/* The fold of revocations, in the order that CRLs want it; state is 0 after a release. */
-	"CREATE TABLE revoked(ca TEXT, serial BLOB, state INT, reason INT, time INT, invalidity INT, not_after INT, changed INT,"
-	" \"partition\" INT, PRIMARY KEY(ca, serial)) WITHOUT ROWID;"
+	"CREATE TABLE revoked(ca TEXT, serial BLOB, state INT, reason INT, time INT, invalidity INT, not_after INT, "
+	"changed INT, \"partition\" INT, PRIMARY KEY(ca, serial)) WITHOUT ROWID;"
 	/* Few: those that were to take effect later than they were recorded. */
 	"CREATE INDEX revoked_ahead ON revoked(ca, time) WHERE time > changed;"
 	/* Trigrams of subject, device and alternative names; which column it was is checked on the row. */
@@ -35,11 +35,12 @@ static const char event_key[] = "CREATE INDEX event_key ON event(time, subject);
 
 static const char crl_key[] = "CREATE INDEX crl_key ON crl(ca, scope, length(number), number);";
 
-/* Made after all certificates of a first fold, or when an entry asks for one: sorting a million is four times faster than putting
- * each into its place. Not unique: a serial number that was used twice is not lost. */
+/* Made after all certificates of a first fold, or when an entry asks for one: sorting a million is four times faster
+ * than putting each into its place. Not unique: a serial number that was used twice is not lost. */
 static const char cert_key[] = "CREATE INDEX cert_key ON cert(serial_number, ca, substr(fingerprint, 1, 8));";
 
-/* Made after the first fold, which sorts once instead of a million times. Digests need no more than 8 octets to be found. */
+/* Made after the first fold, which sorts once instead of a million times. Digests need no more than 8 octets to be
+ * found. */
 static const char indexes[] =
 	"CREATE INDEX cert_ca ON cert(ca, profile, status, not_after, path);"
 	"CREATE INDEX cert_not_after ON cert(not_after, path, status, ca);"
@@ -57,7 +58,8 @@ static void create_table(const struct table *t, const char *more, struct buf *ou
 {
 	static const char *const types[] = {
 		[COL_TEXT] = " TEXT", [COL_HEX] = " BLOB", [COL_TIME] = " INT", [COL_INT] = " INT", [COL_BOOL] = " INT",
-		[COL_WHEN] = " INT", [COL_ENUM] = " INT", [COL_STATUS] = "", [COL_LIST] = " TEXT", [COL_REASON] = " INT", [COL_STATE] = " INT", [COL_PATH] = ""
+		[COL_WHEN] = " INT", [COL_ENUM] = " INT", [COL_STATUS] = "", [COL_LIST] = " TEXT",
+			     [COL_REASON] = " INT", [COL_STATE] = " INT", [COL_PATH] = ""
 	};
 
 	buf_printf(out, "CREATE TABLE %s(id INTEGER PRIMARY KEY", t->name);
@@ -89,7 +91,8 @@ int index_create(struct index *ix, struct err *e)
 
 	if (index_exec(ix, "BEGIN IMMEDIATE", e) != 0)
 		return -1;
-	if (sqlite3_prepare_v2(ix->db, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW) {
+	if (sqlite3_prepare_v2(ix->db, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK ||
+	    sqlite3_step(s) != SQLITE_ROW) {
 		index_fail(ix, e);
 	} else {
 		int version = sqlite3_column_int(s, 0);

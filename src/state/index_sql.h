@@ -7,7 +7,8 @@
 /* The inside of the cache, for index*.c only. */
 enum { INDEX_VERSION = 7 };
 
-/* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of queries. */
+/* One table drives a record type's columns: making the table, writing a row, reading it back, and the fields of
+ * queries. */
 enum column_kind {
 	COL_TEXT,
 	COL_HEX,    /* hex text in the record, octets in the cache */
@@ -40,16 +41,20 @@ extern const struct table cert_table, crl_table, device_table, device_entry_tabl
 
 enum statement {
 	/* whole records: the columns come from the tables above */
-	ST_CERT_ADD, ST_CERT_PUT, ST_CERT_TWIN, ST_CERT_DROP, ST_CRL_ADD, ST_CERT_GET, ST_CERT_EXACT, ST_CERT_PREFIX, ST_CERT_PRINT, ST_CERT_REQUEST, ST_CRL_LAST, ST_CRLS,
+	ST_CERT_ADD, ST_CERT_PUT, ST_CERT_TWIN, ST_CERT_DROP, ST_CRL_ADD, ST_CERT_GET, ST_CERT_EXACT, ST_CERT_PREFIX,
+	ST_CERT_PRINT, ST_CERT_REQUEST, ST_CRL_LAST, ST_CRLS,
 	/* the cache itself */
 	ST_STAMP, ST_STAMP_SET, ST_BAD_ADD, ST_BAD, ST_TWINS,
 	/* folding */
-	ST_WORDS_ADD, ST_ORPHAN_DROP, ST_KNOWN, ST_REVOCATION_ADD, ST_REVOCATIONS, ST_CERT_ENDS, ST_REVOKED_SET, ST_CERT_STATE, ST_CHANGE_ADD, ST_CHANGES,
+	ST_WORDS_ADD, ST_ORPHAN_DROP, ST_KNOWN, ST_REVOCATION_ADD, ST_REVOCATIONS, ST_CERT_ENDS, ST_REVOKED_SET,
+	ST_CERT_STATE, ST_CHANGE_ADD, ST_CHANGES,
 	ST_METADATA, ST_METADATA_SET,
-	ST_EVENT_ADD, ST_DEVICE_ENTRY_ADD, ST_DEVICE_ENTRIES, ST_DEVICE_PUT, ST_DEVICE_DROP, ST_DEVICE_SLOT, ST_DEVICE_OF,
+	ST_EVENT_ADD, ST_DEVICE_ENTRY_ADD, ST_DEVICE_ENTRIES, ST_DEVICE_PUT, ST_DEVICE_DROP, ST_DEVICE_SLOT,
+	ST_DEVICE_OF,
 	/* reading */
 	ST_DEVICE_GET, ST_DEVICE_FIND, ST_DEVICE_CERTS,
-	ST_BOOTSTRAP, ST_REUSED, ST_REFUSALS, ST_EVENT_AT, ST_REVOKED_EACH, ST_REVOKED_ONE, ST_REVOKED_AHEAD, ST_COUNT_BY, ST_COUNT_AHEAD, ST_EXPIRY,
+	ST_BOOTSTRAP, ST_REUSED, ST_REFUSALS, ST_EVENT_AT, ST_REVOKED_EACH, ST_REVOKED_ONE, ST_REVOKED_AHEAD,
+	ST_COUNT_BY, ST_COUNT_AHEAD, ST_EXPIRY,
 	ST_N
 };
 
@@ -58,7 +63,8 @@ struct index {
 	const char *path;
 	sqlite3 *db;
 	sqlite3_stmt *statements[ST_N]; /* prepared on first use */
-	char boot[40];                  /* which start of the machine this is: what was never synced is trusted only within one */
+	/* which start of the machine this is: what was never synced is trusted only within one */
+	char boot[40];
 	int code;                       /* SQLite's, of the last failure */
 	bool detached;                  /* a private database, because the file cannot be written */
 	bool have_revoked, have_changes, have_devices;
@@ -97,8 +103,9 @@ void index_read_cert(struct arena *, sqlite3_stmt *, int64_t now, struct certrec
 void index_columns(const struct table *, struct buf *out); /* quoted, with commas */
 char *index_sql_of(struct index *, enum statement);        /* NULL: not one of whole records */
 
-/* index_fold.c: one entry. Parsing needs no database, so that another thread can do it; NULL: not of a kind that is folded. A
- * malformed entry goes into the table `bad`; -1 means that the cache itself failed. `path` must live as long as the arena. */
+/* index_fold.c: one entry. Parsing needs no database, so that another thread can do it; NULL: not of a kind that is
+ * folded. A malformed entry goes into the table `bad`; -1 means that the cache itself failed. `path` must live as long
+ * as the arena. */
 struct item;
 struct item *index_parse(struct arena *, const char *path, struct bytes text);
 int index_fold(struct index *, struct item *, struct err *) NODISCARD;
@@ -106,7 +113,8 @@ int index_fold_twins(struct index *, struct err *) NODISCARD; /* what could not 
 int index_fold_waiting(struct index *, struct err *) NODISCARD; /* all revocations of a fresh fold */
 /* The device again, from its entries and certificates; NULL: no device. */
 int index_fold_device(struct index *, const char *id, struct err *) NODISCARD;
-int index_fold_device_of(struct index *, const char *serial, const char *ca, struct err *) NODISCARD; /* whose certificate it is */
+/* whose certificate it is */
+int index_fold_device_of(struct index *, const char *serial, const char *ca, struct err *) NODISCARD;
 int index_fold_devices(struct index *, struct err *) NODISCARD; /* all of a fresh fold */
 int index_fold_bad(struct index *, const char *path, const char *why, struct err *) NODISCARD;
 

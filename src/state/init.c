@@ -190,7 +190,8 @@ static int run(struct state *st, const struct init *in, struct err *e)
 	    put_settings(st, in, e) || (st->lock_fd < 0 && state_take_lock(st, e)) || state_new_op(st, e) ||
 	    store_set_push(st->store, st->private_dir, st->ledger.ref + strlen(HEADS), e) || put_files(st, in, e))
 		return -1;
-	return state_commit(st, in->opts->name ? arena_printf(st->arena, "repo: init %s", in->opts->name) : "repo: init", e);
+	return state_commit(st, in->opts->name ? arena_printf(st->arena, "repo: init %s", in->opts->name)
+					       : "repo: init", e);
 }
 
 int state_init(struct arena *a, const char *dir, const struct state_init_opts *opts, const struct state_env *env,

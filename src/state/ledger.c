@@ -1,6 +1,6 @@
-/* The ledger as commands see it: entries go in as text, answers come from the cache. Guarantees: what is added is checked before
- * it becomes an entry; names of entries never collide, whoever writes at the same time; answers include the transaction's own
- * entries. A cache that turns out to be damaged is rebuilt on the spot, without a word. */
+/* The ledger as commands see it: entries go in as text, answers come from the cache. Guarantees: what is added is
+ * checked before it becomes an entry; names of entries never collide, whoever writes at the same time; answers include
+ * the transaction's own entries. A cache that turns out to be damaged is rebuilt on the spot, without a word. */
 #include "state/ledger.h"
 
 #include <stdlib.h>
@@ -28,8 +28,8 @@ char *ledger_writer(struct state *st, struct arena *a)
 	return arena_printf(a, "%.12s%04zx", st->op_id, st->nentries);
 }
 
-int ledger_add_entry(struct state *st, const char *kind, const char *name, const struct schema *sc, const void *rec, struct bytes body,
-		     struct err *e)
+int ledger_add_entry(struct state *st, const char *kind, const char *name, const struct schema *sc, const void *rec,
+		     struct bytes body, struct err *e)
 {
 	SCOPED_BUF text = buf_init(BUF_BIG);
 
@@ -49,7 +49,8 @@ int ledger_add_cert(struct state *st, const struct certrec *rec, struct bytes pe
 
 	if (rec_check(a, &certrec_type, &r, e) != 0)
 		return err_ctx(e, "certificate %s", r.serial_number ? r.serial_number : "");
-	if (pem.n < sizeof(begin) || memcmp(pem.p, begin, sizeof(begin) - 1) != 0 || memmem(pem.p, pem.n, "PRIVATE KEY", 11))
+	if (pem.n < sizeof(begin) || memcmp(pem.p, begin, sizeof(begin) - 1) != 0 ||
+	    memmem(pem.p, pem.n, "PRIVATE KEY", 11))
 		return err_set(e, ERR_INVALID, "certificate %s: not a certificate in PEM", r.serial_number);
 	/* Ours are random; others number from 1, and two authorities, or two clones that import, have the same. */
 	if (strlen(r.serial_number) == 32 && !(r.type && strcmp(r.type, "IMPORTED") == 0))
@@ -66,7 +67,9 @@ int ledger_add_revocation(struct state *st, const struct revocation *rec, struct
 
 	if (rec_check(a, &revocation_type, &r, e) != 0)
 		return err_ctx(e, "revocation of %s", r.serial_number ? r.serial_number : "");
-	return ledger_add_entry(st, "revoked", arena_printf(a, "%s.%s.%s.yaml", r.serial_number, ledger_stamp(a, r.recorded), ledger_writer(st, a)),
+	return ledger_add_entry(st, "revoked",
+				arena_printf(a, "%s.%s.%s.yaml", r.serial_number, ledger_stamp(a, r.recorded),
+					     ledger_writer(st, a)),
 		   &revocation_type, &r, (struct bytes){ 0 }, e);
 }
 
@@ -85,7 +88,9 @@ int ledger_add_crl(struct state *st, const struct crlrec *rec, struct bytes der,
 	scope = arena_strdup(a, r.scope);
 	for (char *c = scope; *c; c++)
 		*c = *c == '/' ? '-' : *c;
-	return ledger_add_entry(st, "crls", arena_printf(a, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, ledger_writer(st, a)), &crlrec_type, &r, pem, e);
+	return ledger_add_entry(st, "crls",
+				arena_printf(a, "%s.%s.%s.%s.yaml", r.ca, scope, r.number, ledger_writer(st, a)),
+				&crlrec_type, &r, pem, e);
 }
 
 int ledger_add_meta(struct state *st, const struct metachange *rec, struct err *e)
@@ -97,7 +102,9 @@ int ledger_add_meta(struct state *st, const struct metachange *rec, struct err *
 	if (rec_check(a, &metachange_type, &r, e) != 0)
 		return err_ctx(e, "metadata");
 	slash = strcmp(r.kind, "certificate") == 0 ? strchr(r.id, '/') : NULL;
-	return ledger_add_entry(st, "meta", arena_printf(a, "%s.%s.%s.yaml", slash ? slash + 1 : entry_device_label(a, r.id), ledger_stamp(a, r.time),
+	return ledger_add_entry(st, "meta",
+				arena_printf(a, "%s.%s.%s.yaml", slash ? slash + 1 : entry_device_label(a, r.id),
+					     ledger_stamp(a, r.time),
 					    ledger_writer(st, a)),
 		   &metachange_type, &r, (struct bytes){ 0 }, e);
 }
@@ -122,7 +129,8 @@ bool ask(struct asking *a, struct err *e)
 		a->ix = ledger_reading(a->st, e);
 		return a->ix != NULL;
 	}
-	if (a->r >= 0 || a->tries > 2 || a->once || e->code != ERR_IO || !index_damaged(a->ix) || index_drop(a->ix, &why) != 0 ||
+	if (a->r >= 0 || a->tries > 2 || a->once || e->code != ERR_IO || !index_damaged(a->ix) ||
+	    index_drop(a->ix, &why) != 0 ||
 	    index_sync(a->ix, a->st->store, &a->st->ledger.commit, NULL, NULL, &why) != 0 ||
 	    index_preview(a->ix, a->st->entries, a->st->nentries, &why) != 0)
 		return false;
@@ -154,8 +162,10 @@ static int ambiguous(const char *what, const struct certrec *v, size_t n, bool e
 			buf_printf(&cas, "%s%s", cas.n ? ", " : "", v[i].ca);
 	}
 	if (strcmp(buf_str(&cas), v[0].ca) != 0)
-		return err_set(e, ERR_USAGE, "\"%s\" names more than one certificate; say which with --ca (%s)", what, buf_str(&cas));
-	return err_set(e, ERR_USAGE, "\"%s\" names more than one certificate; give %s", what, exact ? "its fingerprint" : "more digits");
+		return err_set(e, ERR_USAGE, "\"%s\" names more than one certificate; say which with --ca (%s)", what,
+			       buf_str(&cas));
+	return err_set(e, ERR_USAGE, "\"%s\" names more than one certificate; give %s", what,
+		       exact ? "its fingerprint" : "more digits");
 }
 
 int ledger_cert(struct state *st, const char *ca, const char *ref, struct certrec *ret, struct err *e)
@@ -183,13 +193,15 @@ int ledger_cert(struct state *st, const char *ca, const char *ref, struct certre
 	if (n > 1)
 		return ambiguous(shown, v, n, by.serial_from == NULL, e);
 	if (n == 0)
-		return err_set(e, ERR_NOT_FOUND, "certificate \"%s\" is not in the ledger%s%s%s", shown, ca ? " as one of " : "", ca ? ca : "",
+		return err_set(e, ERR_NOT_FOUND, "certificate \"%s\" is not in the ledger%s%s%s", shown,
+			       ca ? " as one of " : "", ca ? ca : "",
 			       digits < 8 ? "; serial numbers are shortened to 8 digits or more" : "");
 	*ret = v[0];
 	return 0;
 }
 
-int ledger_cert_by_request(struct state *st, const char *ca, const char *request_sha256, bool *ret_found, struct certrec *ret, struct err *e)
+int ledger_cert_by_request(struct state *st, const char *ca, const char *request_sha256, bool *ret_found,
+			   struct certrec *ret, struct err *e)
 {
 	struct cert_ref by = { .ca = ca, .request_sha256 = request_sha256 };
 	struct certrec *v;
@@ -219,7 +231,8 @@ static int entry_text(struct state *st, const char *path, struct bytes *ret, str
 	if (state_ledger_tree(st, &tree, e) != 0 || store_lookup(st->store, tree, path, &found, &type, &id, e) != 0)
 		return -1;
 	if (!found || type != OBJ_BLOB)
-		return err_set(e, ERR_CONFLICT, "%s is not in ledger commit %s; it may have been added since", path, ledger_tip(st));
+		return err_set(e, ERR_CONFLICT, "%s is not in ledger commit %s; it may have been added since", path,
+			       ledger_tip(st));
 	return store_read(st->store, st->arena, &id, OBJ_BLOB, ENTRY_MAX, ret, e);
 }
 
@@ -233,7 +246,8 @@ int ledger_cert_pem(struct state *st, const struct certrec *rec, struct bytes *r
 	return entry_load(st->arena, &certrec_type, rec->path, text, &head, ret, e);
 }
 
-static int query_ids(struct state *st, struct arena *scratch, const struct query *q, int64_t **ids, size_t *n, bool *more, struct err *e)
+static int query_ids(struct state *st, struct arena *scratch, const struct query *q, int64_t **ids, size_t *n,
+		     bool *more, struct err *e)
 {
 	struct asking a = { .st = st };
 
@@ -242,7 +256,8 @@ static int query_ids(struct state *st, struct arena *scratch, const struct query
 	return a.r;
 }
 
-int ledger_certs(struct state *st, const struct query *q, struct certrec **ret, size_t *ret_n, char **ret_next, struct err *e)
+int ledger_certs(struct state *st, const struct query *q, struct certrec **ret, size_t *ret_n, char **ret_next,
+		 struct err *e)
 {
 	SCOPED_ARENA *scratch = arena_new();
 	struct index *ix;
@@ -267,7 +282,8 @@ int ledger_certs(struct state *st, const struct query *q, struct certrec **ret, 
 }
 
 /* Rows of one moment: a transaction of the cache each, which keeps nobody waiting for `cb`. */
-static int read_certs(struct state *st, struct arena *rows, const int64_t *ids, size_t n, struct certrec *v, struct err *e)
+static int read_certs(struct state *st, struct arena *rows, const int64_t *ids, size_t n, struct certrec *v,
+		      struct err *e)
 {
 	struct index *ix;
 	int r = 0;
@@ -280,7 +296,8 @@ static int read_certs(struct state *st, struct arena *rows, const int64_t *ids, 
 	return r;
 }
 
-int ledger_each_cert(struct state *st, const struct query *q, int (*cb)(void *arg, const struct certrec *, struct err *), void *arg,
+int ledger_each_cert(struct state *st, const struct query *q,
+		     int (*cb)(void *arg, const struct certrec *, struct err *), void *arg,
 		     struct err *e)
 {
 	SCOPED_ARENA *scratch = arena_new();
@@ -353,7 +370,8 @@ static int changed_since(struct serials *s, const char *commit_hex, struct err *
 
 	if (oid_parse(commit_hex, &commit) != 0)
 		return err_set(e, ERR_INVALID, "\"%s\" is not a commit", commit_hex);
-	if (store_commit_tree(st->store, &commit, &tree, e) != 0 || revoked_tree(st, &tree, &old_tree, &old_id, e) != 0 ||
+	if (store_commit_tree(st->store, &commit, &tree, e) != 0 ||
+	    revoked_tree(st, &tree, &old_tree, &old_id, e) != 0 ||
 	    state_ledger_tree(st, &now, e) != 0 || revoked_tree(st, now, &new_tree, &new_id, e) != 0 ||
 	    store_diff(st->store, old_tree, new_tree, on_changed, s, e) != 0)
 		return err_ctx(e, "what changed since %.12s", commit_hex);
@@ -416,13 +434,15 @@ int ledger_each_revoked(struct state *st, const char *ca, const struct revoked_s
 	if (span->since_commit && effective_since(&only, ca, span, e) != 0)
 		return -1;
 	while (ask(&a, e))
-		a.r = index_each_revoked(a.ix, ca, span->expired_before, span->as_of, span->since_commit ? &only.v : NULL, on_revoked, &c, e);
+		a.r = index_each_revoked(a.ix, ca, span->expired_before, span->as_of,
+					 span->since_commit ? &only.v : NULL, on_revoked, &c, e);
 	return a.r;
 }
 
 /* --- CRL records --- */
 
-int ledger_last_crl(struct state *st, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *e)
+int ledger_last_crl(struct state *st, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret,
+		    struct err *e)
 {
 	struct asking a = { .st = st };
 
@@ -446,8 +466,10 @@ int ledger_crl_der(struct state *st, const struct crlrec *rec, struct bytes *ret
 	struct crlrec head;
 
 	if (!rec->stored)
-		return err_set(e, ERR_NOT_FOUND, "CRL %s of %s was too large for the ledger, which has its digest only", rec->number, rec->ca);
-	if (entry_text(st, rec->path, &text, e) != 0 || entry_load(st->arena, &crlrec_type, rec->path, text, &head, &body, e) != 0)
+		return err_set(e, ERR_NOT_FOUND, "CRL %s of %s was too large for the ledger, which has its digest only",
+			       rec->number, rec->ca);
+	if (entry_text(st, rec->path, &text, e) != 0 ||
+	    entry_load(st->arena, &crlrec_type, rec->path, text, &head, &body, e) != 0)
 		return -1;
 	if (!pem_next(st->arena, &body, "X509 CRL", NULL, ret))
 		return err_set(e, ERR_CHECK, "%s: no CRL follows the head", rec->path);
@@ -465,7 +487,8 @@ int ledger_count(struct state *st, struct cert_count **ret, size_t *ret_n, struc
 	return a.r;
 }
 
-int ledger_expiry(struct state *st, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts, struct err *e)
+int ledger_expiry(struct state *st, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts,
+		  struct err *e)
 {
 	struct asking a = { .st = st };
 

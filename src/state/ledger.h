@@ -19,21 +19,24 @@ int ledger_add_meta(struct state *, const struct metachange *, struct err *) NOD
 
 /* --- reading certificates; the record's status fields are folded as of `now` of the state's env --- */
 
-/* By serial (any case, ':' '-' spaces; 8 digits or more may abbreviate), or SHA-256 fingerprint. `ca` narrows, may be NULL.
- * ERR_NOT_FOUND; ERR_USAGE naming --ca when several match. */
+/* By serial (any case, ':' '-' spaces; 8 digits or more may abbreviate), or SHA-256 fingerprint. `ca` narrows, may be
+ * NULL. ERR_NOT_FOUND; ERR_USAGE naming --ca when several match. */
 int ledger_cert(struct state *, const char *ca, const char *ref, struct certrec *ret, struct err *) NODISCARD;
 int ledger_cert_pem(struct state *, const struct certrec *, struct bytes *ret, struct err *) NODISCARD;
-int ledger_certs(struct state *, const struct query *, struct certrec **ret, size_t *ret_n, char **ret_next, struct err *) NODISCARD;
-/* The same one at a time, so that a million needs no memory; the record lives until cb returns, and cb may do anything. */
-int ledger_each_cert(struct state *, const struct query *, int (*cb)(void *arg, const struct certrec *, struct err *), void *arg,
-		     struct err *) NODISCARD;
-/* The newest certificate that `ca` issued for a request with this SHA-256 (resumed batches, retried EST); `batch` tells which
- * operation it was. */
-int ledger_cert_by_request(struct state *, const char *ca, const char *request_sha256, bool *ret_found, struct certrec *ret, struct err *) NODISCARD;
+int ledger_certs(struct state *, const struct query *, struct certrec **ret, size_t *ret_n, char **ret_next,
+		 struct err *) NODISCARD;
+/* The same one at a time, so that a million needs no memory; the record lives until cb returns, and cb may do
+ * anything. */
+int ledger_each_cert(struct state *, const struct query *, int (*cb)(void *arg, const struct certrec *, struct err *),
+		     void *arg, struct err *) NODISCARD;
+/* The newest certificate that `ca` issued for a request with this SHA-256 (resumed batches, retried EST); `batch` tells
+ * which operation it was. */
+int ledger_cert_by_request(struct state *, const char *ca, const char *request_sha256, bool *ret_found,
+			   struct certrec *ret, struct err *) NODISCARD;
 
-/* Everything that a CRL of `ca` must know, in order of serial; streamed, so a million rows need no memory. For a delta only what has
- * changed since its base comes: by commit and not by the clock, because what another clone recorded before the base may arrive after
- * it; and what was recorded ahead and has taken effect since. */
+/* Everything that a CRL of `ca` must know, in order of serial; streamed, so a million rows need no memory. For a delta
+ * only what has changed since its base comes: by commit and not by the clock, because what another clone recorded
+ * before the base may arrive after it; and what was recorded ahead and has taken effect since. */
 struct revoked_span {
 	int64_t as_of;            /* thisUpdate: what takes effect later is left out */
 	int64_t expired_before;   /* certificates that ended before it are left out */
@@ -49,22 +52,27 @@ struct revoked_row {
 	int partition;     /* -1: none */
 	bool removed;      /* released from hold since then (delta CRLs: removeFromCRL) */
 };
-int ledger_each_revoked(struct state *, const char *ca, const struct revoked_span *, int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg, struct err *) NODISCARD;
+int ledger_each_revoked(struct state *, const char *ca, const struct revoked_span *,
+			int (*cb)(void *arg, const struct revoked_row *, struct err *), void *arg,
+			struct err *) NODISCARD;
 
 /* One view for many questions in a row, which costs each of them less; nothing may be added or committed in between. */
 int ledger_read_begin(struct state *, struct err *) NODISCARD;
 void ledger_read_end(struct state *);
 
 /* --- devices --- */
-/* An absent time is now, an absent actor the operator, and seq 0 is looked up; who adds many that he has looked up gives it. */
+/* An absent time is now, an absent actor the operator, and seq 0 is looked up; who adds many that he has looked up
+ * gives it. */
 int ledger_add_device(struct state *, const struct device_entry *, struct err *) NODISCARD;
 int ledger_device_seq(struct state *, const char *id, int64_t *ret, struct err *) NODISCARD; /* of the next entry */
 /* With its versions; ERR_NOT_FOUND. The status is that of now, by the deltas of its device manager. */
 int ledger_device(struct state *, const char *id, struct device *ret, struct err *) NODISCARD;
-int ledger_find_device(struct state *, const char *id, bool *ret_found, struct device *ret, struct err *) NODISCARD; /* without versions */
-int ledger_devices(struct state *, const struct query *, struct device **ret, size_t *ret_n, char **ret_next, struct err *) NODISCARD;
-int ledger_each_device(struct state *, const struct query *, int (*cb)(void *arg, const struct device *, struct err *), void *arg,
-		       struct err *) NODISCARD;
+/* without versions */
+int ledger_find_device(struct state *, const char *id, bool *ret_found, struct device *ret, struct err *) NODISCARD;
+int ledger_devices(struct state *, const struct query *, struct device **ret, size_t *ret_n, char **ret_next,
+		   struct err *) NODISCARD;
+int ledger_each_device(struct state *, const struct query *, int (*cb)(void *arg, const struct device *, struct err *),
+		       void *arg, struct err *) NODISCARD;
 /* How many devices that pass the filters have each status. */
 int ledger_device_counts(struct state *, const struct query *, int64_t ret[DEVICE_STATUSES], struct err *) NODISCARD;
 /* Bootstrap certificates (bind is BOOTSTRAP): all, and those of them that are revoked. */
@@ -76,18 +84,23 @@ struct use {
 };
 int ledger_reused(struct state *, struct use **ret, size_t *ret_n, struct err *) NODISCARD;
 /* The versions of its identity, oldest first. */
-int ledger_device_certs(struct state *, const struct device *, struct certrec **ret, size_t *ret_n, struct err *) NODISCARD;
+int ledger_device_certs(struct state *, const struct device *, struct certrec **ret, size_t *ret_n,
+			struct err *) NODISCARD;
 /* All that ever happened under this id, in the order of time. */
-int ledger_device_events(struct state *, const char *id, struct device_event **ret, size_t *ret_n, struct err *) NODISCARD;
+int ledger_device_events(struct state *, const char *id, struct device_event **ret, size_t *ret_n,
+			 struct err *) NODISCARD;
 
 /* --- CRL records --- */
 /* The newest record of a scope ("full", "delta", "full/3"); *ret_found false when none. */
-int ledger_last_crl(struct state *, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret, struct err *) NODISCARD;
+int ledger_last_crl(struct state *, const char *ca, const char *scope, bool *ret_found, struct crlrec *ret,
+		    struct err *) NODISCARD;
 int ledger_crls(struct state *, const char *ca, struct crlrec **ret, size_t *ret_n, struct err *) NODISCARD;
-int ledger_crl_der(struct state *, const struct crlrec *, struct bytes *ret, struct err *) NODISCARD; /* ERR_NOT_FOUND: digest only */
+/* ERR_NOT_FOUND: digest only */
+int ledger_crl_der(struct state *, const struct crlrec *, struct bytes *ret, struct err *) NODISCARD;
 
 /* --- events --- */
-int ledger_add_event(struct state *, const struct eventrec *, struct err *) NODISCARD; /* an absent actor is the operator */
+/* an absent actor is the operator */
+int ledger_add_event(struct state *, const struct eventrec *, struct err *) NODISCARD;
 /* Is there one of this type, subject, time and reason? */
 int ledger_has_event(struct state *, const struct eventrec *, bool *ret, struct err *) NODISCARD;
 struct refusal_count {
@@ -105,7 +118,8 @@ struct cert_count {
 };
 int ledger_count(struct state *, struct cert_count **ret, size_t *ret_n, struct err *) NODISCARD;
 /* Expiry histogram: how many live certificates of `ca` (NULL: all) end in each of n consecutive periods from `from`. */
-int ledger_expiry(struct state *, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts, struct err *) NODISCARD;
+int ledger_expiry(struct state *, const char *ca, int64_t from, int64_t step, size_t n, int64_t *ret_counts,
+		  struct err *) NODISCARD;
 /* Entries that cannot be read and serial numbers that one authority used twice, for `repo verify`. */
 struct bad_entry {
 	char *path, *why;

@@ -1,5 +1,6 @@
-/* Devices as commands see them. Guarantees: what is added is checked before it becomes an entry, and has its place in the device's
- * history even within a second; a status is that of now, by the deltas of the device's manager as they are committed. */
+/* Devices as commands see them. Guarantees: what is added is checked before it becomes an entry, and has its place in
+ * the device's history even within a second; a status is that of now, by the deltas of the device's manager as they are
+ * committed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,8 +52,9 @@ int ledger_add_device(struct state *st, const struct device_entry *rec, struct e
 		return -1;
 	if (r.seq == 0 && ledger_device_seq(st, r.device, &r.seq, e) != 0)
 		return -1;
-	return ledger_add_entry(st, "devices", arena_printf(a, "%s.%s.%s.yaml", entry_device_label(a, r.device), ledger_stamp(a, r.time),
-							    ledger_writer(st, a)),
+	return ledger_add_entry(st, "devices",
+				arena_printf(a, "%s.%s.%s.yaml", entry_device_label(a, r.device),
+					     ledger_stamp(a, r.time), ledger_writer(st, a)),
 				&device_entry_type, &r, (struct bytes){ 0 }, e);
 }
 
@@ -80,7 +82,8 @@ static void load_deltas(struct state *st)
 		if (state_get(st, &dms_type, ids.v[i], &d, &ignored) != 0)
 			continue;
 		again = &d.settings.reenrollment_settings;
-		st->deltas[n++] = (struct dms_deltas){ ids.v[i], { again->preventive_delta.secs, again->critical_delta.secs } };
+		st->deltas[n++] = (struct dms_deltas){ ids.v[i],
+						       { again->preventive_delta.secs, again->critical_delta.secs } };
 	}
 	st->ndeltas = n;
 	st->deltas_of = st->policy.commit;
@@ -140,14 +143,16 @@ int ledger_device(struct state *st, const char *id, struct device *ret, struct e
 	if (device_id_check(id, e) != 0 || ledger_find_device(st, id, &found, &d, e) != 0)
 		return -1;
 	if (!found)
-		return err_set(e, ERR_NOT_FOUND, "device \"%s\" is not registered", text_escape(st->arena, bytes_of(id)));
+		return err_set(e, ERR_NOT_FOUND, "device \"%s\" is not registered",
+			       text_escape(st->arena, bytes_of(id)));
 	if (add_versions(st, &d, e) != 0)
 		return -1;
 	*ret = d;
 	return 0;
 }
 
-static int query_ids(struct state *st, struct arena *scratch, const struct query *q, int64_t **ids, size_t *n, bool *more, struct err *e)
+static int query_ids(struct state *st, struct arena *scratch, const struct query *q, int64_t **ids, size_t *n,
+		     bool *more, struct err *e)
 {
 	struct query_target target = target_of(st);
 	struct asking a = { .st = st };
@@ -157,7 +162,8 @@ static int query_ids(struct state *st, struct arena *scratch, const struct query
 	return a.r;
 }
 
-int ledger_devices(struct state *st, const struct query *q, struct device **ret, size_t *ret_n, char **ret_next, struct err *e)
+int ledger_devices(struct state *st, const struct query *q, struct device **ret, size_t *ret_n, char **ret_next,
+		   struct err *e)
 {
 	SCOPED_ARENA *scratch = arena_new();
 	struct index *ix;
@@ -184,7 +190,8 @@ int ledger_devices(struct state *st, const struct query *q, struct device **ret,
 }
 
 /* Rows of one moment: a transaction of the cache each, which keeps nobody waiting for `cb`. */
-static int read_devices(struct state *st, struct arena *rows, const int64_t *ids, size_t n, struct device *v, struct err *e)
+static int read_devices(struct state *st, struct arena *rows, const int64_t *ids, size_t n, struct device *v,
+			struct err *e)
 {
 	struct index *ix;
 	int r = 0;
@@ -197,7 +204,8 @@ static int read_devices(struct state *st, struct arena *rows, const int64_t *ids
 	return r;
 }
 
-int ledger_each_device(struct state *st, const struct query *q, int (*cb)(void *arg, const struct device *, struct err *), void *arg,
+int ledger_each_device(struct state *st, const struct query *q,
+		       int (*cb)(void *arg, const struct device *, struct err *), void *arg,
 		       struct err *e)
 {
 	SCOPED_ARENA *scratch = arena_new();
@@ -268,8 +276,10 @@ static void add_event(struct events *ev, struct device_event x)
 static void entry_event(struct events *ev, const struct device_entry *x)
 {
 	static const char *const types[] = {
-		[DEVICE_REGISTER] = "CREATED", [DEVICE_CHANGE] = "SHADOW-UPDATED", [DEVICE_DECOMMISSION] = "DECOMMISSIONED",
-		[DEVICE_DELETE] = "DELETED", [DEVICE_BLOCK] = "BLOCKED", [DEVICE_UNBLOCK] = "UNBLOCKED", [DEVICE_NOTE] = ""
+		[DEVICE_REGISTER] = "CREATED", [DEVICE_CHANGE] = "SHADOW-UPDATED",
+				    [DEVICE_DECOMMISSION] = "DECOMMISSIONED",
+		[DEVICE_DELETE] = "DELETED", [DEVICE_BLOCK] = "BLOCKED", [DEVICE_UNBLOCK] = "UNBLOCKED",
+				  [DEVICE_NOTE] = ""
 	};
 	char *what = arena_strdup(ev->a, x->action == DEVICE_NOTE ? x->type : types[x->action]), *text = NULL;
 
@@ -277,7 +287,8 @@ static void entry_event(struct events *ev, const struct device_entry *x)
 		text = arena_printf(ev->a, "Registered with %s", x->dms);
 	else if (x->action == DEVICE_CHANGE && x->metadata)
 		text = arena_printf(ev->a, "Metadata %s", x->metadata);
-	add_event(ev, (struct device_event){ .time = x->time, .type = what, .description = text, .actor = x->actor, .reason = x->reason });
+	add_event(ev, (struct device_event){ .time = x->time, .type = what, .description = text, .actor = x->actor,
+					     .reason = x->reason });
 }
 
 static void cert_events(struct events *ev, const struct certrec *c, size_t version)
@@ -285,11 +296,14 @@ static void cert_events(struct events *ev, const struct certrec *c, size_t versi
 	const char *how = c->bind ? c->bind : version == 0 ? "PROVISIONED" : "RENEWED";
 	const char *reason = c->revocation_reason < 0 ? NULL : revocation_reason_names[c->revocation_reason];
 
-	add_event(ev, (struct device_event){ .time = c->issued_at, .type = arena_strdup(ev->a, how), .serial_number = c->serial_number,
-					     .description = arena_printf(ev->a, "New Active Version set to %zu", version) });
+	add_event(ev, (struct device_event){ .time = c->issued_at, .type = arena_strdup(ev->a, how),
+					     .serial_number = c->serial_number,
+					     .description = arena_printf(ev->a, "New Active Version set to %zu",
+									 version) });
 	if (c->status == CERT_REVOKED || c->status == CERT_HELD)
 		add_event(ev, (struct device_event){ .time = c->revoked_at, .serial_number = c->serial_number,
-						     .type = arena_strdup(ev->a, c->status == CERT_HELD ? "HELD" : "REVOKED"),
+						     .type = arena_strdup(ev->a,
+									  c->status == CERT_HELD ? "HELD" : "REVOKED"),
 						     .description = arena_printf(ev->a, "Version %zu", version),
 						     .reason = arena_strdup(ev->a, reason) });
 }

@@ -12,8 +12,9 @@ int ledger_add_event(struct state *st, const struct eventrec *rec, struct err *e
 		r.actor = st->operator_;
 	if (rec_check(a, &eventrec_type, &r, e) != 0)
 		return err_ctx(e, "event");
-	return ledger_add_entry(st, "events", arena_printf(a, "%s.%s.%s.yaml", entry_device_label(a, r.subject), ledger_stamp(a, r.time),
-							   ledger_writer(st, a)),
+	return ledger_add_entry(st, "events",
+				arena_printf(a, "%s.%s.%s.yaml", entry_device_label(a, r.subject),
+					     ledger_stamp(a, r.time), ledger_writer(st, a)),
 				&eventrec_type, &r, (struct bytes){ 0 }, e);
 }
 

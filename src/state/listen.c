@@ -1,6 +1,6 @@
-/* The repository for processes that go on: handles that follow what others commit, and transactions that one process fills and
- * another commits. Guarantees: a handle that follows takes no lock; what is shipped holds ledger entries only, and the receiver checks
- * their names as if it had made them itself. */
+/* The repository for processes that go on: handles that follow what others commit, and transactions that one process
+ * fills and another commits. Guarantees: a handle that follows takes no lock; what is shipped holds ledger entries
+ * only, and the receiver checks their names as if it had made them itself. */
 #include <string.h>
 
 #include "state/git_index.h"

@@ -166,7 +166,8 @@ static int make_parent(struct arena *a, const char *target, struct err *e)
 }
 
 /* The file that is to become the lock. */
-static int stage(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, struct filelock *ret, struct err *e)
+static int stage(struct arena *a, const struct store *s, const char *tmp_dir, const char *target, struct filelock *ret,
+		 struct err *e)
 {
 	struct filelock l = { arena_strdup(a, target), arena_printf(a, "%s.lock", target), tmp_path(a, tmp_dir, "lock"),
 			tmp_path(a, tmp_dir, "old"), -1 };
@@ -277,8 +278,8 @@ int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *
 	return 0;
 }
 
-int ref_stage(struct arena *a, struct store *s, const char *tmp_dir, const char *ref, const struct oid *new, struct filelock *ret,
-	      struct err *e)
+int ref_stage(struct arena *a, struct store *s, const char *tmp_dir, const char *ref, const struct oid *new,
+	      struct filelock *ret, struct err *e)
 {
 	struct filelock l;
 
@@ -293,7 +294,8 @@ int ref_stage(struct arena *a, struct store *s, const char *tmp_dir, const char 
 	return 0;
 }
 
-int ref_take(struct store *s, struct filelock *l, const char *ref, const struct oid *old, int64_t timeout_ms, struct err *e)
+int ref_take(struct store *s, struct filelock *l, const char *ref, const struct oid *old, int64_t timeout_ms,
+	     struct err *e)
 {
 	struct oid now;
 	bool found;

@@ -36,11 +36,12 @@ void filelock_drop(struct filelock *); /* gives up what is still held, after a c
 int filelock_sweep(const char *tmp_dir, const struct strv *targets, struct err *) NODISCARD;
 
 /* The new value of a ref, in a file on its way to the disk; nothing is locked yet. */
-int ref_stage(struct arena *, struct store *, const char *tmp_dir, const char *ref, const struct oid *new, struct filelock *ret,
-	      struct err *) NODISCARD;
-/* Locks the ref with it and checks that the ref still is `old` (NULL: that it does not exist); filelock_commit then moves it.
- * ERR_CONFLICT when somebody else has moved it; the caller drops it then too. */
-int ref_take(struct store *, struct filelock *, const char *ref, const struct oid *old, int64_t timeout_ms, struct err *) NODISCARD;
+int ref_stage(struct arena *, struct store *, const char *tmp_dir, const char *ref, const struct oid *new,
+	      struct filelock *ret, struct err *) NODISCARD;
+/* Locks the ref with it and checks that the ref still is `old` (NULL: that it does not exist); filelock_commit then
+ * moves it. ERR_CONFLICT when somebody else has moved it; the caller drops it then too. */
+int ref_take(struct store *, struct filelock *, const char *ref, const struct oid *old, int64_t timeout_ms,
+	     struct err *) NODISCARD;
 /* Both at once; nothing is left on failure. */
 int ref_prepare(struct arena *, struct store *, const char *tmp_dir, const char *ref, const struct oid *old,
 		const struct oid *new, int64_t timeout_ms, struct filelock *ret, struct err *) NODISCARD;

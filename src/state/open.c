@@ -326,7 +326,8 @@ static int check_writable(struct state *st, struct err *e)
 	return 0;
 }
 
-/* Microseconds since the second that the command's clock shows, as far as 24 bits go; 0 when that clock is another (--at). */
+/* Microseconds since the second that the command's clock shows, as far as 24 bits go; 0 when that clock is another
+ * (--at). */
 static uint32_t micros_since(int64_t now)
 {
 	struct timespec t;
@@ -340,8 +341,8 @@ static uint32_t micros_since(int64_t now)
 	return n < 0xffffff ? (uint32_t)n : 0xffffff;
 }
 
-/* Random, but for its beginning: names of entries end with it, and ties within a second go to the name, so the later of two
- * commands has the later one. */
+/* Random, but for its beginning: names of entries end with it, and ties within a second go to the name, so the later of
+ * two commands has the later one. */
 int state_new_op(struct state *st, struct err *e)
 {
 	uint32_t since = micros_since(st->env.now);
@@ -439,7 +440,8 @@ bool state_git_flag(const struct state *st, const char *key)
 {
 	const char *v = store_config(st->store, key);
 
-	return v && (strcasecmp(v, "true") == 0 || strcasecmp(v, "yes") == 0 || strcasecmp(v, "on") == 0 || strcmp(v, "1") == 0);
+	return v && (strcasecmp(v, "true") == 0 || strcasecmp(v, "yes") == 0 || strcasecmp(v, "on") == 0 ||
+		     strcmp(v, "1") == 0);
 }
 
 const struct config *state_config(const struct state *st)

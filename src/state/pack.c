@@ -18,8 +18,9 @@
 #include "state/oid.h"
 #include "state/packfile.h"
 
-/* Objects go in as they are: names, keys and signatures hardly shrink, and each would be inflated again by every rebuild of the
- * cache. `git gc` finds what they have in common. zlib's usual memory, which it clears for each object, would cost more than both. */
+/* Objects go in as they are: names, keys and signatures hardly shrink, and each would be inflated again by every
+ * rebuild of the cache. `git gc` finds what they have in common. zlib's usual memory, which it clears for each object,
+ * would cost more than both. */
 enum { FLUSH = 256 << 10, LEVEL = 0, WINDOW_BITS = 9, MEM_LEVEL = 1 };
 
 struct pack {
@@ -254,7 +255,8 @@ static int hash_written(struct pack *p, const unsigned char count[4], struct err
 /* The header's count is known only now, so only now can the checksum be made. */
 static int finish_pack(struct pack *p, struct oid *ret_sum, struct err *e)
 {
-	const unsigned char count[4] = { (unsigned char)(p->n >> 24), (unsigned char)(p->n >> 16), (unsigned char)(p->n >> 8),
+	const unsigned char count[4] = { (unsigned char)(p->n >> 24), (unsigned char)(p->n >> 16),
+					 (unsigned char)(p->n >> 8),
 					 (unsigned char)p->n };
 
 	if (p->out.n == p->off) {
@@ -278,7 +280,8 @@ static int finish_index(struct pack *p, const struct oid *pack_sum, struct err *
 	return tmp_write(p->store, p->tmp_idx, buf_bytes(&text), 0444, true, e);
 }
 
-/* The pack is on its way to the disk while its index is written, so that one commit of the file system's journal does for both. */
+/* The pack is on its way to the disk while its index is written, so that one commit of the file system's journal does
+ * for both. */
 static int write_both(struct pack *p, struct oid *ret_sum, struct err *e)
 {
 	if (finish_pack(p, ret_sum, e))
@@ -289,8 +292,8 @@ static int write_both(struct pack *p, struct oid *ret_sum, struct err *e)
 	return fsync(p->fd) ? err_sys(e, p->tmp) : 0;
 }
 
-/* Another name for one file that stays costs a third of a new file; where there are no such links, or it is of another user, a new
- * one does. */
+/* Another name for one file that stays costs a third of a new file; where there are no such links, or it is of another
+ * user, a new one does. */
 static int put_keep(struct pack *p, struct err *e)
 {
 	const char *path = arena_printf(p->arena, "%s.keep", p->final);

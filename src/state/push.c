@@ -1,11 +1,12 @@
-/* Cutting large pushes. A piece ends at a commit of the branch's own line (first parents) that contains what the remote has, so
- * that each is a fast-forward and what the remote has between two of them is a ledger too. Sizes are of what git deflates, and so
- * never too small. Nothing is walked while all packs together are smaller than a piece. */
+/* Cutting large pushes. A piece ends at a commit of the branch's own line (first parents) that contains what the remote
+ * has, so that each is a fast-forward and what the remote has between two of them is a ledger too. Sizes are of what
+ * git deflates, and so never too small. Nothing is walked while all packs together are smaller than a piece. */
 #include "state/push.h"
 
 #include "state/pack.h"
 
-enum { ENTRY = 128, COMMIT = 24 << 10 }; /* about what the trees above an entry, and above all entries of a commit, take */
+/* about what the trees above an entry, and above all entries of a commit, take */
+enum { ENTRY = 128, COMMIT = 24 << 10 };
 
 struct sizes {
 	struct store *store;
@@ -26,7 +27,8 @@ static int on_blob(void *arg, const char *path, const struct oid *id, bool gone,
 	return 0;
 }
 
-static int commit_size(struct store *s, const struct oid *before, const struct oid *commit, uint64_t *ret, struct err *e)
+static int commit_size(struct store *s, const struct oid *before, const struct oid *commit, uint64_t *ret,
+		       struct err *e)
 {
 	struct sizes z = { s, COMMIT };
 	struct oid old, new;
@@ -39,8 +41,8 @@ static int commit_size(struct store *s, const struct oid *before, const struct o
 }
 
 /* The branch's own line, newest first, as far as the remote does not have it. */
-static int line_of(struct store *s, struct arena *a, const struct oid *there, const struct oid *tip, struct oid **ret, size_t *ret_n,
-		   struct err *e)
+static int line_of(struct store *s, struct arena *a, const struct oid *there, const struct oid *tip, struct oid **ret,
+		   size_t *ret_n, struct err *e)
 {
 	SCOPED_WALK *w = NULL;
 	struct oid *v = NULL, one;
@@ -72,8 +74,8 @@ static int line_of(struct store *s, struct arena *a, const struct oid *there, co
 	return 0;
 }
 
-int push_cuts(struct store *s, struct arena *a, const struct oid *there, const struct oid *tip, uint64_t step, struct oid **ret,
-	      size_t *ret_n, struct err *e)
+int push_cuts(struct store *s, struct arena *a, const struct oid *there, const struct oid *tip, uint64_t step,
+	      struct oid **ret, size_t *ret_n, struct err *e)
 {
 	struct oid *line, *cuts = NULL;
 	const struct oid *before = there;

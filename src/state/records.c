@@ -385,8 +385,8 @@ static int read_record(struct state *st, const struct schema *sc, const char *id
 }
 
 /* A record is what its file's name says, or it is not read: ids in a repository may be written by anybody. */
-static int load(struct arena *a, const struct schema *sc, const char *path, const char *id, struct bytes text, void *rec,
-		struct err *e)
+static int load(struct arena *a, const struct schema *sc, const char *path, const char *id, struct bytes text,
+		void *rec, struct err *e)
 {
 	if (rec_load(a, sc, path, text, rec, e))
 		return -1;
@@ -394,7 +394,8 @@ static int load(struct arena *a, const struct schema *sc, const char *path, cons
 		const char *own = f->kind == F_STR ? *(char *const *)((const char *)rec + f->off) : NULL;
 
 		if ((f->flags & F_KEY) && f->kind == F_STR && strcmp(own ? own : "", id) != 0)
-			return err_set(e, ERR_INVALID, "%s: %s: must be \"%s\", as in the name of the file", path, f->name, id);
+			return err_set(e, ERR_INVALID, "%s: %s: must be \"%s\", as in the name of the file", path,
+				       f->name, id);
 	}
 	return 0;
 }
@@ -481,7 +482,8 @@ int state_put(struct state *st, const struct schema *sc, const char *id, const v
 	return state_overlay_put(st, path, buf_bytes(&text), false, e);
 }
 
-int state_set_all(struct state *st, const struct schema *sc, const char *id, const struct rec_change *v, size_t n, struct err *e)
+int state_set_all(struct state *st, const struct schema *sc, const char *id, const struct rec_change *v, size_t n,
+		  struct err *e)
 {
 	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF out = buf_init(REC_MAX_BYTES);

@@ -27,7 +27,8 @@ static bool load(struct state *st, struct oid *ret)
 	       oid_parse(arena_strndup(a, (const char *)text.p, 40), ret) == 0;
 }
 
-/* A commit by somebody else between the reading of the branch and of the file is no rollback: then the branch has moved on. */
+/* A commit by somebody else between the reading of the branch and of the file is no rollback: then the branch has moved
+ * on. */
 int seen_check(struct state *st, struct err *e)
 {
 	const char *branch = st->ledger.ref + strlen("refs/heads/");

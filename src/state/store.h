@@ -24,7 +24,8 @@ int oid_parse(const char *hex, struct oid *ret) NODISCARD;
 
 int store_open(struct arena *, const char *dir, struct store **ret, struct err *) NODISCARD;
 void store_close(struct store *);
-/* Lets go of all that was read: packs that others have joined since stay mapped, and open, as long as a handle knows them. */
+/* Lets go of all that was read: packs that others have joined since stay mapped, and open, as long as a handle knows
+ * them. */
 int store_reopen(struct store *, struct err *) NODISCARD;
 /* --- before there is a repository --- */
 /* an empty one with a work tree; its branch is git's init.defaultBranch, or main */
@@ -70,12 +71,13 @@ int store_config_set(struct store *, const char *key, const char *value, struct 
 
 /* --- git_walk.c: commits, newest first by the committer's time, without those that `hidden` reaches --- */
 struct walk;
-int walk_open(struct store *, struct arena *, const struct oid *tips, size_t ntips, const struct oid *hidden, size_t nhidden,
-	      struct walk **ret, struct err *) NODISCARD;
+int walk_open(struct store *, struct arena *, const struct oid *tips, size_t ntips, const struct oid *hidden,
+	      size_t nhidden, struct walk **ret, struct err *) NODISCARD;
 void walk_first_parents(struct walk *); /* before the first step: only these are followed */
 int walk_next(struct walk *, bool *ret_more, struct oid *ret, struct err *) NODISCARD;
 void walk_close(struct walk *); /* NULL is allowed */
-bool store_peel(struct store *, const struct oid *, struct oid *ret_commit); /* a commit, or a tag of one; false: neither */
+/* a commit, or a tag of one; false: neither */
+bool store_peel(struct store *, const struct oid *, struct oid *ret_commit);
 static inline void walk_close_scoped(struct walk **w)
 {
 	walk_close(*w);
@@ -101,8 +103,8 @@ int store_push(struct store *, struct arena *, const char *remote, const char *c
 	       char **ret_rejected,
 	       struct err *) NODISCARD;
 /* The same for one branch, which becomes this commit there; one that it has here. */
-int store_push_part(struct store *, struct arena *, const char *remote, const char *branch, const struct oid *, char **ret_rejected,
-		    struct err *) NODISCARD;
+int store_push_part(struct store *, struct arena *, const char *remote, const char *branch, const struct oid *,
+		    char **ret_rejected, struct err *) NODISCARD;
 int store_merge_base(struct store *, const struct oid *, const struct oid *, bool *ret_found, struct oid *ret,
 		     struct err *) NODISCARD;
 /* A merge as git does it, without a work tree. *ret_conflicts lists the files that both changed; else NULL and the
@@ -114,5 +116,5 @@ int store_merge(struct store *, struct arena *, const struct oid *ours, const st
 /* Files of the work tree, new ones too, that are not as they are committed. */
 int store_uncommitted(struct store *, struct arena *, struct strv *ret, struct err *) NODISCARD;
 /* How many commits each of two has that the other lacks. */
-int store_apart(struct store *, const struct oid *ours, const struct oid *theirs, int64_t *ret_ahead, int64_t *ret_behind,
-		struct err *) NODISCARD;
+int store_apart(struct store *, const struct oid *ours, const struct oid *theirs, int64_t *ret_ahead,
+		int64_t *ret_behind, struct err *) NODISCARD;

@@ -322,7 +322,8 @@ int state_sync(struct state *st, const char *remote, struct sync_report *ret, st
 	} else if (store_set_push(st->store, st->private_dir, branch_of(&st->ledger), e)) {
 		return -1;
 	}
-	/* Refused although nothing is new there: another clone is in the middle of its push, or a hook says no and will again. */
+	/* Refused although nothing is new there: another clone is in the middle of its push, or a hook says no and will
+	 * again. */
 	while (!done && s.report.rounds < ROUNDS && (s.report.rounds < QUIET_ROUNDS || s.moved)) {
 		if (s.report.rounds > 0 && !s.moved)
 			nanosleep(&(struct timespec){ .tv_nsec = NAP_MS * 1000000L }, NULL);

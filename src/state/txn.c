@@ -103,8 +103,9 @@ static void tell(struct txn *t, const struct tip *tip)
 	struct state *st = t->st;
 
 	if (st->env.note)
-		st->env.note(st->env.warn_arg, arena_printf(t->arena, "%s is now %.12s: %.*s", tip->ref + strlen("refs/heads/"),
-							    oid_hex(t->arena, &tip->commit), (int)strcspn(t->subject, "\n"), t->subject));
+		st->env.note(st->env.warn_arg,
+			     arena_printf(t->arena, "%s is now %.12s: %.*s", tip->ref + strlen("refs/heads/"),
+					  oid_hex(t->arena, &tip->commit), (int)strcspn(t->subject, "\n"), t->subject));
 }
 
 int txn_publish(struct txn *t, struct err *e)

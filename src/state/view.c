@@ -1,5 +1,5 @@
-/* Certificates as files, for people. Guarantees: only files named certs/<ca>/<serial>.pem are written or removed, none of them through a
- * symlink, and no commit fails because of them. */
+/* Certificates as files, for people. Guarantees: only files named certs/<ca>/<serial>.pem are written or removed, none
+ * of them through a symlink, and no commit fails because of them. */
 #include "state/view.h"
 
 #include <errno.h>
@@ -84,7 +84,8 @@ void view_update(struct state *st, int64_t added)
 	if (added == 0)
 		return;
 	added += DROP_PAGE; /* those of the same second are in no order of their own */
-	if (show_newest(st, added < st->config.view ? added : st->config.view, &e) != 0 || drop_older(st, added, &e) != 0)
+	if (show_newest(st, added < st->config.view ? added : st->config.view, &e) != 0 ||
+	    drop_older(st, added, &e) != 0)
 		state_warn(st, "certs/ is not up to date: %s", e.msg);
 }
 

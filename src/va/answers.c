@@ -1,5 +1,6 @@
-/* Answers that a worker has given before, and may give again. Guarantees: one is given again only while the repository's branches are where
- * they were when it was made, and in the first half of its life; memory is bounded; a finder never waits longer than a copy takes. */
+/* Answers that a worker has given before, and may give again. Guarantees: one is given again only while the
+ * repository's branches are where they were when it was made, and in the first half of its life; memory is bounded; a
+ * finder never waits longer than a copy takes. */
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
@@ -37,7 +38,8 @@ static bool posted(const struct http_request *in)
 	return strcmp(in->method, "POST") == 0;
 }
 
-/* What tells requests apart: the body of those that are posted, the path of the others. The caller knows that their paths are alike. */
+/* What tells requests apart: the body of those that are posted, the path of the others. The caller knows that their
+ * paths are alike. */
 static struct bytes key_of(const struct http_request *in)
 {
 	return posted(in) ? in->body : bytes_of(in->path);
@@ -68,7 +70,8 @@ static void copy_answer(struct arena *a, const struct va_answer *from, struct va
 	to->subject = arena_strdup(a, from->subject);
 }
 
-bool answers_find(struct answers *all, const struct http_request *in, const struct state_at *at, int64_t now, struct va_answer *ret)
+bool answers_find(struct answers *all, const struct http_request *in, const struct state_at *at, int64_t now,
+		  struct va_answer *ret)
 {
 	struct bytes key = key_of(in);
 	struct kept *set = set_of(all, key);
@@ -105,7 +108,8 @@ static struct kept *place(struct answers *all, bool post, struct bytes key)
 	return best;
 }
 
-void answers_keep(struct answers *all, const struct http_request *in, const struct state_at *at, int64_t now, const struct va_answer *answer)
+void answers_keep(struct answers *all, const struct http_request *in, const struct state_at *at, int64_t now,
+		  const struct va_answer *answer)
 {
 	struct bytes key = key_of(in);
 	struct kept k = { .at = *at, .until = now + KEPT_SECS, .size = sizeof(k) + key.n + answer->body.n }, *to;

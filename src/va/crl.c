@@ -1,5 +1,6 @@
-/* CRLs over HTTP. Guarantees: what is served is a CRL that the ledger records, and the newest of its scope; where the authority's key is
- * here and the CRL is due, or is not kept in full, a new one is made, recorded and durable before it is served. */
+/* CRLs over HTTP. Guarantees: what is served is a CRL that the ledger records, and the newest of its scope; where the
+ * authority's key is here and the CRL is due, or is not kept in full, a new one is made, recorded and durable before it
+ * is served. */
 #include <string.h>
 
 #include "base/fs.h"
@@ -62,46 +63,52 @@ static char *kept_path(struct post *p, const struct crlrec *rec)
 
 static int read_der(struct post *p, const struct crlrec *rec, struct bytes *ret, struct err *e)
 {
-	return rec->stored ? ledger_crl_der(p->ctx.state, rec, ret, e) : fs_read(p->ctx.arena, kept_path(p, rec), CRL_MAX, ret, e);
+	return rec->stored ? ledger_crl_der(p->ctx.state, rec, ret, e)
+			   : fs_read(p->ctx.arena, kept_path(p, rec), CRL_MAX, ret, e);
 }
 
 static void keep(struct post *p, const struct crl_made *made)
 {
 	struct err ignored = { 0 };
 
-	if (!made->rec.stored && fs_mkdirs(arena_printf(p->ctx.arena, "%s/crl", state_private(p->ctx.state)), 0700, &ignored) == 0 &&
+	if (!made->rec.stored && fs_mkdirs(arena_printf(p->ctx.arena, "%s/crl", state_private(p->ctx.state)), 0700,
+					   &ignored) == 0 &&
 	    fs_put(kept_path(p, &made->rec), made->der, 0600, &ignored) != 0)
 		ctx_warn(&p->ctx, "%s", ignored.msg);
 }
 
 /* The newest of the scope, if there is one that need not be made anew. */
-static int find(struct post *p, const struct va_options *o, const struct wanted *w, bool *ret_found, bool *ret_good, struct crlrec *rec,
-		struct bytes *der, struct err *e)
+static int find(struct post *p, const struct va_options *o, const struct wanted *w, bool *ret_found, bool *ret_good,
+		struct crlrec *rec, struct bytes *der, struct err *e)
 {
 	struct err none = { 0 };
 	bool due = false;
 
 	if (ledger_last_crl(p->ctx.state, w->ca->rec.id, scope_of(p->ctx.arena, w), ret_found, rec, e) != 0)
 		return -1;
-	if (*ret_found && !o->no_crl && !w->delta && w->ca->rec.key && crl_scope_due(&p->ctx, w->ca, w->partition, p->ctx.now, &due, &none) != 0)
+	if (*ret_found && !o->no_crl && !w->delta && w->ca->rec.key &&
+	    crl_scope_due(&p->ctx, w->ca, w->partition, p->ctx.now, &due, &none) != 0)
 		due = false;
 	*ret_good = *ret_found && !due && rec->next_update > p->ctx.now && read_der(p, rec, der, &none) == 0;
 	return 0;
 }
 
-static int make(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *ret, struct bytes *ret_der, struct err *e)
+static int make(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *ret,
+		struct bytes *ret_der, struct err *e)
 {
 	const char *key = arena_printf(p->ctx.arena, "crl/%s", w->ca->rec.id);
 	bool found, good;
 	struct crl_made made;
 
-	if (va_key(p, w->ca, e) != 0 || post_claim(p, &key, 1, false, e) != 0 || find(p, o, w, &found, &good, ret, ret_der, e) != 0)
+	if (va_key(p, w->ca, e) != 0 || post_claim(p, &key, 1, false, e) != 0 ||
+	    find(p, o, w, &found, &good, ret, ret_der, e) != 0)
 		return -1;
 	if (good) { /* somebody else has made it meanwhile */
 		post_release(p);
 		return 0;
 	}
-	if (crl_issue(&p->ctx, w->ca, &(struct crl_order){ .delta = w->delta, .partition = w->partition }, &made, e) != 0)
+	if (crl_issue(&p->ctx, w->ca, &(struct crl_order){ .delta = w->delta, .partition = w->partition }, &made,
+		      e) != 0)
 		return -1;
 	keep(p, &made);
 	*ret = made.rec;
@@ -109,7 +116,8 @@ static int make(struct post *p, const struct va_options *o, const struct wanted 
 	return post_commit(p, e);
 }
 
-/* May a CRL begin that there was none of? Anybody can ask for any name, and each one that is made stays in the ledger. */
+/* May a CRL begin that there was none of? Anybody can ask for any name, and each one that is made stays in the
+ * ledger. */
 static bool may_begin(struct post *p, const struct wanted *w, struct err *e)
 {
 	const struct config *config = state_config(p->ctx.state);
@@ -122,7 +130,8 @@ static bool may_begin(struct post *p, const struct wanted *w, struct err *e)
 	return crl_scopes(&p->ctx, w->ca, &all, e) == 0 && all.complete;
 }
 
-static int newest(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *rec, struct bytes *der, struct err *e)
+static int newest(struct post *p, const struct va_options *o, const struct wanted *w, struct crlrec *rec,
+		  struct bytes *der, struct err *e)
 {
 	struct err none = { 0 };
 	struct crlrec made;
@@ -132,7 +141,8 @@ static int newest(struct post *p, const struct va_options *o, const struct wante
 		return -1;
 	if (good)
 		return 0;
-	if (!o->no_crl && w->ca->rec.key && (found || may_begin(p, w, &none)) && make(p, o, w, &made, der, &none) == 0) {
+	if (!o->no_crl && w->ca->rec.key && (found || may_begin(p, w, &none)) &&
+	    make(p, o, w, &made, der, &none) == 0) {
 		*rec = made;
 		return 0;
 	}
@@ -142,7 +152,8 @@ static int newest(struct post *p, const struct va_options *o, const struct wante
 	return none.code ? err_set(e, none.code, "%s", none.msg) : err_set(e, ERR_NOT_FOUND, "there is no such CRL");
 }
 
-void va_crl(struct post *post, const struct va_options *o, const char *file, const struct http_request *in, struct http_response *out)
+void va_crl(struct post *post, const struct va_options *o, const char *file, const struct http_request *in,
+	    struct http_response *out)
 {
 	struct wanted w;
 	struct crlrec rec;

@@ -1,6 +1,6 @@
-/* Responder certificates: issued when the listener starts, and anew by a worker before the last one ends. Guarantees: one that signs holds
- * longer than the answers that it signs; a new one is recorded and durable before it signs; where none can be had the authority's own key
- * answers. Keys live in this process and nowhere else. */
+/* Responder certificates: issued when the listener starts, and anew by a worker before the last one ends. Guarantees:
+ * one that signs holds longer than the answers that it signs; a new one is recorded and durable before it signs; where
+ * none can be had the authority's own key answers. Keys live in this process and nowhere else. */
 #include <pthread.h>
 #include <string.h>
 
@@ -117,7 +117,8 @@ static int renew(struct va_memory *m, struct authority *ca, struct arena *lastin
 	SCOPED_BUF own = buf_init(BUF_TEXT);
 	struct bytes left;
 
-	if (va_key(m->post, ca, e) != 0 || post_claim(m->post, &claim, 1, false, e) != 0 || va_make_delegate(&m->post->ctx, ca, &own, e) != 0)
+	if (va_key(m->post, ca, e) != 0 || post_claim(m->post, &claim, 1, false, e) != 0 ||
+	    va_make_delegate(&m->post->ctx, ca, &own, e) != 0)
 		return -1;
 	left = buf_bytes(&own);
 	if (va_read_delegate(lasting, &left, ret, e) != 0)

@@ -1,4 +1,5 @@
-/* What a handler thread of a validation authority knows: the authorities, how a CertID names them, and who signs for them. */
+/* What a handler thread of a validation authority knows: the authorities, how a CertID names them, and who signs for
+ * them. */
 #include "va/service.h"
 
 int va_key(struct post *p, struct authority *ca, struct err *e)
@@ -51,8 +52,8 @@ int va_learn(struct post *p, const void *options, struct err *e)
 	m->options = o;
 	if (va_authorities(&p->ctx, o, &m->cas, &m->ncas, e) != 0 || read_delegates(p, m, e) != 0)
 		return -1;
-	m->ocsp = (struct ocsp_responder){ .v = arena_new_array(p->ctx.arena, m->ncas, struct ocsp_issuer), .n = m->ncas,
-					   .validity = o->validity, .signer = signer, .arg = m };
+	m->ocsp = (struct ocsp_responder){ .v = arena_new_array(p->ctx.arena, m->ncas, struct ocsp_issuer),
+					   .n = m->ncas, .validity = o->validity, .signer = signer, .arg = m };
 	for (size_t i = 0; i < m->ncas; i++)
 		ocsp_issuer_init(p->ctx.arena, &m->cas[i], &m->ocsp.v[i]);
 	p->memory = m;

@@ -1,6 +1,6 @@
-/* Before a validation authority serves: responder certificates for every authority whose key is here (RFC 6960 4.2.2.2: issued directly by
- * that authority), so that its own key signs certificates and CRLs only. Their keys live in the processes of this listener and nowhere
- * else. */
+/* Before a validation authority serves: responder certificates for every authority whose key is here (RFC 6960 4.2.2.2:
+ * issued directly by that authority), so that its own key signs certificates and CRLs only. Their keys live in the
+ * processes of this listener and nowhere else. */
 #include <string.h>
 
 #include "base/text.h"

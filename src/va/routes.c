@@ -1,5 +1,6 @@
-/* OCSP and files of a validation authority over HTTP (RFC 6960 appendix A, RFC 5019, RFC 5280 4.2.1.13 and 4.2.2.1). Guarantees: every OCSP
- * request gets an OCSP answer, never an HTTP error for what it asks; what may be cached says for how long. */
+/* OCSP and files of a validation authority over HTTP (RFC 6960 appendix A, RFC 5019, RFC 5280 4.2.1.13 and 4.2.2.1).
+ * Guarantees: every OCSP request gets an OCSP answer, never an HTTP error for what it asks; what may be cached says for
+ * how long. */
 #include <string.h>
 #include <strings.h>
 
@@ -13,8 +14,8 @@ static char *http_date(struct arena *a, int64_t t) /* RFC 9110 5.6.7 */
 	static const char days[] = "ThuFriSatSunMonTueWed", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	struct civil c = tm_civil(t);
 
-	return arena_printf(a, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * (t / 86400 % 7), c.day, months + 3 * (c.month - 1), c.year,
-			    c.hour, c.minute, c.second);
+	return arena_printf(a, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * (t / 86400 % 7), c.day,
+			    months + 3 * (c.month - 1), c.year, c.hour, c.minute, c.second);
 }
 
 void va_send(const struct http_request *in, struct http_response *out, struct va_answer *answer, int64_t now)
@@ -78,8 +79,10 @@ static void ocsp(struct post *post, const struct http_request *in, struct http_r
 	struct ocsp_answer a;
 
 	ocsp_answer(&post->ctx, &m->ocsp, request, &a);
-	va_answer(post, in, out, &(struct va_answer){ .body = a.der, .type = "application/ocsp-response", .op = "ocsp", .realm = a.ca,
-		  .subject = a.serial, .reason = a.status, .from = a.this_update, .until = a.next_update, .keep = a.good_to_cache });
+	va_answer(post, in, out, &(struct va_answer){ .body = a.der, .type = "application/ocsp-response", .op = "ocsp",
+						      .realm = a.ca,
+		  .subject = a.serial, .reason = a.status, .from = a.this_update, .until = a.next_update,
+		  .keep = a.good_to_cache });
 }
 
 static bool is_ocsp_post(const struct http_request *in)
@@ -105,10 +108,13 @@ static void certificate(struct post *post, const char *file, const struct http_r
 	for (size_t i = 0; i < m->ncas; i++) {
 		const struct authority *ca = &m->cas[i];
 
-		if (strcmp(file, arena_printf(in->arena, "%s.cer", hex_encode(in->arena, authority_key_id(in->arena, ca)))) != 0)
+		if (strcmp(file,
+			   arena_printf(in->arena, "%s.cer",
+					hex_encode(in->arena, authority_key_id(in->arena, ca)))) != 0)
 			continue;
 		va_answer(post, in, out, &(struct va_answer){ .body = ca->cert.der, .type = "application/pkix-cert",
-			  .op = "ca", .realm = ca->rec.id, .from = ca->cert.not_before, .until = post->ctx.now + 86400, .keep = true });
+			  .op = "ca", .realm = ca->rec.id, .from = ca->cert.not_before, .until = post->ctx.now + 86400,
+			  .keep = true });
 		return;
 	}
 	http_text(in->arena, out, 404, "not_found", "no such certificate");
@@ -128,11 +134,13 @@ void *va_share(void)
 	return all;
 }
 
-static bool quick(void *shared, const struct state_at *at, int64_t now, const struct http_request *in, struct http_response *out)
+static bool quick(void *shared, const struct state_at *at, int64_t now, const struct http_request *in,
+		  struct http_response *out)
 {
 	struct va_answer answer;
 
-	if (!(is_ocsp_post(in) ? is_ocsp_type(in) : reads(in)) || !answers_find(((struct va_shared *)shared)->answers, in, at, now, &answer))
+	if (!(is_ocsp_post(in) ? is_ocsp_type(in) : reads(in)) ||
+	    !answers_find(((struct va_shared *)shared)->answers, in, at, now, &answer))
 		return false;
 	va_send(in, out, &answer, now);
 	return true;
@@ -145,7 +153,8 @@ void va_handle(struct post *post, const void *options, const struct http_request
 	} else if (is_ocsp_post(in)) {
 		http_text(in->arena, out, 415, "media_type", "Content-Type must be application/ocsp-request");
 	} else if (!reads(in)) {
-		http_text(in->arena, out, 405, "method", "OCSP requests are posted to /ocsp; all else is read with GET");
+		http_text(in->arena, out, 405, "method",
+			  "OCSP requests are posted to /ocsp; all else is read with GET");
 		http_add_header(out, "Allow", "GET, HEAD, POST");
 	} else if (text_has_prefix(in->path, "/ocsp/") && in->path[6]) {
 		ocsp(post, in, out, from_path(in->arena, in->path + 6));
@@ -158,6 +167,6 @@ void va_handle(struct post *post, const void *options, const struct http_request
 	}
 }
 
-const struct service va_service = { .name = "va-serve", .prepare = va_prepare, .learn = va_learn, .forget = va_forget, .handle = va_handle,
-				    .share = va_share, .quick = quick, .threads = 8, .counts_answers = true, .requests = 10000,
-				    .counted = "answered" };
+const struct service va_service = { .name = "va-serve", .prepare = va_prepare, .learn = va_learn, .forget = va_forget,
+				    .handle = va_handle, .share = va_share, .quick = quick, .threads = 8,
+				    .counts_answers = true, .requests = 10000, .counted = "answered" };

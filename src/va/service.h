@@ -2,8 +2,8 @@
 #include "pki/ocsp.h"
 #include "serve/worker.h"
 
-/* A validation authority: OCSP, CRLs and certificates of authorities over HTTP, at the addresses that va_domains put into
- * certificates (/ocsp, /crl/SKI.crl, /ca/SKI.cer). */
+/* A validation authority: OCSP, CRLs and certificates of authorities over HTTP, at the addresses that va_domains put
+ * into certificates (/ocsp, /crl/SKI.crl, /ca/SKI.cer). */
 struct va_options {
 	struct strv cas;        /* ids; empty: all */
 	int64_t validity;       /* of OCSP answers, seconds */
@@ -43,9 +43,11 @@ int va_read_delegate(struct arena *, struct bytes *left, struct delegate *ret, s
 /* Issues one, in the transaction, and appends it. The authority's key is open. */
 int va_make_delegate(struct ctx *, struct authority *, struct buf *out, struct err *) NODISCARD;
 /* crl.c: the file "SKI.crl", "SKI.delta.crl", "SKI.3.crl", "SKI.3.delta.crl". */
-void va_crl(struct post *, const struct va_options *, const char *file, const struct http_request *, struct http_response *);
+void va_crl(struct post *, const struct va_options *, const char *file, const struct http_request *,
+	    struct http_response *);
 /* The authorities to serve: loaded, with a certificate. */
-int va_authorities(struct ctx *, const struct va_options *, struct authority **ret, size_t *ret_n, struct err *) NODISCARD;
+int va_authorities(struct ctx *, const struct va_options *, struct authority **ret, size_t *ret_n,
+		   struct err *) NODISCARD;
 /* The authority's key, open. */
 int va_key(struct post *, struct authority *, struct err *) NODISCARD;
 /* An answer apart from the request's conditions. */
@@ -74,5 +76,7 @@ struct renewals *renewals_new(struct arena *);
 /* --- answers.c --- */
 struct answers;
 struct answers *answers_new(struct arena *);
-bool answers_find(struct answers *, const struct http_request *, const struct state_at *, int64_t now, struct va_answer *ret);
-void answers_keep(struct answers *, const struct http_request *, const struct state_at *, int64_t now, const struct va_answer *);
+bool answers_find(struct answers *, const struct http_request *, const struct state_at *, int64_t now,
+		  struct va_answer *ret);
+void answers_keep(struct answers *, const struct http_request *, const struct state_at *, int64_t now,
+		  const struct va_answer *);

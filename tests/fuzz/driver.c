@@ -1,5 +1,5 @@
-/* Runs a harness without a fuzzer: over every file of tests/fuzz/corpus/<name>, and over its beginnings. The name is that of
- * the program without "fuzz_"; files or folders may be given instead. */
+/* Runs a harness without a fuzzer: over every file of tests/fuzz/corpus/<name>, and over its beginnings. The name is
+ * that of the program without "fuzz_"; files or folders may be given instead. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -73,7 +73,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc && rc == 0; i++)
 		rc = run_path(argv[i], &count);
 	if (argc == 1) {
-		snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", srcdir ? srcdir : ".", name ? name + 5 : base);
+		snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", srcdir ? srcdir : ".",
+			 name ? name + 5 : base);
 		rc = run_path(corpus, &count);
 	}
 	printf("%d inputs\n", count);

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct azure_url url;
 	struct err e = { 0 };
 
-	if (azure_url_parse(a, text, &url, &e) == 0 && (strpbrk(url.origin, "?#@\\ ") || strpbrk(url.host, ":/") || strlen(url.host) == 0))
+	if (azure_url_parse(a, text, &url, &e) == 0 &&
+	    (strpbrk(url.origin, "?#@\\ ") || strpbrk(url.host, ":/") || strlen(url.host) == 0))
 		abort();
 	if (azure_challenge_parse(a, text, &c, &e) != 0)
 		return 0;
@@ -23,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (!c.scope && !c.error)
 		abort();
-	if (c.scope && (azure_url_parse(a, c.resource, &url, &e) != 0 || azure_challenge_check(a, &c, "v1.evil", &e) == 0))
+	if (c.scope &&
+	    (azure_url_parse(a, c.resource, &url, &e) != 0 || azure_challenge_check(a, &c, "v1.evil", &e) == 0))
 		abort();
 	if (c.claims && c.claims[0] != '{')
 		abort();

@@ -1,4 +1,5 @@
-/* CMS of strangers: capabilities in a request, and what an EST server sends a key in. Nothing stops the reader; what is chosen can be used. */
+/* CMS of strangers: capabilities in a request, and what an EST server sends a key in. Nothing stops the reader; what is
+ * chosen can be used. */
 #include <assert.h>
 #include <stdint.h>
 
@@ -35,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	in = (struct bytes){ arena_memdup(a, data + 1, n - 1), n - 1 };
 	if (data[0] & 2) {
-		if (data[0] & 1 ? cms_verify(a, OID_CT_KEY_PACKAGE, in, &sd, &e) == 0 : cms_decrypt(a, in, keys[0], (struct bytes){ 0 }, &out, &e) == 0)
+		if (data[0] & 1 ? cms_verify(a, OID_CT_KEY_PACKAGE, in, &sd, &e) == 0
+				: cms_decrypt(a, in, keys[0], (struct bytes){ 0 }, &out, &e) == 0)
 			return 0;
 		assert(e.code == ERR_INVALID || e.code == ERR_CHECK || e.code == ERR_CRYPTO || e.code == ERR_DENIED);
 		return 0;

@@ -1,4 +1,5 @@
-/* Requests from strangers: no input may crash or stall; what is accepted is all of the input and reads the same again. */
+/* Requests from strangers: no input may crash or stall; what is accepted is all of the input and reads the same
+ * again. */
 #include <stdlib.h>
 
 #include "crypto/csr.h"

@@ -1,5 +1,5 @@
-/* Lists of devices from other systems. The first byte chooses the format. Nothing stops the reader; what it accepts is a valid entry,
- * and is the same when it is written as CSV and read again. */
+/* Lists of devices from other systems. The first byte chooses the format. Nothing stops the reader; what it accepts is
+ * a valid entry, and is the same when it is written as CSV and read again. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,8 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static struct device as_device(const struct device_entry *x)
 {
-	return (struct device){ .id = x->device, .dms = x->dms, .alias = x->alias, .icon = x->icon, .icon_color = x->icon_color,
-				.tags = x->tags, .metadata = x->metadata };
+	return (struct device){ .id = x->device, .dms = x->dms, .alias = x->alias, .icon = x->icon,
+				.icon_color = x->icon_color, .tags = x->tags, .metadata = x->metadata };
 }
 
 /* A tag that has the separator in it cannot come back from CSV as it was. */
@@ -39,7 +39,8 @@ static void check_again(struct arena *a, const struct device_entry *x)
 	devices_csv_header(&b);
 	devices_csv_line(a, &d, &b);
 	assert(devices_read(a, DEVICES_CSV, buf_bytes(&b), &v, &n, &e) == 0 && n == 1 && !v[0].why);
-	assert(strcmp(v[0].entry.device, x->device) == 0 && same(v[0].entry.alias, x->alias) && same(v[0].entry.dms, x->dms));
+	assert(strcmp(v[0].entry.device, x->device) == 0 && same(v[0].entry.alias, x->alias) &&
+	       same(v[0].entry.dms, x->dms));
 	assert(same(v[0].entry.icon, x->icon) && (!plain_tags(&x->tags) || v[0].entry.tags.n == x->tags.n));
 }
 
@@ -52,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n == 0)
 		return 0;
-	if (devices_read(a, data[0] & 1 ? DEVICES_JSON : DEVICES_CSV, (struct bytes){ data + 1, n - 1 }, &v, &lines, &e) != 0) {
+	if (devices_read(a, data[0] & 1 ? DEVICES_JSON : DEVICES_CSV, (struct bytes){ data + 1, n - 1 }, &v, &lines,
+			 &e) != 0) {
 		assert(e.code == ERR_INVALID);
 		return 0;
 	}

@@ -1,4 +1,5 @@
-/* Documents of device managers in either form. What is accepted is written in one form, which is accepted and means the same. */
+/* Documents of device managers in either form. What is accepted is written in one form, which is accepted and means the
+ * same. */
 #include <assert.h>
 #include <stdint.h>
 

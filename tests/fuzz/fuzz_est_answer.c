@@ -1,5 +1,6 @@
-/* What EST servers answer: the first byte chooses certificates or the multipart of serverkeygen, whose Content-Type is the first line.
- * Nothing stops the reader, what it takes lies within what came, and it refuses with ERR_INVALID or as OpenSSL does. */
+/* What EST servers answer: the first byte chooses certificates or the multipart of serverkeygen, whose Content-Type is
+ * the first line. Nothing stops the reader, what it takes lies within what came, and it refuses with ERR_INVALID or as
+ * OpenSSL does. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -46,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		assert(e.code == ERR_INVALID);
 		return 0;
 	}
-	assert(key.der.n > 0 && key.certs.n > 0 && key.certs.p >= body.p && key.certs.p + key.certs.n <= body.p + body.n);
+	assert(key.der.n > 0 && key.certs.n > 0 && key.certs.p >= body.p && key.certs.p + key.certs.n <= body.p +
+	       body.n);
 	check_certs(a, key.certs);
 	return 0;
 }

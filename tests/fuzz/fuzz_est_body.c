@@ -1,4 +1,5 @@
-/* Bodies of EST requests: what is accepted is one DER value, however it was written, and reads the same when it is sent again. */
+/* Bodies of EST requests: what is accepted is one DER value, however it was written, and reads the same when it is sent
+ * again. */
 #include <stdlib.h>
 
 #include "base/text.h"

@@ -1,5 +1,5 @@
-/* Paths of EST: the first letter is that of the method, the path begins at the first slash. Whatever it is, there is one answer, errors
- * are a line of text, and only known words go to the log. */
+/* Paths of EST: the first letter is that of the method, the path begins at the first slash. Whatever it is, there is
+ * one answer, errors are a line of text, and only known words go to the log. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,9 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.path = strchr(text, '/') ? strchr(text, '/') : text;
 	header.value = text;
 	est_handle(&post, &options, &in, &out);
-	if (out.status < 200 || out.status > 599 || (out.status >= 400 && out.status != 401 && (out.body.n == 0 || !out.reason)))
+	if (out.status < 200 || out.status > 599 ||
+	    (out.status >= 400 && out.status != 401 && (out.body.n == 0 || !out.reason)))
 		abort();
-	if (out.op && strcmp(out.op, "cacerts") != 0 && strcmp(out.op, "csrattrs") != 0 && strcmp(out.op, "simpleenroll") != 0 &&
+	if (out.op && strcmp(out.op, "cacerts") != 0 && strcmp(out.op, "csrattrs") != 0 &&
+	    strcmp(out.op, "simpleenroll") != 0 &&
 	    strcmp(out.op, "simplereenroll") != 0 && strcmp(out.op, "serverkeygen") != 0)
 		abort();
 	return 0;

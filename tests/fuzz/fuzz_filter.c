@@ -1,5 +1,5 @@
-/* Filters and bookmarks from outside: what is accepted survives the way through a bookmark, and running it never fails on
- * a field that was accepted. */
+/* Filters and bookmarks from outside: what is accepted survives the way through a bookmark, and running it never fails
+ * on a field that was accepted. */
 #include <stdlib.h>
 
 #include "rec/query.h"

@@ -1,4 +1,5 @@
-/* The Authorization field, Basic and Digest: what is accepted has all of its parts, and Basic is what it was written from. */
+/* The Authorization field, Basic and Digest: what is accepted has all of its parts, and Basic is what it was written
+ * from. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	try_basic(a, text);
 	try_basic(a, arena_printf(a, "Basic %s", b64_encode(a, (struct bytes){ data, n })));
 	if (http_digest(a, text, &d, &e) == 0 || http_digest(a, arena_printf(a, "Digest %s", text), &d, &e) == 0)
-		need(d.username && d.realm && d.nonce && d.uri && d.response && d.qop && d.nc && d.cnonce && strlen(d.response) < n);
+		need(d.username && d.realm && d.nonce && d.uri && d.response && d.qop && d.nc && d.cnonce &&
+		     strlen(d.response) < n);
 	return 0;
 }

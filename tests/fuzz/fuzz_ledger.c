@@ -1,5 +1,5 @@
-/* Entries of the ledger, which come from whoever may push: the first line is the path, the rest the text. Nothing stops the fold,
- * the same entries fold again, and the fast reader reads what rec_load reads, or nothing. */
+/* Entries of the ledger, which come from whoever may push: the first line is the path, the rest the text. Nothing stops
+ * the fold, the same entries fold again, and the fast reader reads what rec_load reads, or nothing. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Frames of threads at the committing process: byte by byte a link, a kind, a length and a text. No sequence of them may crash it, nor
- * make it answer who did not ask. */
+/* Frames of threads at the committing process: byte by byte a link, a kind, a length and a text. No sequence of them
+ * may crash it, nor make it answer who did not ask. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const enum link_kind kinds[] = { LINK_CLAIM, LINK_RECORD, LINK_RELEASE, LINK_CLAIM };
 	SCOPED_ARENA *a = arena_new();
 	const struct ctx ctx = { .arena = a };
-	const struct committer_setup setup = { .ctx = &ctx, .dir = "/nonexistent", .op = "test", .what = "test", .target = 2, .answer = answer };
+	const struct committer_setup setup = { .ctx = &ctx, .dir = "/nonexistent", .op = "test", .what = "test",
+					       .target = 2, .answer = answer };
 	struct committer *c = committer_new(a, &setup, LINKS);
 	enum link_kind kind;
 	size_t n;

@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (r.n < 1 || r.n > OCSP_ASKED_MAX || !within(data, size, r.nonce))
 		abort();
 	for (size_t i = 0; i < r.n; i++)
-		if (!within(data, size, r.ids[i].whole) || !within(data, size, r.ids[i].serial) || r.ids[i].serial.n == 0)
+		if (!within(data, size, r.ids[i].whole) || !within(data, size, r.ids[i].serial) ||
+		    r.ids[i].serial.n == 0)
 			abort();
 	return 0;
 }

@@ -1,6 +1,7 @@
-/* What a PKCS#11 token says of its objects, and URIs for them: attributes of any type, length and content, on several objects. None
- * of it may crash, be read past its end, or come out as a name that is not text. Input: for each attribute its object and
- * type in a byte, its length in another (a quarter of it, of a certificate), and its octets; all of it is tried as a URI too. */
+/* What a PKCS#11 token says of its objects, and URIs for them: attributes of any type, length and content, on several
+ * objects. None of it may crash, be read past its end, or come out as a name that is not text. Input: for each
+ * attribute its object and type in a byte, its length in another (a quarter of it, of a certificate), and its octets;
+ * all of it is tried as a URI too. */
 #include <stdlib.h>
 #include <strings.h>
 
@@ -17,7 +18,8 @@ static void need(bool good)
 }
 
 static const CK_ATTRIBUTE_TYPE types[16] = {
-	CKA_KEY_TYPE, CKA_ID, CKA_LABEL, CKA_EC_PARAMS, CKA_EC_POINT, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_PUBLIC_KEY_INFO, CKA_VALUE,
+	CKA_KEY_TYPE, CKA_ID, CKA_LABEL, CKA_EC_PARAMS, CKA_EC_POINT, CKA_MODULUS, CKA_PUBLIC_EXPONENT,
+	CKA_PUBLIC_KEY_INFO, CKA_VALUE,
 	CKA_SIGN, CKA_ALWAYS_AUTHENTICATE, CKA_KEY_TYPE, CKA_EC_POINT, CKA_ID, CKA_LABEL, CKA_MODULUS
 };
 static const CK_KEY_TYPE kinds[4] = { CKK_RSA, CKK_EC, CKK_EC_EDWARDS, CKK_AES };

@@ -1,5 +1,5 @@
-/* Client certificates in the header of a proxy: the first byte says in which one. Only certificates come out, none only where it
- * is empty, and nothing from a stranger. */
+/* Client certificates in the header of a proxy: the first byte says in which one. Only certificates come out, none only
+ * where it is empty, and nothing from a stranger. */
 #include <stdlib.h>
 
 #include "est/auth.h"
@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static char trusted[] = "10.0.0.0/8", *one[] = { trusted };
 	const struct est_options o = { .trusted_proxies = { .v = one, .n = 1 } };
 	SCOPED_ARENA *a = arena_new();
-	struct net_header h = { names[size ? data[0] % 3 : 0], size ? arena_strndup(a, (const char *)data + 1, size - 1) : "" };
+	struct net_header h = { names[size ? data[0] % 3 : 0],
+				size ? arena_strndup(a, (const char *)data + 1, size - 1) : "" };
 	struct http_request in = { .arena = a, .headers = &h, .nheaders = 1, .address = "10.1.2.3" };
 	struct refusal why;
 	struct bytes *v = NULL;

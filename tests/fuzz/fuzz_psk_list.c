@@ -1,4 +1,5 @@
-/* Lists of secrets: of one that is accepted, each line gives its device its secret and no other; no message holds any of it. */
+/* Lists of secrets: of one that is accepted, each line gives its device its secret and no other; no message holds any
+ * of it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

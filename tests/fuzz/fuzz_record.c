@@ -1,5 +1,5 @@
-/* A document that is accepted is written as it was understood: reading what was written gives the same record and the same
- * bytes, no text is cut at a NUL, the JSON form is JSON, and an edit changes nothing else. */
+/* A document that is accepted is written as it was understood: reading what was written gives the same record and the
+ * same bytes, no text is cut at a NUL, the JSON form is JSON, and an edit changes nothing else. */
 #include <stdlib.h>
 
 #include <jansson.h>
@@ -20,7 +20,8 @@ static void need(bool good)
 
 static bool same_tree(const struct node *x, const struct node *y)
 {
-	bool same = x->kind == y->kind && x->plain == y->plain && x->flow == y->flow && x->n == y->n && x->line == y->line &&
+	bool same = x->kind == y->kind && x->plain == y->plain && x->flow == y->flow && x->n == y->n &&
+		    x->line == y->line &&
 		    x->column == y->column && x->at == y->at && x->end == y->end;
 
 	if (same && x->kind == NODE_SCALAR)

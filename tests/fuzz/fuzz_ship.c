@@ -1,4 +1,5 @@
-/* Transactions that another process shipped: what is damaged is refused, and nothing but entries of the ledger gets in. */
+/* Transactions that another process shipped: what is damaged is refused, and nothing but entries of the ledger gets
+ * in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@ static void remove_dir(void)
 static struct state *opened(void)
 {
 	static struct state *st;
-	const struct state_env env = { .actor = "A <a@example.org>", .now = 1800000000, .lock_timeout_ms = 200, .op = "test" };
+	const struct state_env env = { .actor = "A <a@example.org>", .now = 1800000000, .lock_timeout_ms = 200,
+				       .op = "test" };
 	const struct state_init_opts opts = { .operator_ = "A <a@example.org>" };
 	struct arena *a;
 	struct err e = { 0 };

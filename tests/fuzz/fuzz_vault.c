@@ -1,5 +1,5 @@
-/* Addresses of Vault in engine documents, which anybody may have written: what is taken is a URL to one host and nothing more, and
- * the names of keys become one segment of a path. */
+/* Addresses of Vault in engine documents, which anybody may have written: what is taken is a URL to one host and
+ * nothing more, and the names of keys become one segment of a path. */
 #include <stdlib.h>
 #include <string.h>
 

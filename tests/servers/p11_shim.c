@@ -1,5 +1,6 @@
-/* A PKCS#11 module around another one, $SHIM_MODULE, that misbehaves as $SHIM says: words "name" or "name=value", separated by commas.
- * $SHIM_LOG gets the name of each call that matters, one a line. Test code: built by the tests that use it. */
+/* A PKCS#11 module around another one, $SHIM_MODULE, that misbehaves as $SHIM says: words "name" or "name=value",
+ * separated by commas. $SHIM_LOG gets the name of each call that matters, one a line. Test code: built by the tests
+ * that use it. */
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
 #include <pthread.h>
@@ -183,15 +184,15 @@ static CK_RV create(CK_SESSION_HANDLE s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_
 	return real->C_CreateObject(s, t, n, o);
 }
 
-static CK_RV unwrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE k, CK_BYTE *in, CK_ULONG in_n, CK_ATTRIBUTE *t, CK_ULONG n,
-		    CK_OBJECT_HANDLE *o)
+static CK_RV unwrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE k, CK_BYTE *in, CK_ULONG in_n,
+		    CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *o)
 {
 	note("C_UnwrapKey");
 	return word("nounwrap") ? CKR_FUNCTION_NOT_SUPPORTED : real->C_UnwrapKey(s, m, k, in, in_n, t, n, o);
 }
 
-static CK_RV generate(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n, CK_ATTRIBUTE *priv, CK_ULONG priv_n,
-		      CK_OBJECT_HANDLE *o, CK_OBJECT_HANDLE *p)
+static CK_RV generate(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n, CK_ATTRIBUTE *priv,
+		      CK_ULONG priv_n, CK_OBJECT_HANDLE *o, CK_OBJECT_HANDLE *p)
 {
 	stall("stall-generate");
 	CK_RV rv = real->C_GenerateKeyPair(s, m, pub, pub_n, priv, priv_n, o, p);

@@ -1,6 +1,6 @@
 #pragma once
-/* A PKCS#11 module that is only a table: objects with attributes as a test wants them, right or not. Nothing here checks what a
- * module should. */
+/* A PKCS#11 module that is only a table: objects with attributes as a test wants them, right or not. Nothing here
+ * checks what a module should. */
 #include <string.h>
 
 #include "engine/pkcs11.h"
@@ -107,7 +107,8 @@ static inline CK_RV fake_find_end(CK_SESSION_HANDLE s)
 	return CKR_OK;
 }
 
-static inline CK_RV fake_open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *app, CK_NOTIFY notify, CK_SESSION_HANDLE *ret)
+static inline CK_RV fake_open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *app, CK_NOTIFY notify,
+				      CK_SESSION_HANDLE *ret)
 {
 	(void)slot, (void)flags, (void)app, (void)notify;
 	*ret = ++fake.sessions;

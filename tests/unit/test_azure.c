@@ -20,11 +20,16 @@ static const struct {
 	{ "Bearer authorization=\"" AUTHORITY "/oauth2/authorize\", scope=\"" SCOPE "\"", T, SCOPE, NULL, NULL },
 	{ "Bearer authorization=\"https://login.microsoftonline.com/\", scope=\"" SCOPE "\"", NULL, SCOPE, NULL, NULL },
 	{ "Bearer scope=\"" SCOPE "\"", NULL, SCOPE, NULL, NULL },
-	{ "Bearer realm=\"a, b\", x=\"\\\"\", authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\"", T, SCOPE, NULL, NULL },
-	{ "PoP nonce=\"x=y, Bearer z\", Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\"", T, SCOPE, NULL, NULL },
-	{ "Negotiate, Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\", PoP nonce=1", T, SCOPE, NULL, NULL },
-	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://managedhsm.azure.net\"", T, "https://managedhsm.azure.net/.default", NULL, NULL },
-	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\", error=\"insufficient_claims\", claims=\"eyJhIjoxfQ==\"", T, SCOPE,
+	{ "Bearer realm=\"a, b\", x=\"\\\"\", authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\"", T,
+	  SCOPE, NULL, NULL },
+	{ "PoP nonce=\"x=y, Bearer z\", Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\"",
+	  T, SCOPE, NULL, NULL },
+	{ "Negotiate, Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\", PoP nonce=1", T,
+	  SCOPE, NULL, NULL },
+	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://managedhsm.azure.net\"", T,
+	  "https://managedhsm.azure.net/.default", NULL, NULL },
+	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\", "
+					      "error=\"insufficient_claims\", claims=\"eyJhIjoxfQ==\"", T, SCOPE,
 	  "insufficient_claims", "{\"a\":1}" },
 	{ "Bearer error=\"invalid_token\", claims=eyJhIjoxfQ", NULL, NULL, "invalid_token", "{\"a\":1}" },
 	/* refused */
@@ -35,13 +40,17 @@ static const struct {
 	{ "BearerX authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL, NULL },
 	{ "Bearer authorization=\"" AUTHORITY "\"", NULL, NULL, NULL, NULL },
 	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net", NULL, NULL, NULL, NULL },
-	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\", resource=\"https://evil.example\"", NULL, NULL, NULL, NULL },
+	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://vault.azure.net\", "
+					      "resource=\"https://evil.example\"", NULL, NULL, NULL, NULL },
 	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"http://vault.azure.net\"", NULL, NULL, NULL, NULL },
 	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"vault.azure.net\"", NULL, NULL, NULL, NULL },
 	{ "Bearer authorization=\"" AUTHORITY "\", resource=\"https://user@vault.azure.net\"", NULL, NULL, NULL, NULL },
-	{ "Bearer authorization=\"http://login.example/" T "\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL, NULL },
-	{ "Bearer authorization=\"https://login.example/a b\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL, NULL },
-	{ "Bearer authorization=\"https://login.example/a%2f\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL, NULL },
+	{ "Bearer authorization=\"http://login.example/" T "\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL,
+	  NULL },
+	{ "Bearer authorization=\"https://login.example/a b\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL,
+	  NULL },
+	{ "Bearer authorization=\"https://login.example/a%2f\", resource=\"https://vault.azure.net\"", NULL, NULL, NULL,
+	  NULL },
 	{ "Bearer error=\"x\", claims=\"!!\"", NULL, NULL, NULL, NULL },
 	{ "Bearer error=\"x\", claims=\"Zm9v\"", NULL, NULL, NULL, NULL },
 	{ "Bearer \x01=x", NULL, NULL, NULL, NULL },
@@ -55,8 +64,8 @@ static void test_challenges(struct arena *a)
 		struct err e = { 0 };
 		bool good = challenges[i].scope || challenges[i].error;
 
-		ok((azure_challenge_parse(a, challenges[i].header, &c, &e) == 0) == good, "%s: %s", text_escape(a, bytes_of(challenges[i].header)),
-		   good ? "read" : "refused");
+		ok((azure_challenge_parse(a, challenges[i].header, &c, &e) == 0) == good, "%s: %s",
+		   text_escape(a, bytes_of(challenges[i].header)), good ? "read" : "refused");
 		if (!good) {
 			is_int(e.code, ERR_REMOTE, "the server is to blame");
 			continue;
@@ -91,8 +100,8 @@ static void test_hosts(struct arena *a)
 		const struct azure_challenge c = { .resource = rows[i].resource };
 		struct err e = { 0 };
 
-		ok((azure_challenge_check(a, &c, rows[i].vault, &e) == 0) == rows[i].good, "a token for %s %s %s", rows[i].resource,
-		   rows[i].good ? "goes to" : "does not go to", rows[i].vault);
+		ok((azure_challenge_check(a, &c, rows[i].vault, &e) == 0) == rows[i].good, "a token for %s %s %s",
+		   rows[i].resource, rows[i].good ? "goes to" : "does not go to", rows[i].vault);
 		ok(rows[i].good || e.code == ERR_DENIED, "denied");
 	}
 }
@@ -108,9 +117,12 @@ static void test_addresses(struct arena *a)
 		{ "http://localhost:80", "http://localhost:80", "localhost", "" },
 		{ "http://127.0.0.1:8080", "http://127.0.0.1:8080", "127.0.0.1", "" },
 	};
-	static const char *const bad[] = { "", "https://", "https:///x", "ftp://a", "v1.vault.azure.net", "http://v1.vault.azure.net", "https://a:b@c",
-					   "https://a@b/", "https://a/@", "https://a:", "https://a:x", "https://a:123456", "https://a b", "https://a?x",
-					   "https://a#x", "https://a\\@b", "https://-a", "https://a/?x=1", "http://127.evil.example.localhost",
+	static const char *const bad[] = { "", "https://", "https:///x", "ftp://a", "v1.vault.azure.net",
+					   "http://v1.vault.azure.net", "https://a:b@c",
+					   "https://a@b/", "https://a/@", "https://a:", "https://a:x",
+					   "https://a:123456", "https://a b", "https://a?x",
+					   "https://a#x", "https://a\\@b", "https://-a", "https://a/?x=1",
+					   "http://127.evil.example.localhost",
 					   "https://\xc3\xa4.example" };
 
 	for (size_t i = 0; i < COUNT(good); i++) {
@@ -126,7 +138,8 @@ static void test_addresses(struct arena *a)
 		struct azure_url u;
 		struct err e = { 0 };
 
-		ok(azure_url_parse(a, bad[i], &u, &e) != 0 && e.code == ERR_INVALID, "\"%s\" is none", text_escape(a, bytes_of(bad[i])));
+		ok(azure_url_parse(a, bad[i], &u, &e) != 0 && e.code == ERR_INVALID, "\"%s\" is none",
+		   text_escape(a, bytes_of(bad[i])));
 	}
 }
 
@@ -156,18 +169,23 @@ static void test_keys_there_and_back(struct arena *a)
 
 		if (t == 0 && i > 0)
 			continue;
-		ok(key_generate(keytype_parse(types[t], &e), &key, &e) == 0 && azure_jwk_private(key, i % 2, &json, &e) == 0, "%s", types[t]);
+		ok(key_generate(keytype_parse(types[t], &e), &key, &e) == 0 &&
+		   azure_jwk_private(key, i % 2, &json, &e) == 0, "%s", types[t]);
 		j = parse(buf_str(&json));
 		ok(azure_jwk_public(a, j, &pub, &e) == 0 && key_matches(key, pub), "its public half is the key's");
-		ok(b64url_decode(a, bytes_of(remote_text(j, "d")), &d) == 0 && (t == 0 || d.n == lengths[t]), "d has its length");
+		ok(b64url_decode(a, bytes_of(remote_text(j, "d")), &d) == 0 && (t == 0 || d.n == lengths[t]),
+		   "d has its length");
 	}
 }
 
 static void test_keys_refused(struct arena *a)
 {
-	static const char x[] = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", y[] = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"; /* RFC 7515 A.3 */
+	/* RFC 7515 A.3 */
+	static const char x[] = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+				y[] = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 	AUTO(EVP_PKEY) *pub = NULL;
-	AUTO(json_t) *right = parse(arena_printf(a, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\",\"y\":\"%s\"}", x, y));
+	AUTO(json_t) *right = parse(arena_printf(a, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\",\"y\":\"%s\"}", x,
+						 y));
 	const char *const bad[] = {
 		"{}",
 		"{\"kty\":\"oct\",\"k\":\"AAAA\"}",
@@ -183,13 +201,15 @@ static void test_keys_refused(struct arena *a)
 	};
 	struct err e = { 0 };
 
-	ok(azure_jwk_public(a, right, &pub, &e) == 0 && keytype_of(pub)->bits == 256, "the key of RFC 7515 A.3 is read");
+	ok(azure_jwk_public(a, right, &pub, &e) == 0 && keytype_of(pub)->bits == 256,
+	   "the key of RFC 7515 A.3 is read");
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		AUTO(EVP_PKEY) *none = NULL;
 		AUTO(json_t) *j = parse(bad[i]);
 		struct err why = { 0 };
 
-		ok(azure_jwk_public(a, j, &none, &why) != 0 && !none && (why.code == ERR_REMOTE || why.code == ERR_UNSUPPORTED), "%.60s is refused",
+		ok(azure_jwk_public(a, j, &none, &why) != 0 && !none &&
+		   (why.code == ERR_REMOTE || why.code == ERR_UNSUPPORTED), "%.60s is refused",
 		   bad[i]);
 	}
 }
@@ -205,8 +225,10 @@ static void test_kids(struct arena *a)
 		{ "a", "a", "" },
 		{ "a/b", "a", "b" },
 	};
-	static const char *const bad[] = { "", "/", "a/", "a/b/c", "a_b", "../a", "a/..", "https://v2.vault.azure.net/keys/a", "a?b", "a b",
-					   "https://v1.vault.azure.net.evil.example/keys/a", "https://v1.vault.azure.net/secrets/a",
+	static const char *const bad[] = { "", "/", "a/", "a/b/c", "a_b", "../a", "a/..",
+					   "https://v2.vault.azure.net/keys/a", "a?b", "a b",
+					   "https://v1.vault.azure.net.evil.example/keys/a",
+					   "https://v1.vault.azure.net/secrets/a",
 					   "https://v1.vault.azure.net/keys/" };
 
 	for (size_t i = 0; i < COUNT(good); i++) {

@@ -236,7 +236,8 @@ static void constrained(void)
 	static const char *const names[] =
 		{ "DNS:a.example.com", "DNS:a.example.org", "DNS:bad.example.com", "IP:10.1.1.1",
 					     "IP:11.1.1.1",	  "email:a@example.com", "email:a@x.example.com",
-		  "URI:https://a.example.com/", "URI:https://bad.example.com/", "URI:urn:x", "URI:mailto:a@b.example", "URI:file:///x" };
+		  "URI:https://a.example.com/", "URI:https://bad.example.com/", "URI:urn:x", "URI:mailto:a@b.example",
+		  "URI:file:///x" };
 	struct name_constraints nc = { .permitted.set = true };
 	struct exts x = { 0 };
 	struct err e = { 0 };

@@ -1,4 +1,5 @@
-/* The command line over a small tree of its own: parsing, messages, help, manual, completion, results and exit statuses. */
+/* The command line over a small tree of its own: parsing, messages, help, manual, completion, results and exit
+ * statuses. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -50,8 +51,9 @@ static const struct schema thing_type = {
 };
 
 static struct thing things[] = {
-	{ .id = (char[]){ "root" }, .subject = (char[]){ "CN=Acme Root CA,O=Acme Corporation of Somewhere,C=US" }, .level = 0,
-	  .valid_to = 4102444800, .pin = (char[]){ "env:PIN" }, .metadata = (char[]){ "{\"site\":\"north\",\"n\":3}" },
+	{ .id = (char[]){ "root" }, .subject = (char[]){ "CN=Acme Root CA,O=Acme Corporation of Somewhere,C=US" },
+	  .level = 0, .valid_to = 4102444800, .pin = (char[]){ "env:PIN" },
+	  .metadata = (char[]){ "{\"site\":\"north\",\"n\":3}" },
 	  .pem = (char[]){ "-----BEGIN" } },
 	{ .id = (char[]){ "evil" }, .subject = (char[]){ "CN=a\033[2Jb\nc\xff" }, .level = 12 },
 };
@@ -129,14 +131,16 @@ static const struct operand file_operand[] = { PARAMS_OPT(many_args, ids, "file"
 static const struct cmd create = { .name = "create", .brief = "Make a thing", .doc = "One.\n\nTwo. 'Three'.",
 				   .needs = NEED_STATE | NEED_WRITE, .opts = create_opts, .operands = id_operand,
 				   .argsize = sizeof(struct create_args), .run = run_create,
-				   .example = "tool ca create x -s 'CN=x'\n.dot \\ line\ntool ca create a-very-long-name --subject "
-					      "'CN=A Long Name,O=An Organisation,C=US' --for somebody --tag one --tag two" };
-static const struct cmd list = { .name = "list", .brief = "List things", .needs = NEED_LIST | NEED_STATE, .run = run_list,
-				 .type = &thing_type };
-static const struct cmd none = { .name = "none", .brief = "List nothing", .needs = NEED_LIST | NEED_STATE, .run = run_none };
+				   .example = "tool ca create x -s 'CN=x'\n.dot \\ line\ntool ca create "
+					      "a-very-long-name --subject 'CN=A Long Name,O=An Organisation,C=US' "
+					      "--for somebody --tag one --tag two" };
+static const struct cmd list = { .name = "list", .brief = "List things", .needs = NEED_LIST | NEED_STATE,
+				 .run = run_list, .type = &thing_type };
+static const struct cmd none = { .name = "none", .brief = "List nothing", .needs = NEED_LIST | NEED_STATE,
+				 .run = run_none };
 static const struct cmd show = { .name = "show", .brief = "Show a thing", .needs = NEED_STATE, .run = run_show };
-static const struct cmd delete = { .name = "delete", .brief = "Delete things", .operands = ids_operand, .run = run_delete,
-				   .argsize = sizeof(struct many_args), .needs = NEED_CONFIRM };
+static const struct cmd delete = { .name = "delete", .brief = "Delete things", .operands = ids_operand,
+				   .run = run_delete, .argsize = sizeof(struct many_args), .needs = NEED_CONFIRM };
 static const struct cmd fail = { .name = "fail", .brief = "Fail", .run = run_fail };
 static const struct cmd text = { .name = "text", .brief = "Print", .operands = file_operand, .run = run_text,
 				 .argsize = sizeof(struct many_args) };
@@ -146,7 +150,8 @@ static const struct cmd *const engine_verbs[] = { &list, &show, NULL };
 static const struct cmd engine = { .name = "engine", .brief = "Engines", .sub = engine_verbs };
 static const struct cmd *const kms_verbs[] = { &engine, NULL };
 static const struct cmd kms = { .name = "kms", .brief = "Keys", .sub = kms_verbs };
-static const struct cmd help = { .name = "help", .brief = "Help", .operands = file_operand, .argsize = sizeof(struct many_args),
+static const struct cmd help = { .name = "help", .brief = "Help", .operands = file_operand,
+				 .argsize = sizeof(struct many_args),
 				 .run = run_text };
 static const struct cmd hidden = { .name = "__hidden", .brief = "Hidden", .run = run_show };
 static const struct cmd *const nouns[] = { &ca, &kms, &help, &hidden, NULL };
@@ -167,7 +172,8 @@ static const struct record_page records[] = {
 	{ .name = "tool.yaml", .brief = "settings", .doc = "Settings.", .example = ".a: 1", .types = record_types },
 	{ .name = NULL },
 };
-static const struct cli cli = { .root = &root, .records = records, .version = "1.2", .date = "November 21, 2026", .names = names };
+static const struct cli cli = { .root = &root, .records = records, .version = "1.2", .date = "November 21, 2026",
+				.names = names };
 
 /* --- running --- */
 
@@ -217,8 +223,8 @@ static void expect(const char *line, int rc, const char *out, const char *err)
 
 static void test_parsing(void)
 {
-	expect("tool -q ca create x --subject=CN=x --tag a --tag=b -tc --count -5 --validity 1y --reason-code KeyCompromise -F "
-	       "--for me -o json --at 2030-01-01",
+	expect("tool -q ca create x --subject=CN=x --tag a --tag=b -tc --count -5 --validity 1y --reason-code "
+	       "KeyCompromise -F --for me -o json --at 2030-01-01",
 	       0, "{\"id\": \"x\", \"done\": \"created ca x\"}", "");
 	is_str(got.subject, "CN=x", "text after =");
 	is_int((int64_t)got.tag.n, 3, "repeatable option");
@@ -275,7 +281,8 @@ static void test_mistakes(void)
 
 	for (size_t i = 0; i < COUNT(rows); i++)
 		expect(rows[i].line, 2, "", rows[i].err);
-	expect("tool ca lst -o json", 2, "", "{\"error\": {\"code\": \"usage\", \"message\": \"unknown command \\\"lst\\\"");
+	expect("tool ca lst -o json", 2, "",
+	       "{\"error\": {\"code\": \"usage\", \"message\": \"unknown command \\\"lst\\\"");
 }
 
 static void test_results(void)
@@ -283,7 +290,8 @@ static void test_results(void)
 	int full = open("/dev/full", O_WRONLY), pipes[2];
 
 	expect("tool ca list", 0, "ID    SUBJECT", "more: --all, or --bookmark bm");
-	ok(strstr(out_text, "root  CN=Acme Root CA,O=Acme Corporation of Somewhere,C=US      0  2100-01-01T00:00:00Z\n") != NULL,
+	ok(strstr(out_text,
+		  "root  CN=Acme Root CA,O=Acme Corporation of Somewhere,C=US      0  2100-01-01T00:00:00Z\n") != NULL,
 	   "whole row in a pipe");
 	ok(strstr(out_text, "evil  CN=a\\x1b[2Jb\\x0ac\\xff") != NULL, "hostile text is escaped");
 	expect("tool ca list --columns level,id -q", 0, "LEVEL  ID\n    0  root\n   12  evil\n", "");
@@ -295,7 +303,8 @@ static void test_results(void)
 	expect("tool ca none -o json", 0, "{\"list\": [], \"next\": null}\n", "");
 	expect("tool ca none -o yaml", 0, "list: []\nnext: null\n", "");
 	expect("tool ca show", 0, "id:            root\n", "");
-	ok(strstr(out_text, "metadata.site: north\n") && strstr(out_text, "valid_to:      2100-01-01T00:00:00Z\n"), "flattened");
+	ok(strstr(out_text, "metadata.site: north\n") && strstr(out_text, "valid_to:      2100-01-01T00:00:00Z\n"),
+	   "flattened");
 	ok(strstr(out_text, "env:PIN") == NULL && strstr(out_text, "BEGIN") == NULL, "secret and hidden fields");
 	expect("tool ca show -o json", 0, "\"id\": \"root\"", "");
 	expect("tool ca show -n", 0, "root", "");
@@ -312,7 +321,8 @@ static void test_results(void)
 
 static void test_queries(void)
 {
-	expect("tool ca list --filter level[ge]=3 --filter id=x --sort-by id --sort-mode desc --page-size 7", 0, NULL, NULL);
+	expect("tool ca list --filter level[ge]=3 --filter id=x --sort-by id --sort-mode desc --page-size 7", 0, NULL,
+	       NULL);
 	is_int((int64_t)got_query.nfilters, 2, "filters");
 	is_int(got_query.page_size, 7, "page size");
 	ok(got_query.desc, "descending");
@@ -340,7 +350,8 @@ static void test_files_and_secrets(void)
 	setenv("TEST_SECRET", "general", 1);
 	expect("tool ca fail", 6, "", "got \"general\"");
 	setenv("TEST_SECRET_SOFT", "special", 1);
-	expect("tool ca fail -o json", 6, "", "{\"error\": {\"code\": \"remote\", \"message\": \"got \\\"special\\\"\"}}\n");
+	expect("tool ca fail -o json", 6, "",
+	       "{\"error\": {\"code\": \"remote\", \"message\": \"got \\\"special\\\"\"}}\n");
 	f = fopen(path, "w");
 	ok(f && fputs("s3cret\r\nsecond\n", f) >= 0 && fclose(f) == 0, "passphrase file");
 	snprintf(line, sizeof(line), "tool ca fail --passphrase-file %s", path);
@@ -362,7 +373,8 @@ static void test_help(void)
 	expect("tool ca", 0, "  create ", "");
 	expect("tool kms engine --help", 0, "usage: tool kms engine COMMAND", "");
 	expect("tool ca create --help", 0, "-s, --subject DN", "");
-	ok(strstr(out_text, "--reason-code VALUE") && strstr(out_text, "One of unspecified, key_compromise"), "enum values in help");
+	ok(strstr(out_text, "--reason-code VALUE") && strstr(out_text, "One of unspecified, key_compromise"),
+	   "enum values in help");
 	expect("tool ca list -h", 0, "List options:", "");
 	expect("tool --version", 0, "tool 1.2\n", "");
 	for (const char *p = out_text, *end; (end = strchr(p, '\n')); p = end + 1)
@@ -422,7 +434,8 @@ static void test_manual(void)
 	struct err e = { 0 };
 
 	cli_man_list(&cli, &list_text);
-	is_str(buf_str(&list_text), "tool.1\ntool-ca.1\ntool-kms.1\ntool-help.1\ntool-ca.5\ntool.yaml.5\n", "names of pages");
+	is_str(buf_str(&list_text), "tool.1\ntool-ca.1\ntool-kms.1\ntool-help.1\ntool-ca.5\ntool.yaml.5\n",
+	       "names of pages");
 	ok(cli_man(&cli, "caa", &page, &e) != 0 && e.code == ERR_USAGE, "a page of no noun");
 	ok(cli_man(&cli, "ca", &page, &e) == 0, "page of a noun");
 	ok(strstr(buf_str(&page), "\\&.dot \\e line\n") != NULL, "text is escaped for roff");

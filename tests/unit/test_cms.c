@@ -1,5 +1,5 @@
-/* CMS around keys: what is signed and encrypted comes out again for whom it is, and for nobody else; capabilities are read as the standards
- * have them; damage is an error. */
+/* CMS around keys: what is signed and encrypted comes out again for whom it is, and for nobody else; capabilities are
+ * read as the standards have them; damage is an error. */
 #include "tap.h"
 
 #include "mini_pki.h"
@@ -40,23 +40,32 @@ static void choices(void)
 	struct bytes ours;
 	struct err e;
 
-	ok(choose(rsa, "", &how, &e) == 0 && !how.oaep && EVP_CIPHER_get_nid(how.cipher) == NID_aes_256_cbc, "RSA: nothing said of wrapping");
-	ok(choose(rsa, "300b" OAEP, &how, &e) == 0 && how.oaep && EVP_MD_is_a(how.md, "SHA1") && EVP_MD_is_a(how.mgf1_md, "SHA1"), "OAEP as it is by default");
-	ok(choose(rsa, "303c" OAEP "302f" "a00f300d" SHA_256 "a11c301a" MGF1 "300d" SHA_256, &how, &e) == 0 && how.oaep && EVP_MD_is_a(how.md, "SHA256") &&
+	ok(choose(rsa, "", &how, &e) == 0 && !how.oaep && EVP_CIPHER_get_nid(how.cipher) == NID_aes_256_cbc,
+	   "RSA: nothing said of wrapping");
+	ok(choose(rsa, "300b" OAEP, &how, &e) == 0 && how.oaep && EVP_MD_is_a(how.md, "SHA1") &&
+	   EVP_MD_is_a(how.mgf1_md, "SHA1"), "OAEP as it is by default");
+	ok(choose(rsa, "303c" OAEP "302f" "a00f300d" SHA_256 "a11c301a" MGF1 "300d" SHA_256, &how, &e) == 0 &&
+	   how.oaep && EVP_MD_is_a(how.md, "SHA256") &&
 	   EVP_MD_is_a(how.mgf1_md, "SHA256"), "OAEP with SHA-256: %s", e.msg);
-	ok(choose(rsa, "301e" OAEP "3011" "a00f300d" SHA_256, &how, &e) == 0 && EVP_MD_is_a(how.mgf1_md, "SHA1"), "its mask by default");
-	ok(choose(rsa, "3012" OAEP "3005" "a2033001" "00", &how, &e) < 0 && e.code == ERR_UNSUPPORTED, "with a label: %s", e.msg);
-	ok(choose(client.key, "", &how, &e) == 0 && EVP_MD_is_a(how.kdf_md, "SHA256") && EVP_CIPHER_get_key_length(how.wrap) == 32, "EC: nothing said");
-	ok(choose(client.key, "3015" "06062b8104010b01" "300b0609608648016503040105", &how, &e) == 0 && EVP_CIPHER_get_key_length(how.wrap) == 16,
+	ok(choose(rsa, "301e" OAEP "3011" "a00f300d" SHA_256, &how, &e) == 0 && EVP_MD_is_a(how.mgf1_md, "SHA1"),
+	   "its mask by default");
+	ok(choose(rsa, "3012" OAEP "3005" "a2033001" "00", &how, &e) < 0 && e.code == ERR_UNSUPPORTED,
+	   "with a label: %s", e.msg);
+	ok(choose(client.key, "", &how, &e) == 0 && EVP_MD_is_a(how.kdf_md, "SHA256") &&
+	   EVP_CIPHER_get_key_length(how.wrap) == 32, "EC: nothing said");
+	ok(choose(client.key, "3015" "06062b8104010b01" "300b0609608648016503040105", &how, &e) == 0 &&
+	   EVP_CIPHER_get_key_length(how.wrap) == 16,
 	   "the wrap is in the agreement's parameters");
-	ok(choose(client.key, "3008" "06062b8104010e01", &how, &e) < 0 && e.code == ERR_UNSUPPORTED, "only other agreements: %s", e.msg);
+	ok(choose(client.key, "3008" "06062b8104010e01", &how, &e) < 0 && e.code == ERR_UNSUPPORTED,
+	   "only other agreements: %s", e.msg);
 	ok(cms_choose(hex("3000"), rsa, &how, &e) < 0 && e.code == ERR_UNSUPPORTED, "an empty list: %s", e.msg);
 	ok(cms_choose(hex("30003000"), rsa, &how, &e) < 0 && e.code == ERR_INVALID, "two lists: %s", e.msg);
 	ok(cms_choose(hex("0500"), rsa, &how, &e) < 0 && e.code == ERR_INVALID, "no list");
 	for (int i = 0; i < 2; i++) {
 		const EVP_PKEY *key = i ? rsa : client.key;
 
-		ok(cms_capabilities(a, key, &ours, &e) == 0 && cms_choose(ours, key, &how, &e) == 0 && EVP_CIPHER_get_key_length(how.cipher) == 32 &&
+		ok(cms_capabilities(a, key, &ours, &e) == 0 && cms_choose(ours, key, &how, &e) == 0 &&
+		   EVP_CIPHER_get_key_length(how.cipher) == 32 &&
 		   EVP_MD_is_a(i ? how.md : how.kdf_md, "SHA256"), "ours are understood here: %s", e.msg);
 	}
 }
@@ -75,7 +84,8 @@ static void names(void)
 	unsigned n = 0;
 	struct err e = { 0 };
 
-	ok(cert_pubkey(&nameless, &key, &e) == 0 && x && X509_set_pubkey(x, key) == 1 && X509_pubkey_digest(x, EVP_sha1(), sha1, &n) == 1 && n == id.n &&
+	ok(cert_pubkey(&nameless, &key, &e) == 0 && x && X509_set_pubkey(x, key) == 1 &&
+	   X509_pubkey_digest(x, EVP_sha1(), sha1, &n) == 1 && n == id.n &&
 	   memcmp(sha1, id.p, n) == 0, "else by SHA-1 of the key");
 }
 
@@ -88,12 +98,15 @@ static void round_trip(void)
 	struct err e = { 0 };
 
 	ok(cms_sign(a, OID_CT_KEY_PACKAGE, content, maker.key, certs, 2, &sd, &e) == 0, "signed %s", e.msg);
-	ok(cms_verify(a, OID_CT_KEY_PACKAGE, sd, &got, &e) == 0 && bytes_equal(got.content, content) && bytes_equal(got.signer, maker.der) && got.n == 2,
+	ok(cms_verify(a, OID_CT_KEY_PACKAGE, sd, &got, &e) == 0 && bytes_equal(got.content, content) &&
+	   bytes_equal(got.signer, maker.der) && got.n == 2,
 	   "verified %s", e.msg);
 	ok(cms_verify(a, "1.2.840.113549.1.7.1", sd, &got, &e) < 0 && e.code == ERR_INVALID, "another type: %s", e.msg);
-	ok(choose(client.key, "", &how, &e) == 0 && cms_encrypt(a, sd, client.der, &how, &env, &e) == 0, "encrypted %s", e.msg);
+	ok(choose(client.key, "", &how, &e) == 0 && cms_encrypt(a, sd, client.der, &how, &env, &e) == 0, "encrypted %s",
+	   e.msg);
 	ok(cms_decrypt(a, env, client.key, client.der, &back, &e) == 0 && bytes_equal(back, sd), "decrypted %s", e.msg);
-	ok(cms_decrypt(a, env, other.key, other.der, &back, &e) < 0 && e.code == ERR_DENIED, "by nobody else: %s", e.msg);
+	ok(cms_decrypt(a, env, other.key, other.der, &back, &e) < 0 && e.code == ERR_DENIED, "by nobody else: %s",
+	   e.msg);
 	ok(cms_decrypt(a, env, other.key, client.der, &back, &e) < 0, "with no other key: %s", e.msg);
 	for (size_t i = 0; i < env.n; i++) {
 		SCOPED_ARENA *scratch = arena_new();
@@ -106,23 +119,28 @@ static void round_trip(void)
 		unsigned char *bent = arena_memdup(scratch, sd.p, sd.n);
 
 		bent[i] ^= 1;
-		if (cms_verify(scratch, OID_CT_KEY_PACKAGE, (struct bytes){ bent, sd.n }, &got, &e) == 0 && !bytes_equal(got.content, content))
+		if (cms_verify(scratch, OID_CT_KEY_PACKAGE, (struct bytes){ bent, sd.n }, &got, &e) == 0 &&
+		    !bytes_equal(got.content, content))
 			ok(false, "octet %zu bent", i);
 	}
 }
 
 static void attributes(void)
 {
-	struct bytes value = hex("040161"), many[] = { csr_attribute_build(a, "1.2.3.4", value), csr_attribute_build(a, "1.2.3", value) }, der, got;
+	struct bytes value = hex("040161"),
+			     many[] = { csr_attribute_build(a, "1.2.3.4", value),
+					csr_attribute_build(a, "1.2.3", value) }, der, got;
 	struct exts exts = { 0 };
 	struct csr csr;
 	struct err e = { 0 };
 
 	ext_basic_constraints(a, &exts, false, -1);
-	ok(csr_build_with(a, client.cert.subject, &exts, many, 2, client.key, sigalg_default(client.key), &der, &e) == 0 && csr_parse(a, der, &csr, &e) == 0 &&
+	ok(csr_build_with(a, client.cert.subject, &exts, many, 2, client.key, sigalg_default(client.key), &der,
+			  &e) == 0 && csr_parse(a, der, &csr, &e) == 0 &&
 	   csr.exts.n == 1, "a request with attributes %s", e.msg);
 	ok(csr_attribute(&csr, "1.2.3.4", &got, &e) == 0 && bytes_equal(got, value), "is read");
-	ok(csr.attributes.n > 2 && memmem(csr.attributes.p, csr.attributes.n, many[1].p, many[1].n) == csr.attributes.p, "in the order of a SET OF");
+	ok(csr.attributes.n > 2 && memmem(csr.attributes.p, csr.attributes.n, many[1].p, many[1].n) == csr.attributes.p,
+	   "in the order of a SET OF");
 }
 
 int main(void)

@@ -10,7 +10,8 @@
 static size_t kind_size(enum opt_kind k)
 {
 	static const size_t sizes[] = { [O_FLAG] = sizeof(bool), [O_STR] = sizeof(char *), [O_INT] = sizeof(int64_t),
-					[O_DUR] = sizeof(struct dur), [O_LIST] = sizeof(struct strv), [O_ENUM] = sizeof(int) };
+					[O_DUR] = sizeof(struct dur), [O_LIST] = sizeof(struct strv),
+						  [O_ENUM] = sizeof(int) };
 
 	return sizes[k];
 }
@@ -77,7 +78,8 @@ static void check(const char *parent, const struct cmd *c, size_t depth)
 	snprintf(words, sizeof(words), "%s %s", parent, c->name);
 	ok(depth <= CLI_DEPTH, "%s: not too deep", words);
 	ok((c->run == NULL) == (c->sub != NULL), "%s: a group or a command", words);
-	ok(c->brief && isupper((unsigned char)*c->brief) && !ends_with_stop(c->brief), "%s: one line says what it does", words);
+	ok(c->brief && isupper((unsigned char)*c->brief) && !ends_with_stop(c->brief), "%s: one line says what it does",
+	   words);
 	ok(!c->doc || ends_with_stop(c->doc), "%s: documented by sentences", words);
 	ok(!(c->needs & NEED_WRITE) || c->needs & NEED_STATE, "%s: who writes also reads", words);
 	check_options(words, c);

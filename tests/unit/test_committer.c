@@ -1,4 +1,5 @@
-/* What the parent of a listener decides: who works on what, how many more are issued, what is durable. And the frames that ask it. */
+/* What the parent of a listener decides: who works on what, how many more are issued, what is durable. And the frames
+ * that ask it. */
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ static void answer(void *arg, size_t link, enum link_kind kind, struct bytes tex
 static struct committer *fresh(int64_t target, const char *where)
 {
 	static struct ctx ctx;
-	struct committer_setup s = { .ctx = &ctx, .dir = where, .op = "test", .what = "test:", .target = target, .lock_timeout_ms = 500, .answer = answer };
+	struct committer_setup s = { .ctx = &ctx, .dir = where, .op = "test", .what = "test:", .target = target,
+				     .lock_timeout_ms = 500, .answer = answer };
 
 	ctx = (struct ctx){ .arena = A, .now = tm_now() };
 	memset(said, 0, sizeof(said));
@@ -91,13 +93,15 @@ static void test_order(void)
 /* A registration of a device, as a worker ships it. */
 static struct bytes shipped(const char *device)
 {
-	const struct state_env env = { .actor = "A <a@example.org>", .now = tm_now(), .lock_timeout_ms = 500, .op = "test" };
+	const struct state_env env = { .actor = "A <a@example.org>", .now = tm_now(), .lock_timeout_ms = 500,
+				       .op = "test" };
 	struct device_entry entry = { .device = arena_strdup(A, device), .action = DEVICE_REGISTER, .time = env.now };
 	SCOPED_BUF text = buf_init(BUF_BIG);
 	struct err e = { 0 };
 	struct state *st;
 
-	if (state_open(A, dir, 0, &env, &st, &e) != 0 || ledger_add_device(st, &entry, &e) != 0 || state_ship(st, &text, &e) != 0) {
+	if (state_open(A, dir, 0, &env, &st, &e) != 0 || ledger_add_device(st, &entry, &e) != 0 ||
+	    state_ship(st, &text, &e) != 0) {
 		printf("Bail out! %s\n", e.msg);
 		exit(1);
 	}
@@ -198,15 +202,18 @@ static void test_link(void)
 	size_t n;
 
 	link_head(head, LINK_RECORD, 0x01020304);
-	ok(link_parse(head, &kind, &n) == (0x01020304 <= LINK_MAX) && kind == LINK_RECORD && n == 0x01020304, "a head is read as it was written");
+	ok(link_parse(head, &kind, &n) == (0x01020304 <= LINK_MAX) && kind == LINK_RECORD && n == 0x01020304,
+	   "a head is read as it was written");
 	link_head(head, LINK_RECORD, (size_t)LINK_MAX + 1);
 	ok(!link_parse(head, &kind, &n), "one that announces too much is refused");
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
 		return;
 	for (int i = 0; i < 10000; i++)
 		buf_printf(&big, "%d,", i);
-	ok(link_send(fds[0], LINK_YES, buf_bytes(&big), &e) == 0 && link_send(fds[0], LINK_FULL, (struct bytes){ 0 }, &e) == 0, "two frames are sent");
-	ok(link_receive(fds[1], &kind, &got, &e) == 0 && kind == LINK_YES && bytes_equal(buf_bytes(&got), buf_bytes(&big)), "the first arrives whole");
+	ok(link_send(fds[0], LINK_YES, buf_bytes(&big), &e) == 0 &&
+	   link_send(fds[0], LINK_FULL, (struct bytes){ 0 }, &e) == 0, "two frames are sent");
+	ok(link_receive(fds[1], &kind, &got, &e) == 0 && kind == LINK_YES &&
+	   bytes_equal(buf_bytes(&got), buf_bytes(&big)), "the first arrives whole");
 	ok(link_receive(fds[1], &kind, &got, &e) == 0 && kind == LINK_FULL && got.n == 0, "then the other, empty");
 	ok(write(fds[0], "Y\5\0\0\0ab", 7) == 7, "a frame is cut off");
 	close(fds[0]);

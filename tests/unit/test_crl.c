@@ -59,12 +59,14 @@ static void test_cert(const char *type, const char *alg)
 	struct cert c = { 0 };
 	struct err e = { 0 };
 
-	is_int(openssl("verify", "-x509_strict", "-check_ss_sig", "-attime", "1795000000", "-CAfile", path, path, NULL), 0, alg);
-	ok(openssl("x509", "-in", path, "-noout", "-text", NULL) == 0 && strstr(foreign_out, "Dec 31 23:59:59 9999 GMT") &&
+	is_int(openssl("verify", "-x509_strict", "-check_ss_sig", "-attime", "1795000000", "-CAfile", path, path, NULL),
+	       0, alg);
+	ok(openssl("x509", "-in", path, "-noout", "-text", NULL) == 0 &&
+	   strstr(foreign_out, "Dec 31 23:59:59 9999 GMT") &&
 		   strstr(foreign_out, "Version: 3"),
 	   "%s: openssl reads it", alg);
-	ok(!cert_parse(a, der, &c, &e) && c.serial.n == 16 && c.is_ca && c.not_after == TIME_MAX && cert_issued_by(&c, &c), "%s: we too %s",
-	   alg, e.msg);
+	ok(!cert_parse(a, der, &c, &e) && c.serial.n == 16 && c.is_ca && c.not_after == TIME_MAX &&
+	   cert_issued_by(&c, &c), "%s: we too %s", alg, e.msg);
 }
 
 static void test_serials(void)
@@ -107,7 +109,8 @@ static int stop(void *arg, const struct crl_entry *x, struct err *e)
 
 static struct crl_builder *head(struct arena *a, bool indirect)
 {
-	struct crl_head h = { .issuer = name_of(a, "C=DE,O=Acme,CN=Root"), .this_update = NOW, .next_update = NOW + 86400 };
+	struct crl_head h = { .issuer = name_of(a, "C=DE,O=Acme,CN=Root"), .this_update = NOW,
+			      .next_update = NOW + 86400 };
 	char uri[] = "http://crl.example/a.crl", *uris[] = { uri };
 	struct crl_idp idp = { .uris = { uris, 1, true }, .indirect = indirect };
 	struct err e = { 0 };
@@ -142,15 +145,20 @@ static void test_crl(const char *type, const char *alg)
 	for (size_t i = 0; i < COUNT(rows); i++)
 		if (crl_add(b, &rows[i], &e))
 			printf("# %s\n", e.msg);
-	ok(crl_count(b) == COUNT(rows) && !crl_sign(a, b, key, sigalg_find(alg), &der, &e), "%s: signed %s", alg, e.msg);
+	ok(crl_count(b) == COUNT(rows) && !crl_sign(a, b, key, sigalg_find(alg), &der, &e), "%s: signed %s", alg,
+	   e.msg);
 	path = foreign_file("a.crl", pem_encode(a, "X509 CRL", der));
-	ok(openssl("crl", "-in", path, "-CAfile", ca, "-noout", "-text", NULL) == 0 && strstr(foreign_out, "verify OK") &&
-		   strstr(foreign_out, "Key Compromise") && strstr(foreign_out, "Indirect CRL") && strstr(foreign_out, "Other") &&
+	ok(openssl("crl", "-in", path, "-CAfile", ca, "-noout", "-text", NULL) == 0 &&
+	   strstr(foreign_out, "verify OK") &&
+		   strstr(foreign_out, "Key Compromise") && strstr(foreign_out, "Indirect CRL") &&
+		   strstr(foreign_out, "Other") &&
 		   strstr(foreign_out, "Serial Number: 8002"),
 	   "%s: openssl verifies and reads it", alg);
-	ok(!crl_parse(a, der, &c, &e) && !crl_verify(&c, key, &e) && c.this_update == NOW && c.next_update == NOW + 86400, "read %s", e.msg);
+	ok(!crl_parse(a, der, &c, &e) && !crl_verify(&c, key, &e) && c.this_update == NOW &&
+	   c.next_update == NOW + 86400, "read %s", e.msg);
 	is_str(c.number, "340282366920938463463374607431768211456", "number");
-	ok(!crl_each(&c, compare, &seen, &e) && seen.at == COUNT(rows) && !seen.wrong, "entries, and to whom they belong");
+	ok(!crl_each(&c, compare, &seen, &e) && seen.at == COUNT(rows) && !seen.wrong,
+	   "entries, and to whom they belong");
 	ok(crl_each(&c, stop, &calls, &e) && calls == 1 && e.code == ERR_CANCELLED, "a callback can stop");
 	ok(crl_verify(&c, other, &e) && e.code == ERR_CHECK, "another key: %s", e.msg);
 	ok(!crl_parse(a, pem_encode(a, "X509 CRL", der), &c, &e), "from PEM");
@@ -168,7 +176,8 @@ static void test_refusals(void)
 
 	ok(crl_add(b, &(struct crl_entry){ .reason = 1 }, &e), "no serial: %s", e.msg);
 	ok(crl_add(b, &(struct crl_entry){ .serial = bytes_of("1"), .reason = 7 }, &e), "reason 7: %s", e.msg);
-	ok(crl_add(b, &(struct crl_entry){ .serial = bytes_of("123456789012345678901") }, &e), "long serial: %s", e.msg);
+	ok(crl_add(b, &(struct crl_entry){ .serial = bytes_of("123456789012345678901") }, &e), "long serial: %s",
+	   e.msg);
 	ok(crl_ext_idp(a, &x, &idp, &e), "URI: %s", e.msg);
 	ok(crl_ext_idp(a, &x, &(struct crl_idp){ .only_ca = true, .only_user = true }, &e), "both: %s", e.msg);
 	ok(crl_ext_idp(a, &x, &(struct crl_idp){ .indirect = false }, &e), "empty: %s", e.msg);
@@ -185,7 +194,8 @@ static void test_empty(void)
 	struct err e = { 0 };
 	int calls = 0;
 
-	ok(!crl_sign(a, b, key, sigalg_default(key), &der, &e) && !crl_parse(a, der, &c, &e) && c.revoked.n == 0, "empty CRL %s", e.msg);
+	ok(!crl_sign(a, b, key, sigalg_default(key), &der, &e) && !crl_parse(a, der, &c, &e) && c.revoked.n == 0,
+	   "empty CRL %s", e.msg);
 	ok(!crl_each(&c, stop, &calls, &e) && calls == 0, "no entries");
 	ok(openssl("crl", "-inform", "DER", "-in", foreign_file("e.crl", der), "-noout", "-text", NULL) == 0 &&
 		   strstr(foreign_out, "No Revoked Certificates"),
@@ -255,7 +265,8 @@ static void test_many(size_t n)
 	ok(!crl_sign(a, b, key, sigalg_default(key), &der, &e), "%zu entries %s", n, e.msg);
 	done_at = tm_mono_ms();
 	printf("# build %" PRId64 " ms, sign %" PRId64 " ms, %zu octets\n", built - start, done_at - built, der.n);
-	ok(!crl_parse(a, der, &c, &e) && !crl_each(&c, ignore, NULL, &e) && !crl_verify(&c, key, &e), "read back %s", e.msg);
+	ok(!crl_parse(a, der, &c, &e) && !crl_each(&c, ignore, NULL, &e) && !crl_verify(&c, key, &e), "read back %s",
+	   e.msg);
 	printf("# read %" PRId64 " ms\n", tm_mono_ms() - done_at);
 }
 

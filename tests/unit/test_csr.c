@@ -27,11 +27,13 @@ struct maker {
 /* Runs openssl req; the request stays in the arena. */
 static bool make(struct arena *a, const struct maker *m, const char *form, struct bytes *ret)
 {
-	char *cnf = foreign_file("req.cnf", bytes_of(config)), *key = foreign_path("req.key"), *out = foreign_path("req.out");
+	char *cnf = foreign_file("req.cnf", bytes_of(config)), *key = foreign_path("req.key"),
+		    *out = foreign_path("req.out");
 	const char *const *k = m->keyargs, *const *r = m->reqargs;
 
 	if (openssl("genpkey", "-out", key, "-algorithm", k[0], k[1], k[2], k[3], k[4], NULL) ||
-	    openssl("req", "-new", "-config", cnf, "-key", key, "-out", out, "-outform", form, r[0], r[1], r[2], r[3], r[4], NULL)) {
+	    openssl("req", "-new", "-config", cnf, "-key", key, "-out", out, "-outform", form, r[0], r[1], r[2], r[3],
+		    r[4], NULL)) {
 		printf("# %s\n", foreign_out);
 		return false;
 	}
@@ -49,7 +51,8 @@ static void test_foreign(void)
 		  "RSASSA_PSS_SHA_384" },
 		{ "P-256", { "EC", "-pkeyopt", "ec_paramgen_curve:P-256" }, { "-sha256" }, "ECDSA_SHA_256" },
 		{ "P-384", { "EC", "-pkeyopt", "ec_paramgen_curve:P-384" }, { "-sha384" }, "ECDSA_SHA_384" },
-		{ "P-521, new header", { "EC", "-pkeyopt", "ec_paramgen_curve:P-521" }, { "-sha512", "-newhdr" }, "ECDSA_SHA_512" },
+		{ "P-521, new header", { "EC", "-pkeyopt", "ec_paramgen_curve:P-521" }, { "-sha512", "-newhdr" },
+		  "ECDSA_SHA_512" },
 		{ "Ed25519", { "ED25519" }, { NULL }, "Ed25519" },
 		{ "RSA 1024", { "RSA", "-pkeyopt", "rsa_keygen_bits:1024" }, { "-sha256" }, NULL },
 		{ "SHA-1", { "RSA", "-pkeyopt", "rsa_keygen_bits:2048" }, { "-sha1" }, NULL },
@@ -74,7 +77,8 @@ static void test_foreign(void)
 			continue;
 		if (!ok(!csr_parse(a, text, &c, &e), "%s: parsed %s", m->name, e.msg))
 			continue;
-		ok(!name_format(a, c.subject, &name, &e) && strcmp(name, "CN=device-1,O=Acme,C=DE") * strcmp(name, "C=DE,O=Acme,CN=device-1") == 0,
+		ok(!name_format(a, c.subject, &name, &e) &&
+		   strcmp(name, "CN=device-1,O=Acme,C=DE") * strcmp(name, "C=DE,O=Acme,CN=device-1") == 0,
 		   "subject %s", name);
 		ok(c.exts.n == 2 && exts_find(&c.exts, OID_SAN) && exts_find(&c.exts, OID_KU), "extensions");
 		ok(!csr_attribute(&c, OID_CHALLENGE_PASSWORD, &challenge, &e) && challenge.n > 2, "challenge");
@@ -113,7 +117,8 @@ static EVP_PKEY *fresh(const char *type)
 static void test_ours(void)
 {
 	static const char *const rows[][2] = {
-		{ "rsa:2048", "RSASSA_PSS_SHA_256" }, { "rsa:2048", "RSASSA_PKCS1_V1_5_SHA_256" }, { "ecdsa:256", "ECDSA_SHA_256" },
+		{ "rsa:2048", "RSASSA_PSS_SHA_256" }, { "rsa:2048", "RSASSA_PKCS1_V1_5_SHA_256" },
+		{ "ecdsa:256", "ECDSA_SHA_256" },
 		{ "ecdsa:521", "ECDSA_SHA_512" },     { "ed25519", "Ed25519" },
 	};
 
@@ -125,8 +130,10 @@ static void test_ours(void)
 		struct csr c = { 0 };
 		struct err e = { 0 };
 
-		ok(!csr_parse(a, der, &c, &e) && !csr_verify(&c, &seen, &e) && key_matches(key, seen), "%s: read back %s", rows[i][1], e.msg);
-		ok(openssl("req", "-verify", "-noout", "-text", "-inform", "DER", "-in", foreign_file("ours.der", der), NULL) == 0 &&
+		ok(!csr_parse(a, der, &c, &e) && !csr_verify(&c, &seen, &e) && key_matches(key, seen),
+		   "%s: read back %s", rows[i][1], e.msg);
+		ok(openssl("req", "-verify", "-noout", "-text", "-inform", "DER", "-in", foreign_file("ours.der", der),
+			   NULL) == 0 &&
 			   strstr(foreign_out, "CA:TRUE, pathlen:0") && strstr(foreign_out, "CN = Sub CA"),
 		   "%s: openssl verifies it", rows[i][1]);
 	}
@@ -139,12 +146,14 @@ static void test_split(void)
 	struct bytes der = build(a, key, sigalg_default(key)), *v = NULL;
 	char *pem = arena_printf(a, "Subject: noise\n%s", (const char *)pem_encode(a, "CERTIFICATE REQUEST", der).p);
 	char *neu = arena_printf(a, "%s", (const char *)pem_encode(a, "NEW CERTIFICATE REQUEST", der).p);
-	char *all = arena_printf(a, "%s\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n%s%s", pem, neu, pem);
+	char *all = arena_printf(a, "%s\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC "
+				 "PARAMETERS-----\n%s%s", pem, neu, pem);
 	struct csr c = { 0 };
 	struct err e = { 0 };
 	size_t n = 0;
 
-	ok(!csr_split(a, bytes_of(all), &v, &n, &e) && n == 3 && bytes_equal(v[0], der) && bytes_equal(v[2], der), "three requests");
+	ok(!csr_split(a, bytes_of(all), &v, &n, &e) && n == 3 && bytes_equal(v[0], der) && bytes_equal(v[2], der),
+	   "three requests");
 	ok(!csr_split(a, der, &v, &n, &e) && n == 1 && bytes_equal(v[0], der), "one in DER");
 	ok(csr_split(a, bytes_of("nothing"), &v, &n, &e) && e.code == ERR_INVALID, "none: %s", e.msg);
 	ok(csr_split(a, bytes_of(""), &v, &n, &e) && e.code == ERR_INVALID, "empty: %s", e.msg);
@@ -197,7 +206,8 @@ static void test_strict(void)
 		{ "0200", "a000", "version", false },
 		{ "", "a000", "malformed", false },
 		{ "020100", "a03c" REQ(KU) REQ(KU), "more than one extensionRequest", false },
-		{ "020100", "a02d302b06092a864886f70d01090e311e300d" KU "300d" KU, "more than one extensionRequest", false },
+		{ "020100", "a02d302b06092a864886f70d01090e311e300d" KU "300d" KU, "more than one extensionRequest",
+		  false },
 		{ "020100", "a02b302906092a864886f70d01090e311c301a" KU KU, "twice", false },
 		{ "020100", "a00f300d06092a864886f70d01090e3100", "malformed attribute", false },
 		{ "020100", "a0023000", "malformed attribute", false },
@@ -213,7 +223,8 @@ static void test_strict(void)
 		struct err e = { 0 };
 		bool refused = csr_parse(a, der, &c, &e);
 
-		ok(refused == (rows[i].want != NULL) && (!refused || (e.code == ERR_INVALID && strstr(e.msg, rows[i].want))), "row %zu: %s", i,
+		ok(refused == (rows[i].want != NULL) &&
+		   (!refused || (e.code == ERR_INVALID && strstr(e.msg, rows[i].want))), "row %zu: %s", i,
 		   e.msg[0] ? e.msg : "good");
 	}
 }
@@ -230,9 +241,10 @@ static void test_limits(void)
 
 	for (int i = 0; i < 65; i++)
 		buf_printf(&hex, "300906042a03%02x%02x04010a", 0x81 + (i >> 3), i & 7);
-	attributes = arena_printf(a, "a082%04x3082%04x06092a864886f70d01090e3182%04x3082%04x%s", 65 * 11 + 23, 65 * 11 + 19, 65 * 11 + 4, 65 * 11,
-				  buf_str(&hex));
-	ok(csr_parse(a, assemble(a, "020100", attributes, false), &c, &e) && strstr(e.msg, "more than 64"), "extensions: %s", e.msg);
+	attributes = arena_printf(a, "a082%04x3082%04x06092a864886f70d01090e3182%04x3082%04x%s", 65 * 11 + 23,
+				  65 * 11 + 19, 65 * 11 + 4, 65 * 11, buf_str(&hex));
+	ok(csr_parse(a, assemble(a, "020100", attributes, false), &c, &e) && strstr(e.msg, "more than 64"),
+	   "extensions: %s", e.msg);
 	derw_tlv(&w, DER_OCTETSTRING, arena_alloc(a, CSR_MAX, 1), CSR_MAX - 4);
 	derw_head(&w, DER_SEQUENCE, 0);
 	ok(csr_parse(a, derw_bytes(&w), &c, &e) && strstr(e.msg, "more than 65536"), "size: %s", e.msg);

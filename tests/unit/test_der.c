@@ -47,7 +47,8 @@ static void test_numbers(void)
 		uint64_t want;
 		bool good;
 	} rows[] = {
-		{ "00", 0, true }, { "7f", 127, true }, { "0080", 128, true }, { "00ffffffffffffffff", UINT64_MAX, true },
+		{ "00", 0, true }, { "7f", 127, true }, { "0080", 128, true },
+		{ "00ffffffffffffffff", UINT64_MAX, true },
 		{ "80", 0, false }, { "0001", 0, false }, { "", 0, false }, { "010000000000000000", 0, false },
 	};
 	SCOPED_ARENA *a = arena_new();
@@ -64,7 +65,8 @@ static void test_numbers(void)
 			struct derw w = derw_init(buf, sizeof(buf));
 
 			derw_uint(&w, rows[i].want);
-			is_str(hex_encode(a, (struct bytes){ w.p + 2, derw_mark(&w) - 2 }), rows[i].hex, "written back");
+			is_str(hex_encode(a, (struct bytes){ w.p + 2, derw_mark(&w) - 2 }), rows[i].hex,
+			       "written back");
 		}
 	}
 }
@@ -107,7 +109,8 @@ static void test_times(void)
 			struct derw w = derw_init(buf, sizeof(buf));
 
 			derw_time(&w, t);
-			ok(w.p[0] == rows[i].tag && bytes_equal((struct bytes){ w.p + 2, derw_mark(&w) - 2 }, bytes_of(rows[i].text)),
+			ok(w.p[0] == rows[i].tag &&
+			   bytes_equal((struct bytes){ w.p + 2, derw_mark(&w) - 2 }, bytes_of(rows[i].text)),
 			   "written back: %s", rows[i].text);
 		}
 	}
@@ -157,7 +160,8 @@ static void test_oids(void)
 			exit(99);
 		ok(!der_oid(b, text, sizeof(text)), "refused: %s", bad[i]);
 	}
-	ok(!der_oid((struct bytes){ (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d", 6 }, text, 12), "no room for the text");
+	ok(!der_oid((struct bytes){ (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d", 6 }, text, 12),
+	   "no room for the text");
 }
 
 static void test_writer(void)
@@ -176,7 +180,8 @@ static void test_writer(void)
 		w = derw_init(out, n + 16);
 		derw_tlv(&w, DER_OCTETSTRING, content, n);
 		d = der_of(derw_bytes(&w));
-		ok(!w.over && der_expect(&d, DER_OCTETSTRING, &v) && der_done(&d) && v.n == n, "length %zu there and back", n);
+		ok(!w.over && der_expect(&d, DER_OCTETSTRING, &v) && der_done(&d) && v.n == n,
+		   "length %zu there and back", n);
 	}
 	w = derw_init(small, sizeof(small));
 	derw_tlv(&w, DER_OCTETSTRING, "1234567", 7);

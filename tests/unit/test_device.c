@@ -1,5 +1,5 @@
-/* Devices as the ledger adds them up: whatever order entries come in, whatever happens within a second, and by the deltas of their
- * managers. */
+/* Devices as the ledger adds them up: whatever order entries come in, whatever happens within a second, and by the
+ * deltas of their managers. */
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -16,7 +16,8 @@ static int64_t now;
 
 static struct state *opened(unsigned flags)
 {
-	struct state_env env = { .actor = "Ann Operator <ann@example.org>", .now = now, .lock_timeout_ms = 200, .op = "test" };
+	struct state_env env = { .actor = "Ann Operator <ann@example.org>", .now = now, .lock_timeout_ms = 200,
+				 .op = "test" };
 	struct err e = { 0 };
 	struct state *st = NULL;
 
@@ -30,8 +31,10 @@ static struct state *opened(unsigned flags)
 /* A manager whose deltas are 10 and 2 days. */
 static int fill(void *arg, struct state *st, struct err *e)
 {
-	static const char text[] = "id: quick\nsettings:\n  enrollment_settings:\n    enrollment_ca: ca\n    est_rfc7030_settings:\n"
-				   "      authentication:\n        type: psk\n  reenrollment_settings:\n    preventive_delta: 10d\n"
+	static const char text[] = "id: quick\nsettings:\n  enrollment_settings:\n    enrollment_ca: ca\n    "
+				   "est_rfc7030_settings:\n"
+				   "      authentication:\n        type: psk\n  reenrollment_settings:\n    "
+				   "preventive_delta: 10d\n"
 				   "    critical_delta: 2d\n";
 
 	(void)arg;
@@ -40,7 +43,8 @@ static int fill(void *arg, struct state *st, struct err *e)
 
 static void act(struct state *st, int action, const char *id, const char *dms)
 {
-	struct device_entry x = { .device = arena_strdup(A, id), .action = action, .dms = dms ? arena_strdup(A, dms) : NULL };
+	struct device_entry x = { .device = arena_strdup(A, id), .action = action,
+				  .dms = dms ? arena_strdup(A, dms) : NULL };
 	struct err e = { 0 };
 
 	if (!ok(ledger_add_device(st, &x, &e) == 0, "entry %d of %s", action, id))
@@ -49,8 +53,9 @@ static void act(struct state *st, int action, const char *id, const char *dms)
 
 static struct certrec cert(const char *serial, const char *device, int64_t from, int64_t days)
 {
-	struct certrec r = { .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, "ca"), .partition = -1, .revocation_reason = -1,
-			     .not_before = from, .not_after = now + days * DAY, .issued_at = now, .device = arena_strdup(A, device) };
+	struct certrec r = { .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, "ca"), .partition = -1,
+			     .revocation_reason = -1, .not_before = from, .not_after = now + days * DAY,
+			     .issued_at = now, .device = arena_strdup(A, device) };
 
 	r.fingerprint = arena_alloc(A, 65, 1);
 	for (size_t i = 0; i < 64; i++)
@@ -69,8 +74,9 @@ static void issue(struct state *st, const char *serial, const char *device, int6
 
 static void revoke(struct state *st, const char *serial)
 {
-	struct revocation r = { .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, "ca"), .action = REVOKE_REVOKE,
-				.reason = arena_strdup(A, "superseded"), .time = now, .recorded = now };
+	struct revocation r = { .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, "ca"),
+				.action = REVOKE_REVOKE, .reason = arena_strdup(A, "superseded"), .time = now,
+				.recorded = now };
 	struct err e = { 0 };
 
 	ok(ledger_add_revocation(st, &r, &e) == 0, "revocation of %.4s", serial);
@@ -80,7 +86,8 @@ static void commit(struct state *st)
 {
 	struct err e = { 0 };
 
-	if (!ok(state_commit(st, "test", &e) == 0, "commit") || !ok(ledger_check(st, &e) == 0, "the cache equals a fresh fold"))
+	if (!ok(state_commit(st, "test", &e) == 0, "commit") ||
+	    !ok(ledger_check(st, &e) == 0, "the cache equals a fresh fold"))
 		printf("# %s\n", e.msg);
 }
 
@@ -133,7 +140,8 @@ static void test_life(void)
 
 static void test_events(void)
 {
-	static const char *const want[] = { "CREATED", "DECOMMISSIONED", "DELETED", "CREATED", "DELETED", "PROVISIONED", "REVOKED", "RENEWED",
+	static const char *const want[] = { "CREATED", "DECOMMISSIONED", "DELETED", "CREATED", "DELETED", "PROVISIONED",
+					    "REVOKED", "RENEWED",
 					    "REVOKED" };
 	struct state *st = opened(0);
 	struct device_event *v = NULL;
@@ -150,15 +158,18 @@ static void test_events(void)
 static void test_changes(void)
 {
 	struct state *st = opened(STATE_WRITE);
-	struct device_entry x = { .device = arena_strdup(A, "c"), .action = DEVICE_REGISTER, .metadata = arena_strdup(A, "{\"a\":1,\"b\":\"x\"}"),
+	struct device_entry x = { .device = arena_strdup(A, "c"), .action = DEVICE_REGISTER,
+				  .metadata = arena_strdup(A, "{\"a\":1,\"b\":\"x\"}"),
 				  .tags = { .v = (char *[]){ arena_strdup(A, "one") }, .n = 1, .set = true } };
 	struct err e = { 0 };
 	struct device d;
 
 	ok(ledger_add_device(st, &x, &e) == 0, "registered");
-	x = (struct device_entry){ .device = x.device, .action = DEVICE_CHANGE, .metadata = arena_strdup(A, "{\"b\":null,\"c\":\"2\"}") };
+	x = (struct device_entry){ .device = x.device, .action = DEVICE_CHANGE,
+				   .metadata = arena_strdup(A, "{\"b\":null,\"c\":\"2\"}") };
 	ok(ledger_add_device(st, &x, &e) == 0, "metadata");
-	x = (struct device_entry){ .device = x.device, .action = DEVICE_CHANGE, .alias = arena_strdup(A, "gate"), .tags = { .set = true } };
+	x = (struct device_entry){ .device = x.device, .action = DEVICE_CHANGE, .alias = arena_strdup(A, "gate"),
+				   .tags = { .set = true } };
 	ok(ledger_add_device(st, &x, &e) == 0, "alias, and no tags");
 	commit(st);
 	ok(ledger_device(st, "c", &d, &e) == 0, "read");
@@ -195,8 +206,10 @@ static void test_queries(void)
 		const char *filter;
 		int64_t want;
 	} rows[] = {
-		{ "status=NO_IDENTITY", 2 }, { "status=active", 2 }, { "status=RENEWAL_PENDING", 1 }, { "status=EXPIRING_SOON", 2 },
-		{ "status=EXPIRED", 1 }, { "status[ne]=EXPIRED", 7 }, { "status[in]=EXPIRED,NO_IDENTITY", 3 }, { "dms=quick", 4 },
+		{ "status=NO_IDENTITY", 2 }, { "status=active", 2 }, { "status=RENEWAL_PENDING", 1 },
+		{ "status=EXPIRING_SOON", 2 },
+		{ "status=EXPIRED", 1 }, { "status[ne]=EXPIRED", 7 }, { "status[in]=EXPIRED,NO_IDENTITY", 3 },
+		{ "dms=quick", 4 },
 		{ "dms_owner=usual", 3 }, { "id[sw]=q-", 4 }, { "tags[ct]=x", 0 }, { "expires[bf]=3d", 2 },
 	};
 	static const struct {
@@ -212,7 +225,8 @@ static void test_queries(void)
 	for (size_t i = 0; i < COUNT(devices); i++) {
 		act(st, DEVICE_REGISTER, devices[i].id, devices[i].dms);
 		if (devices[i].days)
-			issue(st, arena_printf(A, "7%zu3a0000000000000000000000000000", i), devices[i].id, now - 2 * DAY, devices[i].days);
+			issue(st, arena_printf(A, "7%zu3a0000000000000000000000000000", i), devices[i].id,
+			      now - 2 * DAY, devices[i].days);
 	}
 	commit(st);
 	for (size_t i = 0; i < COUNT(rows); i++)
@@ -222,7 +236,8 @@ static void test_queries(void)
 	is_int(counts[DEVICE_EXPIRING_SOON], 2, "expiring soon");
 	is_int(counts[DEVICE_ACTIVE] + counts[DEVICE_RENEWAL_PENDING] + counts[DEVICE_EXPIRED], 4, "the rest");
 	is_int(matching(st, "color=red"), -1, "an unknown field");
-	ok(ledger_reindex(st, NULL, NULL, &e) == 0 && matching(st, "status=EXPIRING_SOON") == 2, "the same after a rebuild");
+	ok(ledger_reindex(st, NULL, NULL, &e) == 0 && matching(st, "status=EXPIRING_SOON") == 2,
+	   "the same after a rebuild");
 	state_close(st);
 }
 
@@ -230,7 +245,8 @@ static void test_queries(void)
 static void test_order(void)
 {
 	static char one[] = "one", two[] = "two", n[] = "n";
-	static const size_t orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	static const size_t orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 },
+					    { 2, 1, 0 } };
 	const struct device_entry entries[] = {
 		{ .action = DEVICE_REGISTER, .time = 100, .seq = 1, .dms = one },
 		{ .action = DEVICE_REGISTER, .time = 101, .seq = 1, .dms = two },
@@ -250,7 +266,8 @@ static void test_order(void)
 			ok(ledger_add_device(st, &x, &e) == 0, "order %zu", k);
 			ok(ledger_find_device(st, id, &(bool){ false }, &d, &e) == 0, "folded on the way");
 		}
-		ok(ledger_device(st, id, &d, &e) == 0 && strcmp(d.dms, "one") == 0 && d.alias && d.created_at == 100, "the first registration wins");
+		ok(ledger_device(st, id, &d, &e) == 0 && strcmp(d.dms, "one") == 0 && d.alias && d.created_at == 100,
+		   "the first registration wins");
 	}
 	commit(st);
 	state_close(st);

@@ -11,7 +11,8 @@ static const struct net_header agent = { "user-agent", "curl" };
 
 static struct http_request request(const char *path, bool named)
 {
-	return (struct http_request){ .arena = A, .method = "GET", .path = path, .headers = named ? &agent : NULL, .nheaders = named, .address = "::1" };
+	return (struct http_request){ .arena = A, .method = "GET", .path = path, .headers = named ? &agent : NULL,
+				      .nheaders = named, .address = "::1" };
 }
 
 static struct bytes der_of_length(size_t n) /* a SEQUENCE of zeros, n < 256 */
@@ -34,7 +35,8 @@ static bool reads(const char *text)
 
 static void test_reading(void)
 {
-	const char *text = b64_encode(A, der_of_length(128)), *pem = (const char *)pem_encode(A, "CERTIFICATE REQUEST", der_of_length(128)).p;
+	const char *text = b64_encode(A, der_of_length(128)),
+			   *pem = (const char *)pem_encode(A, "CERTIFICATE REQUEST", der_of_length(128)).p;
 	struct bytes der, raw = der_of_length(128);
 	struct err e = { 0 };
 
@@ -52,7 +54,8 @@ static void test_reading(void)
 	raw.n--;
 	ok(wire_decode(A, raw, &der, &e) != 0, "DER that is cut off");
 	raw.n += 2;
-	ok(wire_decode(A, (struct bytes){ arena_memdup(A, raw.p, raw.n - 1), raw.n }, &der, &e) != 0 || der.n != raw.n, "DER with something after it");
+	ok(wire_decode(A, (struct bytes){ arena_memdup(A, raw.p, raw.n - 1), raw.n }, &der, &e) != 0 || der.n != raw.n,
+	   "DER with something after it");
 }
 
 static void test_layout(void)
@@ -71,10 +74,14 @@ static void test_layout(void)
 	is_int(out.status, 200, "an answer is 200");
 	is_str(out.headers[0].name, "Content-Transfer-Encoding", "and names the encoding");
 	out = (struct http_response){ 0 };
-	wire_answer_parts(&named, &out, (const struct wire_part[]){ { "application/pkcs8", der_of_length(100) }, { "a/b", der_of_length(3) } }, 2);
+	wire_answer_parts(&named, &out, (const struct wire_part[]){ { "application/pkcs8", der_of_length(100) },
+								    { "a/b", der_of_length(3) } }, 2);
 	text = arena_strndup(A, (const char *)out.body.p, out.body.n);
-	ok(text_has_prefix(out.type, "multipart/mixed; boundary=") && strlen(out.type) < 90, "parts have a boundary: %s", out.type);
-	ok(text_has_prefix(text, arena_printf(A, "--%s\r\nContent-Type: application/pkcs8\r\n", strchr(out.type, '=') + 1)), "no preamble");
+	ok(text_has_prefix(out.type, "multipart/mixed; boundary=") && strlen(out.type) < 90,
+	   "parts have a boundary: %s", out.type);
+	ok(text_has_prefix(text,
+			   arena_printf(A, "--%s\r\nContent-Type: application/pkcs8\r\n", strchr(out.type, '=') + 1)),
+			   "no preamble");
 	is_int((int64_t)out.nheaders, 0, "the whole names no encoding, its parts do");
 	for (const char *p = strchr(text, '\n'); p; p = strchr(p + 1, '\n'))
 		if (p[-1] != '\r')
@@ -83,7 +90,8 @@ static void test_layout(void)
 
 static int status_of(const char *method, const char *path, const char **ret_op)
 {
-	struct served v[2] = { { .dms = { .id = arena_strdup(A, "a") }, .cacerts = der_of_length(3) }, { .dms = { .id = arena_strdup(A, "b.c") }, .cacerts = der_of_length(3) } };
+	struct served v[2] = { { .dms = { .id = arena_strdup(A, "a") }, .cacerts = der_of_length(3) },
+			       { .dms = { .id = arena_strdup(A, "b.c") }, .cacerts = der_of_length(3) } };
 	struct est_memory m = { .v = v, .n = 2, .unlabelled = v[0].dms.id };
 	const struct est_options options = { 0 };
 	struct post post = { .memory = &m, .link = -1 };
@@ -104,16 +112,22 @@ static void test_paths(void)
 		const char *realm;
 	} rows[] = {
 		{ "GET", "/.well-known/est/cacerts", 200, "a" }, { "GET", "/.well-known/est/a/cacerts", 200, "a" },
-		{ "GET", "/.well-known/est/b.c/cacerts", 200, "b.c" }, { "GET", "/b.c/.well-known/est/cacerts", 200, "b.c" },
-		{ "GET", "/.well-known/est/%62%2ec/cacerts", 200, "b.c" }, { "GET", "https://x/.well-known/est/cacerts", 200, "a" },
+		{ "GET", "/.well-known/est/b.c/cacerts", 200, "b.c" },
+		{ "GET", "/b.c/.well-known/est/cacerts", 200, "b.c" },
+		{ "GET", "/.well-known/est/%62%2ec/cacerts", 200, "b.c" },
+		{ "GET", "https://x/.well-known/est/cacerts", 200, "a" },
 		{ "HEAD", "/.well-known/est/cacerts", 200, "a" }, { "POST", "/.well-known/est/cacerts", 405, "a" },
 		{ "GET", "/.well-known/est/csrattrs", 204, "a" }, { "GET", "/.well-known/est/simpleenroll", 405, "a" },
 		{ "POST", "/.well-known/est/simpleenroll", 415, "a" }, { "POST", "/.well-known/est/fullcmc", 404, "a" },
-		{ "GET", "/.well-known/est/c/cacerts", 404, NULL }, { "GET", "/.well-known/est/", 404, NULL }, { "GET", "", 404, NULL },
+		{ "GET", "/.well-known/est/c/cacerts", 404, NULL }, { "GET", "/.well-known/est/", 404, NULL },
+		{ "GET", "", 404, NULL },
 		{ "GET", "/.well-known/est/cacerts/", 404, NULL }, { "GET", "//.well-known/est/cacerts", 404, NULL },
-		{ "GET", "/.well-known/est/b%2fc/cacerts", 404, NULL }, { "GET", "/.well-known/est/../est/cacerts", 404, NULL },
-		{ "GET", "/.well-known/est/%2e%2e/cacerts", 404, NULL }, { "GET", "/.well-known/est/a%00/cacerts", 404, NULL },
-		{ "GET", "/.well-known/est/a%2/cacerts", 404, NULL }, { "GET", "/.well-known/est/%2561/cacerts", 404, NULL },
+		{ "GET", "/.well-known/est/b%2fc/cacerts", 404, NULL },
+		{ "GET", "/.well-known/est/../est/cacerts", 404, NULL },
+		{ "GET", "/.well-known/est/%2e%2e/cacerts", 404, NULL },
+		{ "GET", "/.well-known/est/a%00/cacerts", 404, NULL },
+		{ "GET", "/.well-known/est/a%2/cacerts", 404, NULL },
+		{ "GET", "/.well-known/est/%2561/cacerts", 404, NULL },
 		{ "GET", "http:/.well-known/est/cacerts", 404, NULL }, { "GET", "*", 404, NULL },
 	};
 
@@ -121,7 +135,8 @@ static void test_paths(void)
 		const char *realm;
 		int got = status_of(rows[i].method, rows[i].path, &realm);
 
-		ok(got == rows[i].status && (realm == rows[i].realm || (realm && rows[i].realm && strcmp(realm, rows[i].realm) == 0)),
+		ok(got == rows[i].status &&
+		   (realm == rows[i].realm || (realm && rows[i].realm && strcmp(realm, rows[i].realm) == 0)),
 		   "%s %s: %d", rows[i].method, rows[i].path, got);
 	}
 }

@@ -25,7 +25,8 @@ static void accepts(const char *text, size_t whole, unsigned fields, const char 
 	for (size_t step = 1; step <= strlen(text); step++) {
 		struct framing f;
 
-		good = good && feed(&f, text, strlen(text), step) == whole && framing_whole(&f) && !f.status && f.fields == fields;
+		good = good && feed(&f, text, strlen(text), step) == whole && framing_whole(&f) && !f.status &&
+		       f.fields == fields;
 	}
 	ok(good, "%s", what);
 }
@@ -55,9 +56,12 @@ static void refuses(const char *text, int status)
 
 static void test_whole(void)
 {
-	const char *get = "GET / HTTP/1.1\r\n" HOST "\r\n", *post = "POST /a?b HTTP/1.1\r\n" HOST "Content-Length: 3\r\nX:\r\n\r\nabc";
-	const char *chunks = "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:  Chunked \r\n\r\n3\r\nabc\r\n00A\r\n0123456789\r\n0\r\n\r\n";
-	const char *trailer = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST "\r\n0\r\nX-T: y\r\nHost: z\r\n\r\n";
+	const char *get = "GET / HTTP/1.1\r\n" HOST "\r\n",
+			  *post = "POST /a?b HTTP/1.1\r\n" HOST "Content-Length: 3\r\nX:\r\n\r\nabc";
+	const char *chunks = "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:  Chunked "
+							"\r\n\r\n3\r\nabc\r\n00A\r\n0123456789\r\n0\r\n\r\n";
+	const char *trailer = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST "\r\n0\r\nX-T: y\r\nHost: "
+										       "z\r\n\r\n";
 	char twice[80];
 
 	accepts(get, strlen(get), 1, "no body");
@@ -68,27 +72,40 @@ static void test_whole(void)
 	accepts("OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 31, 1, "a star");
 	accepts("GET https://h.example:8443/p HTTP/1.1\r\n" HOST "\r\n", 50, 1, "an absolute target");
 	accepts("GET http://h HTTP/1.1\r\n" HOST "\r\n", 34, 1, "and one that is a host only");
-	accepts("POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length:0\r\n" HOST "\r\n", 68, 3, "Expect; a length of zero");
+	accepts("POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length:0\r\n" HOST "\r\n", 68, 3,
+		"Expect; a length of zero");
 	snprintf(twice, sizeof(twice), "%s%s", get, get);
 	accepts(twice, strlen(get), 1, "what follows is not taken");
 }
 
 static void test_refused(void)
 {
-	static const char *const lines[] = { "\r\n", "nonsense\r\n", "GET\r\n", "GET /\r\n", "GET / \r\n", "GET  / HTTP/1.1\r\n", " GET / HTTP/1.1\r\n",
-		"GET / HTTP/1.1 \r\n", "GET / HTTP/2.0\r\n", "GET / HTTP/1.10\r\n", "GET / http/1.1\r\n", "GET /a b HTTP/1.1\r\n", "GET /\x01 HTTP/1.1\r\n",
-		"GET /\xc3\xa4 HTTP/1.1\r\n", "GET //h/p HTTP/1.1\r\n", "GET a HTTP/1.1\r\n", "GET *a HTTP/1.1\r\n", "GET http:/// HTTP/1.1\r\n",
-		"GET http://u@h/ HTTP/1.1\r\n", "GET http://h:/ HTTP/1.1\r\n", "GET http://h:99999/ HTTP/1.1\r\n", "GET http://h:1:2/ HTTP/1.1\r\n",
+	static const char *const lines[] = { "\r\n", "nonsense\r\n", "GET\r\n", "GET /\r\n", "GET / \r\n",
+					     "GET  / HTTP/1.1\r\n", " GET / HTTP/1.1\r\n",
+		"GET / HTTP/1.1 \r\n", "GET / HTTP/2.0\r\n", "GET / HTTP/1.10\r\n", "GET / http/1.1\r\n",
+		"GET /a b HTTP/1.1\r\n", "GET /\x01 HTTP/1.1\r\n",
+		"GET /\xc3\xa4 HTTP/1.1\r\n", "GET //h/p HTTP/1.1\r\n", "GET a HTTP/1.1\r\n", "GET *a HTTP/1.1\r\n",
+		"GET http:/// HTTP/1.1\r\n",
+		"GET http://u@h/ HTTP/1.1\r\n", "GET http://h:/ HTTP/1.1\r\n", "GET http://h:99999/ HTTP/1.1\r\n",
+		"GET http://h:1:2/ HTTP/1.1\r\n",
 		"GET ftp://h/ HTTP/1.1\r\n", "GET / HTTP/1.1\rX", "GET /\r HTTP/1.1\r\n" };
-	static const char *const heads[] = { "\r\n", HOST HOST "\r\n", "Host : x\r\n\r\n", HOST "A\r\n\r\n", HOST ": a\r\n\r\n", HOST " folded\r\n\r\n",
+	static const char *const heads[] = { "\r\n", HOST HOST "\r\n", "Host : x\r\n\r\n", HOST "A\r\n\r\n",
+					     HOST ": a\r\n\r\n", HOST " folded\r\n\r\n",
 		HOST "X: a\r\n\tb\r\n\r\n", HOST "X: a\x01\r\n\r\n", HOST "X: a\rb\r\n\r\n", HOST "X\tY: a\r\n\r\n",
-		HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na",
-		HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\na", HOST "Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
-		HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", HOST "Transfer-Encoding: \tchunked\r\n\r\n", HOST "Transfer-Encoding: chunked, chunked, chunked\r\n\r\n",
-		HOST "Content-Length: -1\r\n\r\n", HOST "Content-Length: +1\r\n\r\n", HOST "Content-Length: 0x1\r\n\r\n", HOST "Content-Length: 1,1\r\n\r\n",
-		HOST "Content-Length: 1 1\r\n\r\n", HOST "Content-Length:\r\n\r\n", HOST "Content-Length: 99999999999999999999\r\n\r\n" };
-	static const char *const chunks[] = { "zz\r\n", "\r\n", "+1\r\n", "0x1\r\n", "1 \r\n", "1;a=b\r\n", "-1\r\n", "1\n", "1\rx", "1\r\nab\r\n", "1\r\na\n",
-		"1\r\na\r\n\r\n", "fffffffffffffffff\r\n", "0000000000000000", "0\r\n folded\r\n", "0\r\nX\r\n", "0\r\nX: \x7f\r\n" };
+		HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na",
+		HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na",
+		HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\na",
+		HOST "Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+		HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", HOST "Transfer-Encoding: \tchunked\r\n\r\n",
+		HOST "Transfer-Encoding: chunked, chunked, chunked\r\n\r\n",
+		HOST "Content-Length: -1\r\n\r\n", HOST "Content-Length: +1\r\n\r\n",
+		HOST "Content-Length: 0x1\r\n\r\n", HOST "Content-Length: 1,1\r\n\r\n",
+		HOST "Content-Length: 1 1\r\n\r\n", HOST "Content-Length:\r\n\r\n",
+		HOST "Content-Length: 99999999999999999999\r\n\r\n" };
+	static const char *const chunks[] = { "zz\r\n", "\r\n", "+1\r\n", "0x1\r\n", "1 \r\n", "1;a=b\r\n", "-1\r\n",
+					      "1\n", "1\rx", "1\r\nab\r\n", "1\r\na\n",
+		"1\r\na\r\n\r\n", "fffffffffffffffff\r\n", "0000000000000000", "0\r\n folded\r\n", "0\r\nX\r\n",
+		"0\r\nX: \x7f\r\n" };
 	char text[400];
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
@@ -98,7 +115,8 @@ static void test_refused(void)
 		refuses(text, 400);
 	}
 	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
-		snprintf(text, sizeof(text), "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n%s", chunks[i]);
+		snprintf(text, sizeof(text), "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n%s",
+			 chunks[i]);
 		refuses(text, 400);
 	}
 	refuses("HEAD / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n", 400);
@@ -126,7 +144,8 @@ static void test_large(void)
 	feed(&f, text, strlen(text), strlen(text));
 	is_int(f.status, 400, "and a byte more");
 	memset(text, 'x', sizeof(text));
-	is_int((int64_t)feed(&f, text, sizeof(text), sizeof(text)), FRAMING_HEAD_MAX + 1, "nothing is looked at for longer");
+	is_int((int64_t)feed(&f, text, sizeof(text), sizeof(text)), FRAMING_HEAD_MAX + 1,
+	       "nothing is looked at for longer");
 	framing_begin(&f, BODY_MAX);
 	ok(framing_fresh(&f), "fresh");
 	framing_take(&f, (const unsigned char *)"G", 1);

@@ -25,7 +25,8 @@ static EVP_PKEY *fresh(const char *type)
 
 static void test_types(void)
 {
-	static const char *const types[] = { "rsa:2048", "RSA 3072", "ecdsa:224", "ec-256", "P-384", "ECDSA P-521", "ed25519" };
+	static const char *const types[] = { "rsa:2048", "RSA 3072", "ecdsa:224", "ec-256", "P-384", "ECDSA P-521",
+					     "ed25519" };
 	struct err e = { 0 };
 
 	for (size_t i = 0; i < COUNT(types); i++) {
@@ -37,14 +38,18 @@ static void test_types(void)
 		char *pem = NULL;
 
 		is_str(keytype_of(key)->name, keytype_parse(types[i], &e)->name, types[i]);
-		ok(!key_spki(a, key, &spki, &e) && !key_from_spki(spki, &back, &e) && key_matches(key, back), "SPKI there and back");
-		ok(!key_public_pem(a, key, &pem, &e) && !key_from_public_pem(bytes_of(pem), &read, &e) && key_matches(key, read),
+		ok(!key_spki(a, key, &spki, &e) && !key_from_spki(spki, &back, &e) && key_matches(key, back),
+		   "SPKI there and back");
+		ok(!key_public_pem(a, key, &pem, &e) && !key_from_public_pem(bytes_of(pem), &read, &e) &&
+		   key_matches(key, read),
 		   "PEM there and back");
-		is_int(openssl("pkey", "-pubin", "-noout", "-in", foreign_file("pub.pem", bytes_of(pem)), NULL), 0, "openssl reads it");
+		is_int(openssl("pkey", "-pubin", "-noout", "-in", foreign_file("pub.pem", bytes_of(pem)), NULL), 0,
+		       "openssl reads it");
 		is_str(key_weakness(key), NULL, "not weak");
 		is_int((int64_t)strlen(key_id(a, spki)), 64, "id");
 	}
-	ok(!keytype_parse("rsa:1024", &e) && e.code == ERR_INVALID && strstr(e.msg, "rsa:2048"), "unknown type: %s", e.msg);
+	ok(!keytype_parse("rsa:1024", &e) && e.code == ERR_INVALID && strstr(e.msg, "rsa:2048"), "unknown type: %s",
+	   e.msg);
 	ok(!keytype_find("RSA", 1024) && keytype_find("ECDSA", 521), "table by algorithm and bits");
 	is_str(key_strength("RSA", 2048), "MEDIUM", "strength");
 	is_str(key_strength("RSA", 3072), "HIGH", "strength");
@@ -72,16 +77,19 @@ static void check_form(const struct form *f, const char *plain, EVP_PKEY *want)
 	EVP_PKEY *bad = NULL;
 	struct err e = { 0 };
 
-	if (!ok(openssl(f->cmd, "-in", plain, "-out", out, x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], NULL) == 0, "%s: made", f->name)) {
+	if (!ok(openssl(f->cmd, "-in", plain, "-out", out, x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], NULL) == 0,
+		"%s: made", f->name)) {
 		printf("# %s\n", foreign_out);
 		return;
 	}
 	text = foreign_read(out);
 	is_int(key_is_encrypted(text), f->encrypted, "encrypted or not");
-	ok(!key_load(text, f->encrypted ? pass : NULL, &good, &e) && key_matches(good, want), "%s: read %s", f->name, e.msg);
+	ok(!key_load(text, f->encrypted ? pass : NULL, &good, &e) && key_matches(good, want), "%s: read %s", f->name,
+	   e.msg);
 	if (!f->encrypted)
 		return;
-	ok(key_load(text, other_pass, &bad, &e) && e.code == ERR_DENIED && !bad, "%s: wrong passphrase: %s", f->name, e.msg);
+	ok(key_load(text, other_pass, &bad, &e) && e.code == ERR_DENIED && !bad, "%s: wrong passphrase: %s", f->name,
+	   e.msg);
 	ok(key_load(text, NULL, &bad, &e) && e.code == ERR_DENIED, "%s: no passphrase: %s", f->name, e.msg);
 	ok(key_load(text, "", &bad, &e) && e.code == ERR_DENIED, "%s: empty passphrase", f->name);
 }
@@ -94,7 +102,8 @@ static void test_load(void)
 		{ "PKCS#8 DER", "pkcs8", { "-topk8", "-nocrypt", "-outform", "DER" }, false },
 		{ "traditional", "pkey", { "-traditional" }, false },
 		{ "traditional DER", "pkey", { "-traditional", "-outform", "DER" }, false },
-		{ "PBKDF2 SHA-256", "pkcs8", { "-topk8", "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA256", ENC }, true },
+		{ "PBKDF2 SHA-256", "pkcs8", { "-topk8", "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA256", ENC },
+		  true },
 		{ "PBKDF2 SHA-1", "pkcs8", { "-topk8", "-v2", "aes128", "-v2prf", "hmacWithSHA1", ENC }, true },
 		{ "PBKDF2 3DES DER", "pkcs8", { "-topk8", "-v2", "des3", "-outform", "DER", ENC }, true },
 		{ "scrypt", "pkcs8", { "-topk8", "-scrypt", "-scrypt_N", "1024", ENC }, true },
@@ -133,9 +142,12 @@ static void test_load_limits(void)
 	static const struct {
 		int kdf;
 		int64_t rounds, n, r, p;
-	} costs[] = { { KDF_PBKDF2, 2000000000, 0, 0, 0 }, { KDF_PBKDF2, 0, 0, 0, 0 },	   { KDF_SCRYPT, 0, 1 << 30, 8, 1 },
-		      { KDF_SCRYPT, 0, 1 << 20, 8, 1 },	   { KDF_SCRYPT, 0, 1000, 8, 1 },  { KDF_SCRYPT, 0, 1 << 14, 8, 1 << 20 },
-		      { KDF_SCRYPT, 0, 1 << 14, 1 << 20, 1 }, { KDF_SCRYPT, 0, 0, 8, 1 }, { KDF_SCRYPT, 0, 1 << 16, 0, 1 } };
+	} costs[] = { { KDF_PBKDF2, 2000000000, 0, 0, 0 },
+		      { KDF_PBKDF2, 0, 0, 0, 0 },	   { KDF_SCRYPT, 0, 1 << 30, 8, 1 },
+		      { KDF_SCRYPT, 0, 1 << 20, 8, 1 },	   { KDF_SCRYPT, 0, 1000, 8, 1 },
+		       { KDF_SCRYPT, 0, 1 << 14, 8, 1 << 20 },
+		      { KDF_SCRYPT, 0, 1 << 14, 1 << 20, 1 }, { KDF_SCRYPT, 0, 0, 8, 1 },
+		      { KDF_SCRYPT, 0, 1 << 16, 0, 1 } };
 
 	for (size_t i = 0; i < COUNT(costs); i++) {
 		seal.kdf = costs[i].kdf;
@@ -143,20 +155,24 @@ static void test_load_limits(void)
 		seal.n = costs[i].n;
 		seal.r = costs[i].r;
 		seal.p = costs[i].p;
-		ok(!pbes2_encrypt(a, &seal, key, bytes_of("x"), &der, &e) && key_load(der, pass, &bad, &e) && e.code == ERR_INVALID,
+		ok(!pbes2_encrypt(a, &seal, key, bytes_of("x"), &der, &e) && key_load(der, pass, &bad, &e) &&
+		   e.code == ERR_INVALID,
 		   "costly file: %s", e.msg);
 	}
 	ok(!key_plain_pem(a, one, &pem1, &e) && !key_plain_pem(a, two, &pem2, &e), "two keys");
 	both = arena_printf(a, "%s%s", (const char *)pem1.p, (const char *)pem2.p);
-	ok(key_load(bytes_of(both), NULL, &bad, &e) && e.code == ERR_INVALID && !bad, "two keys in one file: %s", e.msg);
-	both = arena_printf(a, "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", (const char *)pem1.p);
+	ok(key_load(bytes_of(both), NULL, &bad, &e) && e.code == ERR_INVALID && !bad, "two keys in one file: %s",
+	   e.msg);
+	both = arena_printf(a, "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+			    (const char *)pem1.p);
 	ok(!key_load(bytes_of(both), NULL, &bad, &e), "a certificate after the key is left alone");
 	EVP_PKEY_free(bad);
 	bad = NULL;
 	ok(key_load(bytes_of("hello"), NULL, &bad, &e) && e.code == ERR_INVALID, "not a key: %s", e.msg);
 	ok(key_load(bytes_of(""), NULL, &bad, &e) && e.code == ERR_INVALID, "nothing: %s", e.msg);
 	is_int(openssl("genpkey", "-algorithm", "X25519", "-out", foreign_path("x.pem"), NULL), 0, "X25519");
-	ok(key_load(foreign_read(foreign_path("x.pem")), NULL, &bad, &e) && e.code == ERR_UNSUPPORTED, "cannot sign: %s", e.msg);
+	ok(key_load(foreign_read(foreign_path("x.pem")), NULL, &bad, &e) && e.code == ERR_UNSUPPORTED,
+	   "cannot sign: %s", e.msg);
 }
 
 /* SEC1 carries both halves; a foreign public half must be seen. */
@@ -173,7 +189,8 @@ static void test_halves(void)
 
 	ok(EVP_PKEY_get_octet_string_param(two, "pub", point, sizeof(point), &n) == 1 && n == 65 && len > 65, "parts");
 	memcpy(der + len - 65, point, 65);
-	ok(key_load((struct bytes){ der, (size_t)len }, NULL, &bad, &e) && e.code == ERR_INVALID, "foreign public half: %s", e.msg);
+	ok(key_load((struct bytes){ der, (size_t)len }, NULL, &bad, &e) && e.code == ERR_INVALID,
+	   "foreign public half: %s", e.msg);
 	OPENSSL_free(der);
 }
 
@@ -185,7 +202,8 @@ static void test_seal(int kdf, const char *name)
 	static const char *const types[] = { "ecdsa:256", "ed25519", "rsa:2048" };
 	struct err e = { 0 };
 
-	ok(!key_seal_new(a, kdf, &seal, &e) && !key_derive(a, &seal, pass, &derived, &e) && !key_derive(a, &seal, other_pass, &wrong, &e),
+	ok(!key_seal_new(a, kdf, &seal, &e) && !key_derive(a, &seal, pass, &derived, &e) &&
+	   !key_derive(a, &seal, other_pass, &wrong, &e),
 	   "%s: derived", name);
 	for (size_t i = 0; i < COUNT(types); i++) {
 		AUTO(EVP_PKEY) *key = fresh(types[i]);
@@ -194,17 +212,21 @@ static void test_seal(int kdf, const char *name)
 		EVP_PKEY *bad = NULL;
 		char *path;
 
-		ok(!key_seal_pem(a, &seal, derived, key, &pem, &e) && !key_seal_pem(a, &seal, derived, key, &again, &e), "%s: sealed", types[i]);
+		ok(!key_seal_pem(a, &seal, derived, key, &pem, &e) && !key_seal_pem(a, &seal, derived, key, &again, &e),
+		   "%s: sealed", types[i]);
 		ok(kdf == KDF_NONE || !bytes_equal(pem, again), "fresh IV each time");
 		path = foreign_file("sealed.pem", pem);
-		is_int(openssl("pkey", "-in", path, "-passin", "pass:correct horse", "-noout", "-check", NULL), 0, "openssl opens it");
+		is_int(openssl("pkey", "-in", path, "-passin", "pass:correct horse", "-noout", "-check", NULL), 0,
+		       "openssl opens it");
 		ok(!key_unseal_pem(a, &seal, derived, pem, &back, &e) && key_matches(key, back), "unsealed %s", e.msg);
 		ok(!key_load(pem, pass, &loaded, &e) && key_matches(key, loaded), "loaded like any other %s", e.msg);
 		if (kdf == KDF_NONE)
 			continue;
-		ok(openssl("pkey", "-in", path, "-passin", "pass:battery staple", "-noout", NULL) != 0, "not with another passphrase");
+		ok(openssl("pkey", "-in", path, "-passin", "pass:battery staple", "-noout", NULL) != 0,
+		   "not with another passphrase");
 		ok(key_unseal_pem(a, &seal, wrong, pem, &bad, &e) && e.code == ERR_DENIED, "wrong: %s", e.msg);
-		ok(key_unseal_pem(a, &seal, (struct bytes){ 0 }, pem, &bad, &e) && e.code == ERR_DENIED, "locked: %s", e.msg);
+		ok(key_unseal_pem(a, &seal, (struct bytes){ 0 }, pem, &bad, &e) && e.code == ERR_DENIED, "locked: %s",
+		   e.msg);
 		seal.iterations++;
 		seal.p++;
 		ok(key_unseal_pem(a, &seal, derived, pem, &bad, &e) && e.code == ERR_DENIED, "other seal: %s", e.msg);
@@ -231,7 +253,8 @@ static struct bytes rsa_spki(struct arena *a, const BIGNUM *n, uint64_t exponent
 /* A modulus that is a power of 65537 modulo every small prime, as the flawed library made them. */
 static BIGNUM *roca_modulus(void)
 {
-	static const unsigned primes[] = { 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+	static const unsigned primes[] = { 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73,
+					   79, 83, 89, 97,
 					   101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167 };
 	AUTO(BIGNUM) *m = BN_new();
 	AUTO(BIGNUM) *base = BN_new();
@@ -301,7 +324,8 @@ static void test_weak(void)
 	weak(spki_of_curve(a, "secp256k1", "named_curve"), "not one of", "other curve");
 	weak(spki_of_curve(a, "sect283k1", "named_curve"), "not one of", "binary curve");
 	weak((struct bytes){ (const unsigned char *)infinity, sizeof(infinity) }, "infinity", "infinity");
-	weak((struct bytes){ (const unsigned char *)infinity, sizeof(infinity) - 1 }, "not a SubjectPublicKeyInfo", "cut");
+	weak((struct bytes){ (const unsigned char *)infinity, sizeof(infinity) - 1 }, "not a SubjectPublicKeyInfo",
+	     "cut");
 	for (unsigned sign = 0; sign < 2; sign++) {
 		memset(ed + 12, 0, 32);
 		ed[43] = (unsigned char)(sign << 7);
@@ -309,8 +333,10 @@ static void test_weak(void)
 		ed[12] = 1;
 		weak((struct bytes){ ed, 44 }, "small order", "Ed25519 identity");
 	}
-	is_int(openssl("genpkey", "-algorithm", "RSA-PSS", "-outform", "DER", "-out", foreign_path("pss.der"), NULL), 0, "RSA-PSS key");
-	is_int(openssl("pkey", "-in", foreign_path("pss.der"), "-pubout", "-outform", "DER", "-out", foreign_path("pss.pub"), NULL), 0, "made");
+	is_int(openssl("genpkey", "-algorithm", "RSA-PSS", "-outform", "DER", "-out", foreign_path("pss.der"), NULL), 0,
+	       "RSA-PSS key");
+	is_int(openssl("pkey", "-in", foreign_path("pss.der"), "-pubout", "-outform", "DER", "-out",
+		       foreign_path("pss.pub"), NULL), 0, "made");
 	weak(foreign_read(foreign_path("pss.pub")), "not supported", "RSA-PSS key");
 }
 
@@ -364,7 +390,8 @@ static void test_mutations(void)
 		AUTO(EVP_PKEY) *key = fresh(types[i]);
 		struct bytes spki = { 0 }, pem = { 0 }, plain = { 0 }, derived = { 0 }, text;
 
-		if (key_spki(a, key, &spki, &e) || key_derive(a, &seal, pass, &derived, &e) || key_plain_pem(a, key, &plain, &e) ||
+		if (key_spki(a, key, &spki, &e) || key_derive(a, &seal, pass, &derived, &e) ||
+		    key_plain_pem(a, key, &plain, &e) ||
 		    key_seal_pem(a, &seal, derived, key, &pem, &e))
 			exit(99);
 		mutate(spki, try_spki, types[i]);
@@ -406,9 +433,11 @@ static void test_raw_signatures(void)
 
 		ok(hex_decode(a, rows[i].raw, &raw) == 0, "vector %zu", i);
 		if (!rows[i].der)
-			ok(key_ecdsa_der(raw, 8, &der, &e) != 0 && e.code == ERR_CRYPTO && der.n == 0, "raw %s is refused", rows[i].raw);
+			ok(key_ecdsa_der(raw, 8, &der, &e) != 0 && e.code == ERR_CRYPTO && der.n == 0,
+			   "raw %s is refused", rows[i].raw);
 		else if (ok(key_ecdsa_der(raw, 8, &der, &e) == 0, "raw %s is taken", rows[i].raw))
-			is_str(hex_encode(a, buf_bytes(&der)), rows[i].der, "and is DER with leading zeros as DER wants them");
+			is_str(hex_encode(a, buf_bytes(&der)), rows[i].der,
+			       "and is DER with leading zeros as DER wants them");
 	}
 }
 

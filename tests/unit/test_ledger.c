@@ -76,7 +76,8 @@ static char *serial(int n)
 
 static struct certrec cert(int n, const char *ca)
 {
-	struct certrec r = { .serial_number = serial(n), .ca = arena_strdup(A, ca), .partition = -1, .revocation_reason = -1 };
+	struct certrec r = { .serial_number = serial(n), .ca = arena_strdup(A, ca), .partition = -1,
+			     .revocation_reason = -1 };
 
 	r.profile = arena_strdup(A, n % 2 ? "odd" : "even");
 	r.common_name = arena_printf(A, "device-%d", n);
@@ -110,10 +111,11 @@ static void put_cert(const struct certrec *r, const char *folder)
 	put(arena_printf(A, "issued/%s/%s.pem", folder, r->serial_number), text_of(&certrec_type, r, pem));
 }
 
-static void put_revocation(int n, const char *ca, const char *writer, int action, const char *reason, int64_t time, int64_t recorded)
+static void put_revocation(int n, const char *ca, const char *writer, int action, const char *reason, int64_t time,
+			   int64_t recorded)
 {
-	struct revocation r = { .serial_number = serial(n), .ca = arena_strdup(A, ca), .action = action, .time = time, .recorded = recorded,
-				.reason = arena_strdup(A, reason) };
+	struct revocation r = { .serial_number = serial(n), .ca = arena_strdup(A, ca), .action = action, .time = time,
+				.recorded = recorded, .reason = arena_strdup(A, reason) };
 
 	put(arena_printf(A, "revoked/00/00/00/%s.%s.yaml", r.serial_number, writer), text_of(&revocation_type, &r, ""));
 }
@@ -169,7 +171,8 @@ static void is_status(struct index *ix, int n, int status, int reason, int64_t a
 }
 
 /* "1 3 7" for the numbers of the certificates found, in order; or the error. */
-static char *listed(struct index *ix, const char *filters, const char *sort, bool desc, int64_t page, int64_t offset, bool *more)
+static char *listed(struct index *ix, const char *filters, const char *sort, bool desc, int64_t page, int64_t offset,
+		    bool *more)
 {
 	struct query q = { .sort_by = sort, .desc = desc, .page_size = page, .offset = offset };
 	SCOPED_BUF b = buf_init(BUF_TEXT);
@@ -219,22 +222,29 @@ static const struct fold_row {
 } fold_rows[] = {
 	{ "a revocation", { { "a", REVOKE_REVOKE, "key_compromise", 100, 110 } }, CERT_REVOKED, 1, 100 },
 	{ "no reason is unspecified", { { "a", REVOKE_REVOKE, NULL, 100, 110 } }, CERT_REVOKED, 0, 100 },
-	{ "the earliest revocation wins", { { "a", REVOKE_REVOKE, "superseded", 200, 210 }, { "b", REVOKE_REVOKE, "key_compromise", 100, 300 } },
+	{ "the earliest revocation wins",
+	  { { "a", REVOKE_REVOKE, "superseded", 200, 210 }, { "b", REVOKE_REVOKE, "key_compromise", 100, 300 } },
 	  CERT_REVOKED, 1, 100 },
-	{ "ties go to the name", { { "b", REVOKE_REVOKE, "superseded", 100, 1 }, { "a", REVOKE_REVOKE, "key_compromise", 100, 2 } },
+	{ "ties go to the name",
+	  { { "b", REVOKE_REVOKE, "superseded", 100, 1 }, { "a", REVOKE_REVOKE, "key_compromise", 100, 2 } },
 	  CERT_REVOKED, 1, 100 },
 	{ "a hold", { { "a", REVOKE_HOLD, NULL, 100, 110 } }, CERT_HELD, 6, 100 },
-	{ "a revocation with certificate_hold is a hold", { { "a", REVOKE_REVOKE, "certificate_hold", 100, 110 } }, CERT_HELD, 6, 100 },
-	{ "a released hold", { { "a", REVOKE_HOLD, NULL, 100, 110 }, { "b", REVOKE_UNHOLD, NULL, 200, 210 } }, CERT_ACTIVE, -1, 0 },
+	{ "a revocation with certificate_hold is a hold", { { "a", REVOKE_REVOKE, "certificate_hold", 100, 110 } },
+	  CERT_HELD, 6, 100 },
+	{ "a released hold", { { "a", REVOKE_HOLD, NULL, 100, 110 }, { "b", REVOKE_UNHOLD, NULL, 200, 210 } },
+	  CERT_ACTIVE, -1, 0 },
 	{ "released and held again",
-	  { { "a", REVOKE_HOLD, NULL, 100, 110 }, { "b", REVOKE_UNHOLD, NULL, 200, 210 }, { "c", REVOKE_HOLD, NULL, 300, 310 } },
+	  { { "a", REVOKE_HOLD, NULL, 100, 110 }, { "b", REVOKE_UNHOLD, NULL, 200, 210 },
+	    { "c", REVOKE_HOLD, NULL, 300, 310 } },
 	  CERT_HELD, 6, 300 },
 	{ "holds count by when they were recorded, not by name",
 	  { { "z", REVOKE_HOLD, NULL, 100, 110 }, { "a", REVOKE_UNHOLD, NULL, 50, 210 } }, CERT_ACTIVE, -1, 0 },
 	{ "a revocation beats a later release",
-	  { { "a", REVOKE_HOLD, NULL, 100, 110 }, { "b", REVOKE_REVOKE, "key_compromise", 150, 160 }, { "c", REVOKE_UNHOLD, NULL, 200, 210 } },
+	  { { "a", REVOKE_HOLD, NULL, 100, 110 }, { "b", REVOKE_REVOKE, "key_compromise", 150, 160 },
+	    { "c", REVOKE_UNHOLD, NULL, 200, 210 } },
 	  CERT_REVOKED, 1, 150 },
-	{ "a revocation beats a later hold", { { "a", REVOKE_REVOKE, "superseded", 100, 110 }, { "b", REVOKE_HOLD, NULL, 200, 210 } },
+	{ "a revocation beats a later hold",
+	  { { "a", REVOKE_REVOKE, "superseded", 100, 110 }, { "b", REVOKE_HOLD, NULL, 200, 210 } },
 	  CERT_REVOKED, 4, 100 },
 	{ "a release of nothing", { { "a", REVOKE_UNHOLD, NULL, 100, 110 } }, CERT_ACTIVE, -1, 0 },
 };
@@ -255,8 +265,8 @@ static struct oid write_folds(bool one_commit)
 			struct certrec c = cert(n, "root");
 
 			if (r->entries[k].writer)
-				put_revocation(n, "root", r->entries[k].writer, r->entries[k].action, r->entries[k].reason,
-					       r->entries[k].time, r->entries[k].recorded);
+				put_revocation(n, "root", r->entries[k].writer, r->entries[k].action,
+					       r->entries[k].reason, r->entries[k].time, r->entries[k].recorded);
 			/* In the other case the certificate comes after its revocations. */
 			if (k == 0)
 				put_cert(&c, "00/00/01");
@@ -274,7 +284,8 @@ static void test_fold(struct index *ix)
 	sync_to(ix, &tip, "revocations in one commit");
 	for (int pass = 1; pass <= 2; pass++) {
 		for (size_t i = 0; i < COUNT(fold_rows); i++)
-			is_status(ix, (int)i + 100 * pass, fold_rows[i].status, fold_rows[i].reason, fold_rows[i].at, fold_rows[i].what);
+			is_status(ix, (int)i + 100 * pass, fold_rows[i].status, fold_rows[i].reason, fold_rows[i].at,
+				  fold_rows[i].what);
 		if (pass == 1) {
 			for (int k = 0; k < 1; k++)
 				tip = write_folds(false);
@@ -325,12 +336,14 @@ static const struct {
 	{ "common_name[in]=,", "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19" },
 	{ "common_name=x' OR 1=1 --", "" },
 	{ "common_name[ct]=\"\"\" OR \"dev", "" },
-	{ "nonsense=1", "unknown field \"nonsense\"; known are serial_number, ca, profile, subject, common_name, san, device, dms, bind, type, is_ca, "
-	  "ca_id, not_before, not_after, issued_at, key_id, key_type, fingerprint, request_sha256, batch, partition, metadata, status, "
-	  "revocation_reason, revoked_at, metadata.KEY" },
-	{ "statu=1", "unknown field \"statu\"; did you mean \"status\"?; known are serial_number, ca, profile, subject, common_name, san, device, dms, "
-	  "bind, type, is_ca, ca_id, not_before, not_after, issued_at, key_id, key_type, fingerprint, request_sha256, batch, partition, metadata, "
-	  "status, revocation_reason, revoked_at, metadata.KEY" },
+	{ "nonsense=1", "unknown field \"nonsense\"; known are serial_number, ca, profile, subject, common_name, san, "
+			"device, dms, bind, type, is_ca, ca_id, not_before, not_after, issued_at, key_id, key_type, "
+			"fingerprint, request_sha256, batch, partition, metadata, status, revocation_reason, "
+			"revoked_at, metadata.KEY" },
+	{ "statu=1", "unknown field \"statu\"; did you mean \"status\"?; known are serial_number, ca, profile, "
+		     "subject, common_name, san, device, dms, bind, type, is_ca, ca_id, not_before, not_after, "
+		     "issued_at, key_id, key_type, fingerprint, request_sha256, batch, partition, metadata, status, "
+		     "revocation_reason, revoked_at, metadata.KEY" },
 	{ "status[gt]=ACTIVE", "status has no operator gt; known are eq, ne, in, nin" },
 	{ "status=GONE", "status: unknown value \"GONE\"; known are ACTIVE, EXPIRED, REVOKED, HELD" },
 	{ "not_after[ct]=2027", "not_after has no operator ct; known are eq, ne, gt, ge, lt, le, bf, af" },
@@ -356,16 +369,20 @@ static void test_queries(struct index *ix)
 	is_str(listed(ix, "", NULL, false, 2, 0, &more), "19 18", "of its own accord the newest come first");
 	is_str(listed(ix, "", "status", false, 2, 0, &more), "10 11", "sorted by status");
 	is_str(listed(ix, "", "dms", false, 2, 3, &more), "3 4", "sorted by what has no index");
-	ok(strstr(listed(ix, "", "path", false, 2, 3, &more), "unknown field \"path\"") != NULL, "sorting by an unknown field");
+	ok(strstr(listed(ix, "", "path", false, 2, 3, &more), "unknown field \"path\"") != NULL,
+	   "sorting by an unknown field");
 
 	ref = (struct cert_ref){ .serial_from = "5f3a0000", .serial_to = index_hex_last(A, "5f3a0000") };
 	ok(index_find(ix, A, &ref, NOW, &v, &n, &e) == 0 && n == 8, "an abbreviated serial number finds at most 8");
-	ref = (struct cert_ref){ .serial_from = "5f3a000000000000000000000000000f", .serial_to = "5f3a000000000000000000000000000f" };
+	ref = (struct cert_ref){ .serial_from = "5f3a000000000000000000000000000f",
+				 .serial_to = "5f3a000000000000000000000000000f" };
 	ok(index_find(ix, A, &ref, NOW, &v, &n, &e) == 0 && n == 1, "both ends belong to the range");
 	ref = (struct cert_ref){ .fingerprint = cert(3, "root").fingerprint };
-	ok(index_find(ix, A, &ref, NOW, &v, &n, &e) == 0 && n == 1 && strcmp(v[0].serial_number, serial(3)) == 0, "by fingerprint");
+	ok(index_find(ix, A, &ref, NOW, &v, &n, &e) == 0 && n == 1 && strcmp(v[0].serial_number, serial(3)) == 0,
+	   "by fingerprint");
 	ref = (struct cert_ref){ .request_sha256 = cert(5, "root").request_sha256, .ca = "root" };
-	ok(index_find(ix, A, &ref, NOW, &v, &n, &e) == 0 && n == 1 && strcmp(v[0].serial_number, serial(5)) == 0, "by request");
+	ok(index_find(ix, A, &ref, NOW, &v, &n, &e) == 0 && n == 1 && strcmp(v[0].serial_number, serial(5)) == 0,
+	   "by request");
 }
 
 static void test_record(struct index *ix)
@@ -441,7 +458,8 @@ static struct oid write_crls(void)
 	put_revocation(4, "other", "a", REVOKE_HOLD, NULL, 100, 100);
 	put_revocation(4, "other", "b", REVOKE_UNHOLD, NULL, 100, 200);
 	for (size_t i = 0; i < COUNT(numbers); i++) {
-		struct crlrec r = { .ca = arena_strdup(A, "other"), .scope = arena_strdup(A, "full"), .number = arena_strdup(A, numbers[i]),
+		struct crlrec r = { .ca = arena_strdup(A, "other"), .scope = arena_strdup(A, "full"),
+				    .number = arena_strdup(A, numbers[i]),
 				    .this_update = 100, .entries = 3 };
 
 		put(arena_printf(A, "crls/00/00/00/other.full.%s.x.yaml", numbers[i]), text_of(&crlrec_type, &r, ""));
@@ -469,15 +487,19 @@ static void test_crls(struct index *ix)
 	is_str(r.number, "1800000000", "the one with the greatest number");
 	is_str(r.path, "crls/00/00/00/other.full.1800000000.x.yaml", "its path");
 	ok(index_last_crl(ix, A, "other", "delta", &found, &r, &e) == 0 && !found, "no record of another scope");
-	ok(index_crls(ix, A, NULL, &all, &n, &e) == 0 && n == 3 && strcmp(all[1].number, "10") == 0, "all records, newest first");
+	ok(index_crls(ix, A, NULL, &all, &n, &e) == 0 && n == 3 && strcmp(all[1].number, "10") == 0,
+	   "all records, newest first");
 	ok(index_count(ix, A, NOW, &counts, &n, &e) == 0 && n == 9, "counted by authority, profile and status");
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(counts[i].ca, "other") == 0 && strcmp(counts[i].profile, "even") == 0 && counts[i].status == CERT_HELD)
+		if (strcmp(counts[i].ca, "other") == 0 && strcmp(counts[i].profile, "even") == 0 &&
+		    counts[i].status == CERT_HELD)
 			is_int(counts[i].n, 1, "one is held");
-	ok(index_expiry(ix, NULL, NOW, NOW, 4 * DAY, 3, periods, &e) == 0 && periods[0] == 4 && periods[1] == 4 && periods[2] == 2,
+	ok(index_expiry(ix, NULL, NOW, NOW, 4 * DAY, 3, periods, &e) == 0 && periods[0] == 4 && periods[1] == 4 &&
+	   periods[2] == 2,
 	   "ends in three periods of four days");
 	ok(index_expiry(ix, "other", NOW, NOW, 4 * DAY, 3, periods, &e) == 0 && periods[0] == 0, "of one authority");
-	ok(index_expiry(ix, NULL, NOW, INT64_MAX - 5, INT64_MAX / 2, 3, periods, &e) != 0, "periods past the end of time are refused");
+	ok(index_expiry(ix, NULL, NOW, INT64_MAX - 5, INT64_MAX / 2, 3, periods, &e) != 0,
+	   "periods past the end of time are refused");
 }
 
 /* --- hostile entries --- */
@@ -496,12 +518,16 @@ static const struct {
 	{ "issued/00/00/07/bc.pem", "{\"serial_number\": [1", "" },
 	{ "issued/bd.pem", "status: ACTIVE\n", "computed" },
 	{ "issued/00/00/07/be.pem", "serial_number: bf\nca: root\nfingerprint: "
-	  "0000000000000000000000000000000000000000000000000000000000000000\n-----BEGIN CERTIFICATE-----\nA", "does not begin" },
+	  "0000000000000000000000000000000000000000000000000000000000000000\n-----BEGIN CERTIFICATE-----\nA",
+	  "does not begin" },
 	{ "issued/00/00/07/bf.pem", "serial_number: bf\nca: root\nfingerprint: "
 	  "0000000000000000000000000000000000000000000000000000000000000000\n", "no certificate" },
-	{ "revoked/00/00/07/aa.x.yaml", "serial_number: aa\nca: ../x\naction: REVOKE\ntime: 2026-01-01\nrecorded: 2026-01-01\n", "ca: must be" },
-	{ "revoked/00/00/07/ab.x.yaml", "serial_number: ab\nca: x\naction: FORGIVE\ntime: 2026-01-01\nrecorded: 2026-01-01\n", "FORGIVE" },
-	{ "revoked/00/00/07/ac.x.yaml", "serial_number: ac\nca: x\naction: REVOKE\nreason: remove_from_crl\ntime: 2026-01-01\n"
+	{ "revoked/00/00/07/aa.x.yaml", "serial_number: aa\nca: ../x\naction: REVOKE\ntime: 2026-01-01\nrecorded: "
+					"2026-01-01\n", "ca: must be" },
+	{ "revoked/00/00/07/ab.x.yaml", "serial_number: ab\nca: x\naction: FORGIVE\ntime: 2026-01-01\nrecorded: "
+					"2026-01-01\n", "FORGIVE" },
+	{ "revoked/00/00/07/ac.x.yaml", "serial_number: ac\nca: x\naction: REVOKE\nreason: remove_from_crl\ntime: "
+					"2026-01-01\n"
 	  "recorded: 2026-01-01\n", "deltas\"" },
 	{ "crls/00/00/07/a.yaml", "ca: root\nscope: all\nnumber: \"1\"\n", "scope" },
 	{ "crls/00/00/07/b.yaml", "ca: root\nscope: full\nnumber: \"01\"\n", "decimal" },
@@ -532,7 +558,8 @@ static void test_hostile(struct index *ix)
 			if (strcmp(bad[k].path, hostile[i].path) == 0)
 				why = bad[k].why;
 		expected += hostile[i].why != NULL;
-		if (!ok(hostile[i].why ? why && (strstr(why, hostile[i].why) || strstr(why, "delta")) : !why, "%s", hostile[i].path))
+		if (!ok(hostile[i].why ? why && (strstr(why, hostile[i].why) || strstr(why, "delta")) : !why, "%s",
+			hostile[i].path))
 			printf("# why: %s\n", why ? why : "(not listed)");
 	}
 	is_int((int64_t)n, (int64_t)expected + 1, "these and the one that is too large");
@@ -615,7 +642,8 @@ static void test_readers(const struct oid *tip)
 		if (fork() == 0) {
 			struct index *mine = NULL;
 			struct err e = { 0 };
-			int r = index_open(A, db_path, &mine, &e) != 0 || index_sync(mine, store, tip, NULL, NULL, &e) != 0 ||
+			int r = index_open(A, db_path, &mine, &e) != 0 ||
+				index_sync(mine, store, tip, NULL, NULL, &e) != 0 ||
 				get(mine, 3, "root").status != CERT_EXPIRED;
 
 			if (r)
@@ -660,11 +688,13 @@ static void test_own(struct oid *tip)
 	struct index *ix = open_index(), *other;
 	struct err e = { 0 };
 	struct oid next, stamp;
-	struct revocation r = { .serial_number = serial(40), .ca = arena_strdup(A, "root"), .action = REVOKE_REVOKE, .time = 7, .recorded = 8 };
+	struct revocation r = { .serial_number = serial(40), .ca = arena_strdup(A, "root"), .action = REVOKE_REVOKE,
+				.time = 7, .recorded = 8 };
 	struct entry both[2] = { mine, { .path = arena_printf(A, "revoked/%s.x.yaml", serial(40)),
 					 .text = bytes_of(text_of(&revocation_type, &r, "")) } };
 
-	ok(index_preview(ix, both, 1, &e) == 0 && get(ix, 40, NULL).status == CERT_ACTIVE, "an entry that is not committed is seen");
+	ok(index_preview(ix, both, 1, &e) == 0 && get(ix, 40, NULL).status == CERT_ACTIVE,
+	   "an entry that is not committed is seen");
 	ok(index_preview(ix, both, 2, &e) == 0 && get(ix, 40, NULL).status == CERT_REVOKED, "and the next one");
 	other = open_index();
 	ok(get(other, 40, NULL).status == -1, "by nobody else");
@@ -676,14 +706,17 @@ static void test_own(struct oid *tip)
 	put(path, text);
 	next = commit_end();
 	mine.path = path;
-	ok(index_apply_begin(ix, tip, &mine, 1) && index_stamp(other, &stamp) && oid_equal(&stamp, tip), "a commit of ours is folded before it is made");
+	ok(index_apply_begin(ix, tip, &mine, 1) && index_stamp(other, &stamp) && oid_equal(&stamp, tip),
+	   "a commit of ours is folded before it is made");
 	index_apply_end(ix, NULL);
-	ok(index_stamp(ix, &stamp) && oid_equal(&stamp, tip) && get(ix, 40, NULL).status == -1, "and forgotten when it failed");
+	ok(index_stamp(ix, &stamp) && oid_equal(&stamp, tip) && get(ix, 40, NULL).status == -1,
+	   "and forgotten when it failed");
 	if (ok(index_apply_begin(ix, tip, &mine, 1), "the next one is folded"))
 		index_apply_end(ix, &next);
 	ok(index_stamp(ix, &stamp) && oid_equal(&stamp, &next), "and stays");
 	is_str(get(ix, 40, NULL).path, path, "with its path");
-	ok(!index_apply_begin(other, tip, &mine, 1) && index_stamp(other, &stamp) && oid_equal(&stamp, &next), "one that does not follow is not");
+	ok(!index_apply_begin(other, tip, &mine, 1) && index_stamp(other, &stamp) && oid_equal(&stamp, &next),
+	   "one that does not follow is not");
 	ok(index_check(other, store, &next, &e) == 0, "the cache still equals a fresh fold");
 	*tip = next;
 	index_close(other);
@@ -721,10 +754,12 @@ static void test_check(const struct oid *tip)
 	ok(index_check(ix, store, tip, &e) == 0, "a good cache passes");
 	index_close(ix);
 	ok(sqlite3_open(db_path, &db) == SQLITE_OK &&
-	   sqlite3_exec(db, "UPDATE cert SET status = 2 WHERE common_name = 'device-40'", NULL, NULL, NULL) == SQLITE_OK, "somebody meddles");
+	   sqlite3_exec(db, "UPDATE cert SET status = 2 WHERE common_name = 'device-40'", NULL, NULL,
+			NULL) == SQLITE_OK, "somebody meddles");
 	sqlite3_close(db);
 	ix = open_index();
-	ok(index_check(ix, store, tip, &e) != 0 && e.code == ERR_CHECK && strstr(e.msg, "status differs"), "a wrong status is found");
+	ok(index_check(ix, store, tip, &e) != 0 && e.code == ERR_CHECK && strstr(e.msg, "status differs"),
+	   "a wrong status is found");
 	printf("# %s\n", e.msg);
 	index_close(ix);
 }
@@ -750,7 +785,8 @@ static void same_reading(const struct schema *sc, const char *text, bool must_be
 static void test_lines(void)
 {
 	static const char odd[] = "\":'#-&*!|>%@`{}[],?\\ \t\r\n\0aZ0~=é";
-	static const char *const names[] = { "DNS:*.example.com", "email:a@example.com", "URI:https://example.com/a?b=c", "IP:10.0.0.1",
+	static const char *const names[] = { "DNS:*.example.com", "email:a@example.com",
+					     "URI:https://example.com/a?b=c", "IP:10.0.0.1",
 					     "DNS:x" };
 	struct certrec c = cert(3, "root");
 	char *text, *copy;

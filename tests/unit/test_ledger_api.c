@@ -1,5 +1,5 @@
-/* The ledger as commands use it: added, committed, found again; what one transaction adds it sees at once, others after the
- * commit. */
+/* The ledger as commands use it: added, committed, found again; what one transaction adds it sees at once, others after
+ * the commit. */
 #include <stdlib.h>
 
 #include "base/fs.h"
@@ -15,7 +15,8 @@ static int64_t now;
 
 static struct state *opened(unsigned flags)
 {
-	struct state_env env = { .actor = "Ann Operator <ann@example.org>", .now = now, .lock_timeout_ms = 200, .op = "test" };
+	struct state_env env = { .actor = "Ann Operator <ann@example.org>", .now = now, .lock_timeout_ms = 200,
+				 .op = "test" };
 	struct err e = { 0 };
 	struct state *st = NULL;
 
@@ -36,13 +37,15 @@ static int no_files(void *arg, struct state *st, struct err *e)
 
 static struct certrec cert(const char *serial, const char *ca)
 {
-	struct certrec r = { .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, ca), .partition = -1, .revocation_reason = -1,
-			     .not_before = now - 1000, .not_after = now + 1000, .issued_at = now };
+	struct certrec r = { .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, ca), .partition = -1,
+			     .revocation_reason = -1, .not_before = now - 1000, .not_after = now + 1000,
+			     .issued_at = now };
 
 	r.common_name = arena_printf(A, "cn %s", serial);
 	r.fingerprint = arena_alloc(A, 65, 1);
 	for (size_t i = 0; i < 64; i++)
-		r.fingerprint[i] = "0123456789abcdef"[((size_t)serial[i % strlen(serial)] * 7 + (size_t)ca[0] + i) & 15];
+		r.fingerprint[i] =
+			"0123456789abcdef"[((size_t)serial[i % strlen(serial)] * 7 + (size_t)ca[0] + i) & 15];
 	r.request_sha256 = r.fingerprint;
 	return r;
 }
@@ -118,11 +121,14 @@ static void test_adding(void)
 	bad = cert(S1, "../root");
 	refused(ledger_add_cert(st, &bad, bytes_of(pem), &e), &e, ERR_INVALID, "ca: must be");
 	bad = cert(S1, "root");
-	refused(ledger_add_cert(st, &bad, bytes_of("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"), &e), &e, ERR_INVALID,
+	refused(ledger_add_cert(st, &bad, bytes_of("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"), &e),
+		&e, ERR_INVALID,
 		"not a certificate");
 	e = (struct err){ 0 };
-	ok(add(st, S1, "root", &e) == 0 && add(st, S2, "root", &e) == 0 && add(st, S3, "root", &e) == 0, "three certificates");
-	ok(add(st, "01", "first", &e) == 0 && add(st, "01", "second", &e) == 0, "two of other authorities, with one serial number");
+	ok(add(st, S1, "root", &e) == 0 && add(st, S2, "root", &e) == 0 && add(st, S3, "root", &e) == 0,
+	   "three certificates");
+	ok(add(st, "01", "first", &e) == 0 && add(st, "01", "second", &e) == 0,
+	   "two of other authorities, with one serial number");
 	ok(ledger_cert(st, NULL, S1, &c, &e) == 0, "a transaction sees its own");
 	ok(ledger_cert_pem(st, &c, &body, &e) == 0 && bytes_equal(body, bytes_of(pem)), "with the certificate");
 	other = opened(0);
@@ -155,11 +161,14 @@ static void test_finding(void)
 	ok(ledger_cert(st, NULL, want.fingerprint, &c, &e) == 0 && strcmp(c.serial_number, S1) == 0, "by fingerprint");
 	ok(ledger_cert_pem(st, &c, &body, &e) == 0 && bytes_equal(body, bytes_of(pem)), "the certificate itself");
 	ok(ledger_cert_by_request(st, "root", want.request_sha256, &found, &c, &e) == 0 && found, "by request");
-	ok(ledger_cert_by_request(st, "first", want.request_sha256, &found, &c, &e) == 0 && !found, "another authority did not answer it");
+	ok(ledger_cert_by_request(st, "first", want.request_sha256, &found, &c, &e) == 0 && !found,
+	   "another authority did not answer it");
 	ok(ledger_certs(st, &q, &v, &n, &next, &e) == 0 && n == 2 && next, "a page");
-	ok(query_from_bookmark(A, next, &rest, &e) == 0 && ledger_certs(st, &rest, &v, &n, &next, &e) == 0 && n == 2 && next, "the next");
+	ok(query_from_bookmark(A, next, &rest, &e) == 0 && ledger_certs(st, &rest, &v, &n, &next, &e) == 0 && n == 2 &&
+	   next, "the next");
 	ok(strcmp(v[0].serial_number, S1) == 0, "goes on where the first ended");
-	ok(query_from_bookmark(A, next, &rest, &e) == 0 && ledger_certs(st, &rest, &v, &n, &next, &e) == 0 && n == 1 && !next, "the last");
+	ok(query_from_bookmark(A, next, &rest, &e) == 0 && ledger_certs(st, &rest, &v, &n, &next, &e) == 0 && n == 1 &&
+	   !next, "the last");
 	q = (struct query){ 0 };
 	ok(ledger_each_cert(st, &q, count_cb, &live, &e) == 0 && live == 5, "one at a time");
 	state_close(st);
@@ -167,8 +176,8 @@ static void test_finding(void)
 
 static struct revocation revocation(const char *serial, int action)
 {
-	return (struct revocation){ .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, "root"), .action = action,
-				    .time = now, .recorded = now, .not_after = now + 1000 };
+	return (struct revocation){ .serial_number = arena_strdup(A, serial), .ca = arena_strdup(A, "root"),
+				    .action = action, .time = now, .recorded = now, .not_after = now + 1000 };
 }
 
 static int list_cb(void *arg, const struct revoked_row *r, struct err *e)
@@ -205,7 +214,8 @@ static void test_revoking(void)
 	is_str(revoked(st, NULL), "1 2", "the transaction's CRL lists them before the commit");
 	commit(st, "revoke");
 	is_str(revoked(st, NULL), "1 2", "and after it");
-	ok(ledger_cert(st, NULL, S1, &c, &e) == 0 && c.status == CERT_REVOKED && c.revocation_reason == 0, "the certificate is revoked");
+	ok(ledger_cert(st, NULL, S1, &c, &e) == 0 && c.status == CERT_REVOKED && c.revocation_reason == 0,
+	   "the certificate is revoked");
 	second = arena_strdup(A, ledger_tip(st));
 	r = revocation(S2, REVOKE_UNHOLD);
 	r.recorded++;
@@ -219,14 +229,16 @@ static void test_revoking(void)
 	is_str(revoked(st, first), "1 2- 3", "a longer delta");
 	is_str(revoked(st, NULL), "1 3", "the full list");
 	is_str(revoked(st, ledger_tip(st)), "", "nothing since now");
-	ok(ledger_contains(st, first) && !ledger_contains(st, "00") && !ledger_contains(st, "0123456789012345678901234567890123456789"),
+	ok(ledger_contains(st, first) && !ledger_contains(st, "00") &&
+	   !ledger_contains(st, "0123456789012345678901234567890123456789"),
 	   "the ledger knows its own commits");
 	state_close(st);
 }
 
 static void test_crls(void)
 {
-	struct crlrec r = { .ca = arena_strdup(A, "root"), .scope = arena_strdup(A, "full/3"), .number = arena_strdup(A, "7"),
+	struct crlrec r = { .ca = arena_strdup(A, "root"), .scope = arena_strdup(A, "full/3"),
+			    .number = arena_strdup(A, "7"),
 			    .this_update = now, .entries = 2 }, got;
 	struct state *st = opened(STATE_WRITE);
 	struct err e = { 0 };
@@ -241,14 +253,16 @@ static void test_crls(void)
 	commit(st, "crl");
 	ok(ledger_last_crl(st, "root", "full/3", &found, &got, &e) == 0 && found && got.stored, "its record");
 	ok(ledger_crl_der(st, &got, &der, &e) == 0 && der.n == 2 && der.p[0] == 0x30, "and itself");
-	ok(ledger_last_crl(st, "root", "full", &found, &got, &e) == 0 && found && !got.stored, "the large one's record");
+	ok(ledger_last_crl(st, "root", "full", &found, &got, &e) == 0 && found && !got.stored,
+	   "the large one's record");
 	refused(ledger_crl_der(st, &got, &der, &e), &e, ERR_NOT_FOUND, "digest only");
 	state_close(st);
 }
 
 static void test_metadata(void)
 {
-	struct metachange m = { .kind = arena_strdup(A, "certificate"), .id = arena_strdup(A, "root/" S3), .key = arena_strdup(A, "site"),
+	struct metachange m = { .kind = arena_strdup(A, "certificate"), .id = arena_strdup(A, "root/" S3),
+				.key = arena_strdup(A, "site"),
 				.value = arena_strdup(A, "\"north\""), .time = now };
 	struct state *st = opened(STATE_WRITE);
 	struct err e = { 0 };

@@ -22,10 +22,13 @@ static void test_addresses(void)
 	char text[40];
 	int counted = 0;
 
-	ok(!find(all, "127.0.0.1") && !find(all, "::1") && !find(all, "::ffff:127.0.0.1"), "this machine is not counted");
+	ok(!find(all, "127.0.0.1") && !find(all, "::1") && !find(all, "::ffff:127.0.0.1"),
+	   "this machine is not counted");
 	ok(find(all, "127.0.0.2") && find(all, "192.0.2.1"), "others are");
-	ok(find(all, "192.0.2.1") == find(all, "::ffff:192.0.2.1") && find(all, "192.0.2.1") != find(all, "192.0.2.2"), "IPv4 by the address");
-	ok(find(all, "2001:db8::1") == find(all, "2001:db8::ffff:1") && find(all, "2001:db8::1") != find(all, "2001:db8:0:1::1"), "IPv6 by 64 bits");
+	ok(find(all, "192.0.2.1") == find(all, "::ffff:192.0.2.1") && find(all, "192.0.2.1") != find(all, "192.0.2.2"),
+	   "IPv4 by the address");
+	ok(find(all, "2001:db8::1") == find(all, "2001:db8::ffff:1") &&
+	   find(all, "2001:db8::1") != find(all, "2001:db8:0:1::1"), "IPv6 by 64 bits");
 	for (int i = 0; i < 40000; i++) {
 		struct peer *p;
 
@@ -49,7 +52,8 @@ static void test_rate(void)
 	while (n < 100 && peer_may_begin(all, p, 5000))
 		n++;
 	is_int(n, 20, "twice the rate at once");
-	ok(!peer_may_begin(all, p, 5099) && peer_may_begin(all, p, 5100) && !peer_may_begin(all, p, 5150), "then as the rate has it");
+	ok(!peer_may_begin(all, p, 5099) && peer_may_begin(all, p, 5100) && !peer_may_begin(all, p, 5150),
+	   "then as the rate has it");
 	peer_give_back(all, p);
 	ok(peer_may_begin(all, p, 5150) && !peer_may_begin(all, p, 5150), "what was resumed is given back");
 	ok(!peer_may_begin(all, p, 4000), "a clock that goes back gives nothing");

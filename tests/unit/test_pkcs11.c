@@ -1,5 +1,5 @@
-/* What tokens say: attributes in every form that modules give them in, lengths that are not true, names, several keys under one,
- * signatures of the wrong size; and PKCS#11 URIs. The token is a table (fake_token.h). */
+/* What tokens say: attributes in every form that modules give them in, lengths that are not true, names, several keys
+ * under one, signatures of the wrong size; and PKCS#11 URIs. The token is a table (fake_token.h). */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,7 +19,8 @@ static struct p11_use use;
 static const CK_KEY_TYPE rsa = CKK_RSA, ec = CKK_EC, edwards = CKK_EC_EDWARDS, aes = CKK_AES;
 static const unsigned char id[] = { 0x0a, 0x0b };
 static const char p256[] = "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", p521[] = "\x06\x05\x2b\x81\x04\x00\x23",
-		  ed25519[] = "\x06\x03\x2b\x65\x70", ed_name[] = "\x13\x0c" "edwards25519", explicit_curve[] = "\x30\x03\x02\x01\x01";
+		  ed25519[] = "\x06\x03\x2b\x65\x70", ed_name[] = "\x13\x0c" "edwards25519",
+			      explicit_curve[] = "\x30\x03\x02\x01\x01";
 
 #define SET(o, type, s) fake_set((o), (type), (s), sizeof(s) - 1)
 
@@ -110,8 +111,10 @@ static void test_points(void)
 	point = a_point("ed25519", &spki);
 	ok(ec_gives(&edwards, ed25519, 5, join("\x04\x20", 2, point), spki), "Ed25519: in an OCTET STRING");
 	ok(ec_gives(&edwards, ed_name, 14, point, spki), "Ed25519: bare, its curve by name");
-	ok(!ec_gives(&edwards, ed25519, 5, join("", 0, (struct bytes){ point.p, 31 }), spki), "Ed25519: an octet is missing");
-	ok(!ec_gives(&edwards, "\x06\x03\x2b\x65\x71", 5, hex("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	ok(!ec_gives(&edwards, ed25519, 5, join("", 0, (struct bytes){ point.p, 31 }), spki),
+	   "Ed25519: an octet is missing");
+	ok(!ec_gives(&edwards, "\x06\x03\x2b\x65\x71", 5,
+		     hex("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 		"00112233445566778899aabbccddeeff00112233445566778800"), spki), "Ed448");
 	ok(!ec_gives(&aes, p256, 10, point, spki), "a key of another type");
 }
@@ -184,7 +187,8 @@ static void test_names(void)
 	is_str(handle_of(none, bytes_of("two words")), "label:two words", "by its label where it has none");
 	is_str(handle_of((struct bytes){ id, 0 }, bytes_of("l\xc3\xa9")), "label:l\xc3\xa9", "or an empty one");
 	is_str(handle_of(long_id, bytes_of("x")), "label:x", "or one that is too long");
-	is_str(handle_of(none, (struct bytes){ (const unsigned char *)"a\0b", 3 }), NULL, "not by a label with NUL in it");
+	is_str(handle_of(none, (struct bytes){ (const unsigned char *)"a\0b", 3 }), NULL,
+	       "not by a label with NUL in it");
 	is_str(handle_of(none, bytes_of("\xff\xfe")), NULL, "nor by one that is not UTF-8");
 	is_str(handle_of(none, long_id), NULL, "nor by one that is too long");
 	is_str(handle_of(none, none), NULL, "without either it has no name");
@@ -280,23 +284,28 @@ static void test_signatures(void)
 static void test_uris(void)
 {
 	static const char *const bad[] = {
-		"", "pkcs11", "pkcs12:object=a", "pkcs11:object", "pkcs11:id=%", "pkcs11:id=%0", "pkcs11:id=%zz", "pkcs11:object=%ff%",
-		"pkcs11:type=elephant", "pkcs11:object=a?pin-value=1234", "pkcs11:object=a%00b", "pkcs11:object=a;x-odd=1;odd=2"
+		"", "pkcs11", "pkcs12:object=a", "pkcs11:object", "pkcs11:id=%", "pkcs11:id=%0", "pkcs11:id=%zz",
+		"pkcs11:object=%ff%",
+		"pkcs11:type=elephant", "pkcs11:object=a?pin-value=1234", "pkcs11:object=a%00b",
+		"pkcs11:object=a;x-odd=1;odd=2"
 	};
 	struct p11_wanted w;
 	struct err e = { 0 };
 
-	if (!ok(p11_uri(arena, "pkcs11:token=My%20token;serial=1;object=old-ca;id=%0a%00?module-path=/a.so", &w, &e) == 0, "a URI"))
+	if (!ok(p11_uri(arena, "pkcs11:token=My%20token;serial=1;object=old-ca;id=%0a%00?module-path=/a.so", &w,
+			&e) == 0, "a URI"))
 		return;
 	is_str(w.token, "My token", "its token");
 	is_str(w.serial, "1", "its serial number");
 	is_str(w.object, "old-ca", "its object");
 	is_str(w.module_path, "/a.so", "its module");
 	ok(w.id.n == 2 && w.id.p[0] == 10 && w.is_private && !w.model, "its id, and what it leaves open");
-	ok(p11_uri(arena, "pkcs11:object=c;type=cert", &w, &e) == 0 && !w.is_private, "a certificate is not a private key");
+	ok(p11_uri(arena, "pkcs11:object=c;type=cert", &w, &e) == 0 && !w.is_private,
+	   "a certificate is not a private key");
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		e = (struct err){ 0 };
-		ok(p11_uri(arena, bad[i], &w, &e) != 0 && e.code == ERR_USAGE && !strstr(e.msg, "1234"), "refused: %s", bad[i]);
+		ok(p11_uri(arena, bad[i], &w, &e) != 0 && e.code == ERR_USAGE && !strstr(e.msg, "1234"), "refused: %s",
+		   bad[i]);
 	}
 }
 
@@ -331,13 +340,15 @@ static void test_guard(void)
 
 	if (pipe(fds) != 0)
 		abort();
-	ok(p11_guarded(g, arena, answer, &text, &e) != 0 && e.code == ERR_NOT_FOUND, "what a thread says comes to whoever waits");
+	ok(p11_guarded(g, arena, answer, &text, &e) != 0 && e.code == ERR_NOT_FOUND,
+	   "what a thread says comes to whoever waits");
 	is_str(text, "answer", "and what it has allocated");
 	e = (struct err){ 0 };
 	is_int(p11_guarded(g, arena, hold, fds, &e), -1, "a call that does not come back is left");
 	ok(e.code == ERR_REMOTE && strstr(e.msg, "C_Hold"), "and named: %s", e.msg);
 	e = (struct err){ 0 };
-	ok(p11_guarded(g, arena, answer, &text, &e) != 0 && e.code == ERR_REMOTE && p11_stuck(g), "nobody else is sent in");
+	ok(p11_guarded(g, arena, answer, &text, &e) != 0 && e.code == ERR_REMOTE && p11_stuck(g),
+	   "nobody else is sent in");
 	if (write(fds[1], "x", 1) != 1)
 		abort();
 	while (p11_stuck(g) && tm_mono_ms() < end)

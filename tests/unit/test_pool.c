@@ -41,7 +41,8 @@ static void test_two_steps(struct arena *a)
 	one = two = (struct work){ .fail_from = JOBS };
 	first = pool_start(JOBS, 2, job, &one, a);
 	second = pool_start(JOBS, 2, job, &two, a);
-	ok(pool_finish(first, NULL, &e) == 0 && one.runs[0] == 1 && one.runs[JOBS - 1] == 1, "one is finished while another runs");
+	ok(pool_finish(first, NULL, &e) == 0 && one.runs[0] == 1 && one.runs[JOBS - 1] == 1,
+	   "one is finished while another runs");
 	pool_stop(second);
 	ok(two.runs[0] <= 1 && two.runs[JOBS - 1] <= 1, "one that is stopped runs no job twice");
 	one = (struct work){ .fail_from = JOBS };
@@ -67,7 +68,8 @@ int main(void)
 		ok(good, "each once, and its result lives on");
 	}
 	w = (struct work){ .fail_from = JOBS };
-	ok(pool_run(JOBS, 1, job, &w, a, tick, &e) == 0 && w.ticks == JOBS && w.last == JOBS, "one thread reports each job");
+	ok(pool_run(JOBS, 1, job, &w, a, tick, &e) == 0 && w.ticks == JOBS && w.last == JOBS,
+	   "one thread reports each job");
 	for (size_t t = 0; t < COUNT(threads); t++) {
 		w = (struct work){ .fail_from = 100 };
 		is_int(pool_run(JOBS, threads[t], job, &w, a, NULL, &e), -1, "a job fails");

@@ -17,14 +17,17 @@ struct want {
 
 static const struct want wants[] = {
 	{ "bootstrap", 2160, false, USE_DIGITAL_SIGNATURE, "clientAuth", "2048, 4096", "256, 384" },
-	{ "code-signing", 8760, false, USE_DIGITAL_SIGNATURE | USE_CONTENT_COMMITMENT, "codeSigning", "3072, 4096", "256, 384" },
-	{ "iot-device", 8760, false, USE_DIGITAL_SIGNATURE | USE_KEY_ENCIPHERMENT, "clientAuth, serverAuth", "2048, 4096", "256" },
+	{ "code-signing", 8760, false, USE_DIGITAL_SIGNATURE | USE_CONTENT_COMMITMENT, "codeSigning", "3072, 4096",
+	  "256, 384" },
+	{ "iot-device", 8760, false, USE_DIGITAL_SIGNATURE | USE_KEY_ENCIPHERMENT, "clientAuth, serverAuth",
+	  "2048, 4096", "256" },
 	{ "ocsp-responder", 720, false, USE_DIGITAL_SIGNATURE, "ocspSigning", "2048, 3072, 4096", "256, 384" },
 	{ "root-ca", 87600, true, USE_CERT_SIGN | USE_CRL_SIGN, NULL, "4096", "384, 521" },
 	{ "subordinate-ca", 43800, true, USE_DIGITAL_SIGNATURE | USE_CERT_SIGN | USE_CRL_SIGN, NULL, "4096", NULL },
 	{ "timestamping", 8760, false, USE_DIGITAL_SIGNATURE, "timeStamping", "3072, 4096", "256, 384" },
 	{ "tls-client", 8760, false, USE_DIGITAL_SIGNATURE, "clientAuth", "2048, 3072, 4096", "256, 384" },
-	{ "tls-server", 2160, false, USE_DIGITAL_SIGNATURE | USE_KEY_ENCIPHERMENT, "serverAuth", "2048, 4096", "256, 384" },
+	{ "tls-server", 2160, false, USE_DIGITAL_SIGNATURE | USE_KEY_ENCIPHERMENT, "serverAuth", "2048, 4096",
+	  "256, 384" },
 };
 
 static void is_field(struct arena *a, const struct profile *p, const char *path, const char *want)

@@ -44,7 +44,8 @@ static bool backend_open(struct backend *b, const char *type)
 	bool good;
 
 	*b = (struct backend){ .calls = 0 };
-	good = t && !key_generate(t, &b->priv, &e) && !key_spki(a, b->priv, &spki, &e) && !key_from_spki(spki, &b->pub, &e) &&
+	good = t && !key_generate(t, &b->priv, &e) && !key_spki(a, b->priv, &spki, &e) &&
+	       !key_from_spki(spki, &b->pub, &e) &&
 	       !key_remote(b->pub, &(struct key_backend){ .sign = backend_sign, .arg = b }, &b->remote, &e);
 	if (!good)
 		printf("# %s: %s\n", type, e.msg);
@@ -134,10 +135,12 @@ static void test_signatures(struct backend *b, const struct sigalg *alg)
 	bool valid = false;
 	struct bytes msg = bytes_of("the message");
 
-	ok(!key_sign(b->remote, alg, msg, &sig, &e) && !key_verify(b->pub, alg, msg, false, buf_bytes(&sig), &valid, &e) && valid,
+	ok(!key_sign(b->remote, alg, msg, &sig, &e) &&
+	   !key_verify(b->pub, alg, msg, false, buf_bytes(&sig), &valid, &e) && valid,
 	   "%s: message %s", alg->name, e.msg);
 	valid = false;
-	ok(!key_verify(b->remote, alg, msg, false, buf_bytes(&sig), &valid, &e) && valid, "%s: verified by the remote key %s", alg->name, e.msg);
+	ok(!key_verify(b->remote, alg, msg, false, buf_bytes(&sig), &valid, &e) && valid,
+	   "%s: verified by the remote key %s", alg->name, e.msg);
 	if (alg->md) {
 		EVP_Digest(msg.p, msg.n, digest, &n, ossl_md(alg->md), NULL);
 		valid = false;
@@ -145,9 +148,11 @@ static void test_signatures(struct backend *b, const struct sigalg *alg)
 			   !key_verify(b->pub, alg, msg, false, buf_bytes(&sig2), &valid, &e) && valid,
 		   "%s: digest %s", alg->name, e.msg);
 		valid = false;
-		ok(!key_verify(b->remote, alg, (struct bytes){ digest, n }, true, buf_bytes(&sig2), &valid, &e) && valid,
+		ok(!key_verify(b->remote, alg, (struct bytes){ digest, n }, true, buf_bytes(&sig2), &valid, &e) &&
+		   valid,
 		   "%s: digest verified by the remote key %s", alg->name, e.msg);
-		ok(key_sign_digest(b->remote, alg, (struct bytes){ digest, n - 1 }, &sig2, &e), "%s: short digest", alg->name);
+		ok(key_sign_digest(b->remote, alg, (struct bytes){ digest, n - 1 }, &sig2, &e), "%s: short digest",
+		   alg->name);
 	} else {
 		ok(key_sign_digest(b->remote, alg, msg, &sig2, &e), "%s: takes no digest", alg->name);
 	}
@@ -160,8 +165,8 @@ static void test_failures(struct backend *b, const struct sigalg *alg)
 	struct bytes msg = bytes_of("the message");
 
 	b->wrong = true;
-	ok(key_sign(b->remote, alg, msg, &sig, &e) && e.code == ERR_REMOTE && sig.n == 0, "%s: wrong signature never leaves: %s",
-	   alg->name, e.msg);
+	ok(key_sign(b->remote, alg, msg, &sig, &e) && e.code == ERR_REMOTE && sig.n == 0,
+	   "%s: wrong signature never leaves: %s", alg->name, e.msg);
 	b->wrong = false;
 	b->silent = true;
 	e = (struct err){ 0 };

@@ -9,7 +9,8 @@ static const int64_t now = INT64_C(1900000000); /* 2030-03-17T17:46:40Z */
 static const char *const docs[] = {
 	("{id: ada, note: First Device, level: 3, mode: off, until: 2030-03-18, tags: [red, blue], organization: Acme, "
 	"metadata: {site: Turin, n: 9, a.b: {c: x}, when: 2030-03-20}, usage: cert_sign}"),
-	"{id: bob, note: second device, level: 20, mode: Time, until: 2031-01-01, backdate: 2h, metadata: {site: Oslo, n: 10}}",
+	"{id: bob, note: second device, level: 20, mode: Time, until: 2031-01-01, backdate: 2h, metadata: {site: "
+	"Oslo, n: 10}}",
 	"{id: cyd, level: -4, until: 2029-01-01, tags: [blue], path_length: 0, parent: ada}",
 	"{id: dee, note: '100%', level: 20, enabled: false, limits: {mode: Time, time: 2040-01-01}}",
 };
@@ -116,7 +117,8 @@ static void run_row(const struct row *r)
 	char *next;
 
 	if (filter_parse(a, r->filter, &f, &e) != 0 || query_run(a, &q, &sample_type, recs, &n, now, &next, &e) != 0) {
-		ok(*r->want == '!' && strncmp(e.msg, r->want + 1, strlen(r->want + 1)) == 0, "%s: %s", r->filter, e.msg);
+		ok(*r->want == '!' && strncmp(e.msg, r->want + 1, strlen(r->want + 1)) == 0, "%s: %s", r->filter,
+		   e.msg);
 		return;
 	}
 	is_str(ids(a, recs, n), r->want, r->filter);
@@ -159,10 +161,12 @@ static void test_pages(void)
 	struct err e = { 0 };
 	char *next;
 
-	ok(filter_parse(a, "id[ne_ic]==x", &fs[0], &e) == 0 && filter_parse(a, "id[nc]=ADA", &fs[1], &e) == 0, "two filters");
+	ok(filter_parse(a, "id[ne_ic]==x", &fs[0], &e) == 0 && filter_parse(a, "id[nc]=ADA", &fs[1], &e) == 0,
+	   "two filters");
 	ok(query_run(a, &q, &sample_type, recs, &n, now, &next, &e) == 0 && next != NULL, "first page");
 	is_str(ids(a, recs, n), "bob dee", "first page");
-	ok(strspn(next, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(next), "base64url");
+	ok(strspn(next, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(next),
+	   "base64url");
 	ok(query_from_bookmark(a, next, &again, &e) == 0, "bookmark is read %s", e.msg);
 	is_int(again.offset, 2, "offset");
 	is_int(again.page_size, 2, "page size");

@@ -21,7 +21,8 @@ static const struct row rows[] = {
 	{ "\xEF\xBB\xBFid: a\r\nnote: b\r\n", "id: a\nnote: b\nhonest: false\n" },
 	{ "{id: a, note: b}", "id: a\nnote: b\nhonest: false\n" },
 	{ "{\"id\":\"a\",\"honest\":true}", "id: a\nhonest: true\n" },
-	{ " \n{\"id\"\n:\"a\"\t,\t\"note\":\"\\/\\uD83D\\uDE00\\u00e9\\n\"}", "id: a\nnote: |\n  /😀é\nhonest: false\n" },
+	{ " \n{\"id\"\n:\"a\"\t,\t\"note\":\"\\/\\uD83D\\uDE00\\u00e9\\n\"}",
+	  "id: a\nnote: |\n  /😀é\nhonest: false\n" },
 	{ "id: a\ndescription: by its other name", "id: a\nnote: by its other name\nhonest: false\n" },
 	/* the schema types scalars */
 	{ "id: a\ncountry: no", "id: a\ncountry: \"no\"\nhonest: false\n" },
@@ -52,7 +53,8 @@ static const struct row rows[] = {
 	{ "id: a\nnote: |2\n   one\n  two\n", "id: a\nnote: \" one\\ntwo\\n\"\nhonest: false\n" },
 	{ "id: a\nnote: \"\\n\"", "id: a\nnote: \"\\n\"\nhonest: false\n" },
 	/* every kind */
-	{ "id: a\nlevel: +7\npath_length: 0\nenabled: FALSE", "id: a\nlevel: 7\npath_length: 0\nenabled: false\nhonest: false\n" },
+	{ "id: a\nlevel: +7\npath_length: 0\nenabled: FALSE",
+	  "id: a\nlevel: 7\npath_length: 0\nenabled: false\nhonest: false\n" },
 	{ "id: a\nlevel: 0\npath_length: -1\nenabled: true\ncountry: DE\nbackdate: 1m", "id: a\nhonest: false\n" },
 	{ "id: a\nmode: TIME", "id: a\nhonest: false\nmode: Time\n" },
 	{ "id: a\nmode: off", "id: a\nhonest: false\nmode: \"off\"\n" },
@@ -72,12 +74,14 @@ static const struct row rows[] = {
 	{ "id: a\norganization: []", "id: a\nhonest: false\norganization: []\n" },
 	{ "id: a\ntags:\n- x\n- yes\n", "id: a\nhonest: false\ntags: [x, \"yes\"]\n" },
 	{ "id: a\ntags: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]",
-	  "id: a\nhonest: false\ntags:\n  - aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n  - bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n" },
+	  "id: a\nhonest: false\ntags:\n  - aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n  - "
+	  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n" },
 	{ "id: a\nsizes: [2048, 384]", "id: a\nhonest: false\nsizes: [2048, 384]\n" },
 	{ "id: a\nsizes: []", "id: a\nhonest: false\nsizes: []\n" },
 	{ "id: a\nlimits: {mode: time, time: 2030-01-01}",
 	  "id: a\nhonest: false\nlimits:\n  mode: Time\n  time: 2030-01-01T00:00:00Z\n" },
-	{ "id: a\nlimits: {mode: duration, duration: 1y2w}", "id: a\nhonest: false\nlimits:\n  mode: Duration\n  duration: 1y2w\n" },
+	{ "id: a\nlimits: {mode: duration, duration: 1y2w}",
+	  "id: a\nhonest: false\nlimits:\n  mode: Duration\n  duration: 1y2w\n" },
 	{ "id: a\nitems: [{oid: 1.2.3}, {text: b, oid: '4'}]",
 	  "id: a\nhonest: false\nitems:\n  - oid: \"1.2.3\"\n  - oid: \"4\"\n    text: b\n" },
 	{ "id: a\nparent: b\nfriends: c", "id: a\nhonest: false\nparent: b\nfriends: c\n" },
@@ -85,12 +89,15 @@ static const struct row rows[] = {
 	{ "id: a\npin: file:/run/pin", "id: a\nhonest: false\npin: file:/run/pin\n" },
 	{ "id: a\nmetadata: {}", "id: a\nhonest: false\nmetadata: {}\n" },
 	{ "id: a\nmetadata: text", "id: a\nhonest: false\nmetadata: text\n" },
-	{ "id: a\nmetadata: {b: null, a: [1, +2, 0x1F, 0o17, 1.50, .5, 5., 1E3, 007, '8'], c: {d: True, e: ~, f: no, 1: ''}}",
+	{ "id: a\nmetadata: {b: null, a: [1, +2, 0x1F, 0o17, 1.50, .5, 5., 1E3, 007, '8'], c: {d: True, e: ~, f: "
+	  "no, 1: ''}}",
 	  "id: a\nhonest: false\nmetadata:\n  b: null\n  a: [1, 2, 31, 15, 1.50, 0.5, 5.0, 1e3, \"007\", \"8\"]\n  c:\n"
 	  "    d: true\n    e: null\n    f: \"no\"\n    \"1\": \"\"\n" },
-	{ "id: a\nmetadata: [[1], [], {}, [{a: b, c: [[x]]}], |\n  1\n  2\n]", "2:45: found character that cannot start any token" },
+	{ "id: a\nmetadata: [[1], [], {}, [{a: b, c: [[x]]}], |\n  1\n  2\n]",
+	  "2:45: found character that cannot start any token" },
 	{ "id: a\nmetadata: [[1], [], {}, [{a: b, c: [[x]]}], 'x y']",
-	  "id: a\nhonest: false\nmetadata:\n  - [1]\n  - []\n  - {}\n  -\n    - a: b\n      c:\n        - [x]\n  - x y\n" },
+	  "id: a\nhonest: false\nmetadata:\n  - [1]\n  - []\n  - {}\n  -\n    - a: b\n      c:\n        - [x]\n "
+	  " - x y\n" },
 	/* refusals: place, path, reason, nearest name */
 	{ "", "1:1: the document is empty" },
 	{ "# nothing\n", "2:1: the document is empty" },
@@ -119,8 +126,8 @@ static const struct row rows[] = {
 	{ "id: a\nenabled: yes", "2:10: enabled: must be true or false, not \"yes\"" },
 	{ "id: a\nenabled: 'true'", "2:10: enabled: must be true or false" },
 	{ "id: a\nmode: Tim", "2:7: mode: \"Tim\" is not one of Duration, Time, off; did you mean \"Time\"?" },
-	{ "id: a\nusage: {cert_sgn: true}", "2:9: usage: \"cert_sgn\" is not one of digital_signature, key_encipherment, "
-					    "cert_sign; did you mean \"cert_sign\"?" },
+	{ "id: a\nusage: {cert_sgn: true}", "2:9: usage: \"cert_sgn\" is not one of digital_signature, "
+					    "key_encipherment, cert_sign; did you mean \"cert_sign\"?" },
 	{ "id: a\nusage: [cert_sign, CertSign]", "2:20: usage.cert_sign: given twice" },
 	{ "id: a\nbackdate: soon", "2:11: backdate: " },
 	{ "id: a\nlimits: {mode: Duration, duration: 0s}", "2:36: limits.duration: must be from 1s to 100y" },
@@ -166,7 +173,8 @@ static void run_row(const struct row *r)
 	bool good = strncmp(r->want, "id:", 3) == 0;
 
 	if (rec_load(a, &sample_type, "doc", bytes_of(r->doc), &s, &e) != 0) {
-		bool same = !good && strncmp(e.msg, "doc:", 4) == 0 && strncmp(e.msg + 4, r->want, strlen(r->want)) == 0;
+		bool same = !good && strncmp(e.msg, "doc:", 4) == 0 &&
+			    strncmp(e.msg + 4, r->want, strlen(r->want)) == 0;
 
 		ok(same, "refused: %s", text_escape(a, bytes_of(r->doc)));
 		if (!same)
@@ -177,7 +185,8 @@ static void run_row(const struct row *r)
 	rec_emit(&sample_type, &s, &first);
 	ok(strncmp(buf_str(&first), r->want, strlen(r->want)) == 0, "%s", text_escape(a, bytes_of(r->doc)));
 	if (strncmp(buf_str(&first), r->want, strlen(r->want)) != 0)
-		printf("#   got: %s\n#  want: %s\n", text_escape(a, buf_bytes(&first)), text_escape(a, bytes_of(r->want)));
+		printf("#   got: %s\n#  want: %s\n", text_escape(a, buf_bytes(&first)),
+		       text_escape(a, bytes_of(r->want)));
 	if (rec_load(a, &sample_type, "again", buf_bytes(&first), &again, &e) != 0) {
 		ok(false, "reads its own output: %s", e.msg);
 		return;
@@ -210,7 +219,8 @@ static void test_hostile(void)
 
 	buf_puts(&b, "id: a\nmetadata:\n  a: &a [x,x,x,x,x,x,x,x,x]\n");
 	for (char c = 'b'; c < 'z'; c++)
-		buf_printf(&b, "  %c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1);
+		buf_printf(&b, "  %c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c - 1, c - 1, c - 1, c - 1, c - 1,
+			   c - 1, c - 1, c - 1);
 	refuse("alias bomb", buf_bytes(&b), "doc:3:6: anchors are not accepted");
 
 	buf_clear(&b);
@@ -249,7 +259,8 @@ static void test_hostile(void)
 	buf_puts(&b, ": 2}");
 	refuse("long key", buf_bytes(&b), "doc:2:12: metadata: this key is too long");
 
-	refuse("NUL byte", (struct bytes){ (const unsigned char *)"id: a\nnote: x\0y\n", 16 }, "doc:2:1: not UTF-8 text");
+	refuse("NUL byte", (struct bytes){ (const unsigned char *)"id: a\nnote: x\0y\n", 16 },
+	       "doc:2:1: not UTF-8 text");
 	refuse("UTF-16", (struct bytes){ (const unsigned char *)"\xFF\xFEi\0d\0", 6 }, "doc:1:1: not UTF-8 text");
 	refuse("nothing", (struct bytes){ NULL, 0 }, "doc:1:1: the document is empty");
 }
@@ -274,7 +285,8 @@ static bool stable(struct bytes text)
 static void test_mutations(void)
 {
 	static const char *const docs[] = {
-		"id: a\nnote: \"q\\u00e9\\n\"\nlevel: -3\nlimits:\n  mode: Time # c\n  time: 2030-01-01\ntags: [x, 'y z']\n"
+		"id: a\nnote: \"q\\u00e9\\n\"\nlevel: -3\nlimits:\n  mode: Time # c\n  time: 2030-01-01\ntags: [x, "
+		"'y z']\n"
 		"items:\n  - oid: 1.2\n    text: |\n      l1\n      l2\n  - {oid: x}\npin: ${P}\nusage: [CertSign]\n"
 		"metadata: {a: [1.5, ~, {b: no}]}\n",
 		"{\"id\": \"a\", \"note\": \"\\ud83d\\ude00\\/\", \"sizes\": [1, 22], \"limits\": {\"mode\": \"off\"}, "
@@ -333,7 +345,8 @@ static const struct field open_fields[] = {
 	ANY(open_record, config, "Whatever is not named.", .flags = F_REST),
 	END
 };
-static const struct schema open_type = { "open", "opens", NULL, "Open.", sizeof(struct open_record), open_fields, NULL };
+static const struct schema open_type = { "open", "opens", NULL, "Open.", sizeof(struct open_record), open_fields,
+					 NULL };
 
 static void test_rest(void)
 {
@@ -357,7 +370,8 @@ static void test_rest(void)
 	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF out = buf_init(BUF_TEXT);
 	struct err e = { 0 };
-	ok(rec_set(a, &open_type, "doc", bytes_of("id: a\npin: x\n"), "pin", "y z", &out, &e) == 0, "set beside %s", e.msg);
+	ok(rec_set(a, &open_type, "doc", bytes_of("id: a\npin: x\n"), "pin", "y z", &out, &e) == 0, "set beside %s",
+	   e.msg);
 	is_str(buf_str(&out), "id: a\npin: y z\n", "set beside");
 }
 

@@ -1,5 +1,5 @@
-/* Edits in place: rows of document, path, value -> the new document, byte for byte, or the message. Then a loop that sets
- * and removes everything everywhere and checks that nothing else changed. */
+/* Edits in place: rows of document, path, value -> the new document, byte for byte, or the message. Then a loop that
+ * sets and removes everything everywhere and checks that nothing else changed. */
 #include <stdlib.h>
 
 #include "rec/schema.h"
@@ -13,7 +13,8 @@ struct row {
 
 static const struct row rows[] = {
 	/* a scalar gives way to a scalar; comments and order stay */
-	{ "# top\nid: a   # the id\nlevel:   3 # why\n\nnote: x\n", "level", "7", "# top\nid: a   # the id\nlevel:   7 # why\n\nnote: x\n" },
+	{ "# top\nid: a   # the id\nlevel:   3 # why\n\nnote: x\n", "level", "7",
+	  "# top\nid: a   # the id\nlevel:   7 # why\n\nnote: x\n" },
 	{ "id: a\nnote: 'x' # y\n", "note", "a: b #c", "id: a\nnote: \"a: b #c\" # y\n" },
 	{ "id: a\nnote: x\n", "note", "no", "id: a\nnote: \"no\"\n" },
 	{ "id: a\nnote: x\n", "note", "\"quoted \\u00e9\"", "id: a\nnote: quoted é\n" },
@@ -35,7 +36,8 @@ static const struct row rows[] = {
 	{ "id: a\ntags: # c\n  - x # d\n  - y\nlevel: 1\n", "tags", "[z]", "id: a\ntags: [z] # c\nlevel: 1\n" },
 	{ "id: a\ntags:\n- x\n- y\nlevel: 1\n", "tags", "z", "id: a\ntags: [z]\nlevel: 1\n" },
 	{ "id: a\ntags:\n- x # 0\n- y\nlevel: 1\n", "tags.0", "z", "id: a\ntags:\n- z # 0\n- y\nlevel: 1\n" },
-	{ "id: a\ntags:\n- x # 0\n- y # 1\nlevel: 1\n", "tags.2", "z", "id: a\ntags:\n- x # 0\n- y # 1\n- z\nlevel: 1\n" },
+	{ "id: a\ntags:\n- x # 0\n- y # 1\nlevel: 1\n", "tags.2", "z",
+	  "id: a\ntags:\n- x # 0\n- y # 1\n- z\nlevel: 1\n" },
 	{ "id: a\ntags:\n  - x\n  - y", "tags.2", "0x1F", "id: a\ntags:\n  - x\n  - y\n  - \"0x1F\"\n" },
 	{ "id: a\ntags: [x]\n", "tags.1", "z, y", "id: a\ntags: [x, \"z, y\"]\n" },
 	{ "id: a\ntags: []\n", "tags.0", "z", "id: a\ntags: [z]\n" },
@@ -52,7 +54,8 @@ static const struct row rows[] = {
 	  "id: a\nlimits: {mode: time, time: \"2030-01-01\"}\n" },
 	{ "id: a\nitems:\n  - oid: '1' # c\n  - oid: x\n    text: y\n", "items.1.text", "z",
 	  "id: a\nitems:\n  - oid: '1' # c\n  - oid: x\n    text: z\n" },
-	{ "id: a\nitems:\n  - oid: '1' # c\n", "items.0.text", "1.0", "id: a\nitems:\n  - oid: '1' # c\n    text: \"1.0\"\n" },
+	{ "id: a\nitems:\n  - oid: '1' # c\n", "items.0.text", "1.0",
+	  "id: a\nitems:\n  - oid: '1' # c\n    text: \"1.0\"\n" },
 	{ "id: a\nitems:\n  - oid: x\n", "items.1.oid", "1.0", "id: a\nitems:\n  - oid: x\n  - oid: \"1.0\"\n" },
 	{ "id: a\nitems: [{oid: x}]\n", "items.1", "{oid: 1.10}", "id: a\nitems: [{oid: x}, {oid: \"1.10\"}]\n" },
 	/* what is missing is made */
@@ -81,10 +84,12 @@ static const struct row rows[] = {
 	/* free-form data */
 	{ "id: a\n", "metadata.site", "Turin", "id: a\nmetadata:\n  site: Turin\n" },
 	{ "id: a\nmetadata: {}\n", "metadata.a.b", "1.50", "id: a\nmetadata: {a: {b: 1.50}}\n" },
-	{ "id: a\nmetadata:\n  x.y: {z: 1} # c\n", "metadata.x.y.z", "\"2\"", "id: a\nmetadata:\n  x.y: {z: \"2\"} # c\n" },
+	{ "id: a\nmetadata:\n  x.y: {z: 1} # c\n", "metadata.x.y.z", "\"2\"",
+	  "id: a\nmetadata:\n  x.y: {z: \"2\"} # c\n" },
 	{ "id: a\nmetadata:\n  l: [1]\n", "metadata.l.1", "null", "id: a\nmetadata:\n  l: [1, null]\n" },
 	{ "id: a\nmetadata:\n  l: [1]\n", "metadata.l.x", "null", "!metadata.l.x: there is no \"x\" in a list" },
-	{ "id: a\nmetadata:\n  l: 1\n", "metadata.l", "[a, 'b c', {d: e}]", "id: a\nmetadata:\n  l: [a, b c, {d: e}]\n" },
+	{ "id: a\nmetadata:\n  l: 1\n", "metadata.l", "[a, 'b c', {d: e}]",
+	  "id: a\nmetadata:\n  l: [a, b c, {d: e}]\n" },
 	/* JSON stays JSON */
 	{ "{\"id\": \"a\", \"level\": 1}", "level", "2", "{\"id\": \"a\", \"level\": 2}" },
 	{ "{\"id\":\"a\"}", "note", "é\"", "{\"id\":\"a\", \"note\": \"é\\\"\"}" },
@@ -164,12 +169,16 @@ static void there_and_back(const char *doc, const char *path, const char *value)
 int main(void)
 {
 	static const char *const layouts[] = {
-		"id: a\n", "id: a", "{id: a}", "{\"id\":\"a\"}", "{\n  \"id\": \"a\"\n}\n", "# c\nid: a # c\n# d\n", "  id: a\n",
-		"id: a\r\nnote: |\r\n  x\r\n", "---\nid: a\nitems:\n- oid: x\n  text: y\n...\n", "{id: a, tags: [\n  x,\n  y ]\n}\n",
+		"id: a\n", "id: a", "{id: a}", "{\"id\":\"a\"}", "{\n  \"id\": \"a\"\n}\n", "# c\nid: a # c\n# d\n",
+		"  id: a\n",
+		"id: a\r\nnote: |\r\n  x\r\n", "---\nid: a\nitems:\n- oid: x\n  text: y\n...\n",
+		"{id: a, tags: [\n  x,\n  y ]\n}\n",
 	};
 	static const char *const sets[][2] = {
-		{ "level", "5" }, { "parent", "p" }, { "sizes", "[1, 2]" }, { "limits.mode", "off" }, { "until", "2030-01-01" },
-		{ "usage.cert_sign", "true" }, { "metadata.a.b", "{c: [d, 1]}" }, { "friends", "[f, g]" }, { "pin", "env:P" },
+		{ "level", "5" }, { "parent", "p" }, { "sizes", "[1, 2]" }, { "limits.mode", "off" },
+		{ "until", "2030-01-01" },
+		{ "usage.cert_sign", "true" }, { "metadata.a.b", "{c: [d, 1]}" }, { "friends", "[f, g]" },
+		{ "pin", "env:P" },
 		{ "country", "no" }, { "seed", "AAAA" },
 	};
 

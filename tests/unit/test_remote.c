@@ -1,6 +1,6 @@
-/* Calls of remote services over real sockets: what is tried again and what is not, how long, limits on what a hostile server may
- * send, and that nothing secret gets into notes and messages. The server is a thread that plays one line of a script for each
- * request. */
+/* Calls of remote services over real sockets: what is tried again and what is not, how long, limits on what a hostile
+ * server may send, and that nothing secret gets into notes and messages. The server is a thread that plays one line of
+ * a script for each request. */
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <poll.h>
@@ -159,7 +159,8 @@ static int build(void *arg, struct arena *a, bool refresh, struct net_request *r
 	k->built++;
 	k->refreshed += refresh;
 	*h = (struct net_header){ "Authorization", k->header ? k->header : "Bearer secret-1" };
-	*ret = (struct net_request){ .method = "POST", .url = k->url, .headers = h, .nheaders = 1, .body = bytes_of("secret-3"), .what = "test" };
+	*ret = (struct net_request){ .method = "POST", .url = k->url, .headers = h, .nheaders = 1,
+				     .body = bytes_of("secret-3"), .what = "test" };
 	return 0;
 }
 
@@ -169,7 +170,8 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 	if (x->status == 200)
 		return REMOTE_DONE;
 	(void)!err_set(e, ERR_REMOTE, "status %d", x->status);
-	return x->status == 429 ? REMOTE_THROTTLED : x->status == 401 ? REMOTE_REFRESH : x->status >= 500 ? REMOTE_AGAIN : REMOTE_FAILED;
+	return x->status == 429 ? REMOTE_THROTTLED : x->status == 401 ? REMOTE_REFRESH : x->status >= 500
+	       ? REMOTE_AGAIN : REMOTE_FAILED;
 }
 
 struct outcome {
@@ -245,7 +247,8 @@ static void retries(void)
 static void busy_server(void)
 {
 	static const char later[] = STATUS("429 Later", "");
-	struct outcome o = play(SCRIPT(later, later, later, later, later, later, later, later, later, later, OK_200), true);
+	struct outcome o = play(SCRIPT(later, later, later, later, later, later, later, later, later, later, OK_200),
+				true);
 
 	ok(o.rc == 0 && o.requests == 11, "ten refusals, then served: %s", o.e.msg);
 	o = play(SCRIPT(STATUS("429 Later", "Retry-After: 1\r\n"), OK_200), false);
@@ -274,7 +277,8 @@ static void deadlines(void)
 	for (size_t i = 0; i < COUNT(for_ever) - 1; i++)
 		for_ever[i] = later;
 	o = play_at(url_of("http", "/"), NULL, &brief, for_ever, false, NULL);
-	ok(o.rc != 0 && o.ms < 8000 && strstr(o.e.msg, "429"), "one that is busy for ever: %d ms, %s", (int)o.ms, o.e.msg);
+	ok(o.rc != 0 && o.ms < 8000 && strstr(o.e.msg, "429"), "one that is busy for ever: %d ms, %s", (int)o.ms,
+	   o.e.msg);
 }
 
 static void refreshing(void)
@@ -298,7 +302,8 @@ static void limits(void)
 	ok(o.rc != 0 && o.requests == 1 && strstr(o.e.msg, "too large"), "headers over the limit: %s", o.e.msg);
 	o = play(SCRIPT("nul"), false);
 	ok(o.rc == 0 && o.answer.body.n == 5 && memcmp(o.answer.body.p, "a\0b\0c", 6) == 0, "NUL bytes in a body");
-	o = play(SCRIPT("HTTP/1.1 200 OK\r\nX-A:  b \r\nx-a: c\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), false);
+	o = play(SCRIPT("HTTP/1.1 200 OK\r\nX-A:  b \r\nx-a: c\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+		 false);
 	is_str(net_header(&o.answer, "X-A"), "b", "a header's value");
 	ok(o.rc == 0 && net_header(&o.answer, "x-b") == NULL, "and none");
 	o = play_at(url_of("http", "/"), NULL, &quick, nothing, false, "x\r\nX-Smuggled: y");
@@ -318,7 +323,8 @@ static void connections(void)
 	ok(o.rc != 0 && !strstr(buf_str(&server.seen), "secret"), "without TLS nothing is said: %s", o.e.msg);
 	o = play_at(url_of("ftp", "/"), NULL, &quick, nothing, false, NULL);
 	ok(o.rc != 0 && o.ask.built == 1 && o.requests == 0, "nothing but http and https: %s", o.e.msg);
-	o = play_at(url_of("https", "/"), &(struct net_options){ .ca_file = "/nonexistent/ca.pem" }, &quick, nothing, false, NULL);
+	o = play_at(url_of("https", "/"), &(struct net_options){ .ca_file = "/nonexistent/ca.pem" }, &quick, nothing,
+		    false, NULL);
 	ok(o.rc != 0 && o.e.code == ERR_REMOTE, "no such file of authorities: %s", o.e.msg);
 }
 
@@ -328,12 +334,16 @@ static void secrets(void)
 	struct outcome o;
 
 	buf_clear(&notes);
-	o = play(SCRIPT(STATUS("500 secret-4", "X-Secret: secret-5\r\n"), RESET, "HTTP/1.1 404 No\r\nContent-Length: 8\r\n\r\nsecret-6"), false);
+	o =
+		play(SCRIPT(STATUS("500 secret-4", "X-Secret: secret-5\r\n"), RESET,
+			    "HTTP/1.1 404 No\r\nContent-Length: 8\r\n\r\nsecret-6"), false);
 	buf_puts(&said, o.e.msg);
 	o = play_at(url_of("http", "/secret-7"), NULL, &quick, SCRIPT(RESET), true, NULL);
 	buf_puts(&said, o.e.msg);
-	ok(strstr(buf_str(&notes), "POST http://127.0.0.1:") && strstr(buf_str(&notes), " test: 500 in "), "notes say what was asked of whom");
-	ok(!strstr(buf_str(&notes), "secret") && !strstr(buf_str(&said), "secret"), "and nothing secret: %s", buf_str(&said));
+	ok(strstr(buf_str(&notes), "POST http://127.0.0.1:") && strstr(buf_str(&notes), " test: 500 in "),
+	   "notes say what was asked of whom");
+	ok(!strstr(buf_str(&notes), "secret") && !strstr(buf_str(&said), "secret"), "and nothing secret: %s",
+	   buf_str(&said));
 }
 
 struct many {
@@ -368,7 +378,8 @@ static void threads(void)
 
 static void json(void)
 {
-	static const char *const bad[] = { "", "[]", "{\"a\":1,\"a\":2}", "{\"a\":\"\\u0000\"}", "{", "{}x", "\"text\"", "<html>" };
+	static const char *const bad[] = { "", "[]", "{\"a\":1,\"a\":2}", "{\"a\":\"\\u0000\"}", "{", "{}x", "\"text\"",
+					   "<html>" };
 	struct err e = { 0 };
 	json_t *j = NULL;
 
@@ -376,7 +387,8 @@ static void json(void)
 		ok(remote_json(bytes_of(bad[i]), &j, &e) != 0 && e.code == ERR_REMOTE, "refused: %s", bad[i]);
 	ok(remote_json(bytes_of("{\"a\":{\"b\":\"text\",\"n\":1}}"), &j, &e) == 0, "taken");
 	is_str(remote_text(j, "a.b"), "text", "a path");
-	ok(!remote_text(j, "a.n") && !remote_text(j, "a.x.y") && !remote_text(j, "a.b.c") && remote_member(j, "a.n"), "others");
+	ok(!remote_text(j, "a.n") && !remote_text(j, "a.x.y") && !remote_text(j, "a.b.c") && remote_member(j, "a.n"),
+	   "others");
 	json_decref(j);
 	is_str(remote_say(arena, "a\033[31m\nb"), "a\\x1b[31m\\x0ab", "what a server says is escaped");
 	ok(strlen(remote_say(arena, arena_printf(arena, "%01000d", 1))) == 300, "and cut");

@@ -31,7 +31,8 @@ static int no_files(void *arg, struct state *st, struct err *e)
 
 static void opened(struct ctx *ctx)
 {
-	struct state_env env = { .actor = "Ann Operator <ann@example.org>", .now = now, .lock_timeout_ms = 200, .op = "test" };
+	struct state_env env = { .actor = "Ann Operator <ann@example.org>", .now = now, .lock_timeout_ms = 200,
+				 .op = "test" };
 	struct err e = { 0 };
 
 	*ctx = (struct ctx){ .arena = A, .now = now };
@@ -40,12 +41,14 @@ static void opened(struct ctx *ctx)
 
 static void add(struct state *st, int number, const char *ca, const char *ca_id)
 {
-	struct certrec r = { .serial_number = arena_printf(A, "%032x", number + 1), .ca = arena_strdup(A, ca), .partition = -1,
-			     .ca_id = arena_strdup(A, ca_id), .revocation_reason = -1, .not_before = now - 1000,
-			     .not_after = now + 1000, .issued_at = now, .fingerprint = arena_printf(A, "%064x", number + 1) };
+	struct certrec r = { .serial_number = arena_printf(A, "%032x", number + 1), .ca = arena_strdup(A, ca),
+			     .partition = -1, .ca_id = arena_strdup(A, ca_id), .revocation_reason = -1,
+			     .not_before = now - 1000, .not_after = now + 1000, .issued_at = now,
+			     .fingerprint = arena_printf(A, "%064x", number + 1) };
 	struct err e = { 0 };
 
-	must(ledger_add_cert(st, &r, bytes_of("-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n"), &e), &e);
+	must(ledger_add_cert(st, &r, bytes_of("-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n"), &e),
+	     &e);
 }
 
 static int count(struct state *st, int status)
@@ -75,7 +78,8 @@ static int commits(void)
 
 static size_t cascade(struct ctx *ctx, size_t chunk)
 {
-	struct authority a = { .rec = { .id = arena_strdup(A, "devices") }, .cert = { .der = bytes_of("there is one") } };
+	struct authority a = { .rec = { .id = arena_strdup(A, "devices") },
+			       .cert = { .der = bytes_of("there is one") } };
 	struct revoke_order o = { .action = REVOKE_REVOKE, .reason = 4, .chunk = chunk, .subject = "test: cascade" };
 	struct err e = { 0 };
 	size_t n = 0;
@@ -101,7 +105,8 @@ static void test_cascade(void)
 	state_close(ctx.state);
 
 	opened(&ctx);
-	is_int(count(ctx.state, CERT_REVOKED), (ISSUED + 1) / CHUNK * CHUNK, "cut off before the last commit: whole chunks are there");
+	is_int(count(ctx.state, CERT_REVOKED), (ISSUED + 1) / CHUNK * CHUNK,
+	       "cut off before the last commit: whole chunks are there");
 	is_int((int64_t)cascade(&ctx, CHUNK), (ISSUED + 1) % CHUNK, "the second call revokes what is left");
 	must(state_commit(ctx.state, "test: cascade", &e), &e);
 	is_int(count(ctx.state, CERT_ACTIVE), 0, "nothing is live");

@@ -23,8 +23,10 @@ static void test_json_schema(void)
 	char *properties = any_get(a, buf_str(&b), "properties");
 	is_str(any_get(a, properties, "level"),
 	       "{\"type\":\"integer\",\"minimum\":-5,\"maximum\":100,\"description\":\"A number.\"}", "an integer");
-	is_str(any_get(a, properties, "mode"), "{\"enum\":[\"Duration\",\"Time\",\"off\"],\"description\":\"How.\"}", "an enum");
-	is_str(any_get(a, properties, "enabled"), "{\"type\":\"boolean\",\"description\":\"On or off.\",\"default\":true}",
+	is_str(any_get(a, properties, "mode"), "{\"enum\":[\"Duration\",\"Time\",\"off\"],\"description\":\"How.\"}",
+	       "an enum");
+	is_str(any_get(a, properties, "enabled"),
+	       "{\"type\":\"boolean\",\"description\":\"On or off.\",\"default\":true}",
 	       "a default");
 	is_str(any_get(a, any_get(a, properties, "limits"), "required"), "[\"mode\"]", "a nested object");
 	is_str(any_get(a, properties, "metadata"), "{\"description\":\"Whatever.\"}", "anything");
@@ -48,8 +50,8 @@ static void test_manual(void)
 
 static void test_views(void)
 {
-	static const char doc[] = "{id: a, note: \"x\\ny\\e\", pin: 'env:PIN', usage: cert_sign, metadata: {b: 1.50, a: [no]}, "
-				  "organization: [One], sizes: [], items: [{oid: x}]}";
+	static const char doc[] = "{id: a, note: \"x\\ny\\e\", pin: 'env:PIN', usage: cert_sign, metadata: {b: 1.50, "
+				  "a: [no]}, organization: [One], sizes: [], items: [{oid: x}]}";
 	SCOPED_ARENA *a = arena_new();
 	SCOPED_BUF json = buf_init(BUF_TEXT), pretty = buf_init(BUF_TEXT), yaml = buf_init(BUF_TEXT);
 	struct sample s;
@@ -86,9 +88,11 @@ static void test_paths(void)
 				  "usage: [cert_sign, digital_signature], items: [{oid: o}], "
 				  "metadata: {a.b: {c: [1, {d: deep}]}, n: null, t: text}}";
 	static const char *const rows[][2] = {
-		{ "id", "a" }, { "limits.mode", "Time" }, { "limits.time", "2030-01-01T00:00:00Z" }, { "tags", "x, y, z" },
+		{ "id", "a" }, { "limits.mode", "Time" }, { "limits.time", "2030-01-01T00:00:00Z" },
+		{ "tags", "x, y, z" },
 		{ "tags.1", "y, z" }, { "tags.2", NULL }, { "pin", "***" }, { "usage", "digital_signature, cert_sign" },
-		{ "usage.key_encipherment", "false" }, { "items", "{\"oid\":\"o\",\"text\":\"none\"}" }, { "items.0.oid", "o" },
+		{ "usage.key_encipherment", "false" }, { "items", "{\"oid\":\"o\",\"text\":\"none\"}" },
+		{ "items.0.oid", "o" },
 		{ "items.1.oid", NULL }, { "metadata.a.b.c.1.d", "deep" }, { "metadata.a.b.c", "1, {\"d\":\"deep\"}" },
 		{ "metadata.n", NULL }, { "metadata.t", "text" }, { "metadata.x.y", NULL }, { "until", NULL },
 		{ "path_length", NULL }, { "note", NULL }, { "Level", "0" }, { "backdate", "1m" },

@@ -1,6 +1,6 @@
-/* Engines that lie or go away: no wrong signature gets into a certificate, the engine is named, and a replica stands in, for one
- * signature and for many at once. The registry of engines is compiled with a kind of this test's own in the software engine's
- * place. */
+/* Engines that lie or go away: no wrong signature gets into a certificate, the engine is named, and a replica stands
+ * in, for one signature and for many at once. The registry of engines is compiled with a kind of this test's own in the
+ * software engine's place. */
 #define software_engine liar_engine
 #include "engine/engine.c"
 #undef software_engine
@@ -64,8 +64,8 @@ static int sign_as(EVP_PKEY *key, const struct sigalg *alg, struct bytes in, str
 	return alg->md ? key_sign_digest(key, alg, in, sig, e) : key_sign(key, alg, in, sig, e);
 }
 
-static int liar_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in, struct buf *sig,
-		     struct err *e)
+static int liar_sign(struct engine *en, const struct keyref *ref, const struct sigalg *alg, struct bytes in,
+		     struct buf *sig, struct err *e)
 {
 	struct liar *l = en->priv;
 	const char *how = __atomic_fetch_add(&l->done, 1, __ATOMIC_RELAXED) < l->after ? "good" : l->how;
@@ -91,8 +91,8 @@ static int liar_sign(struct engine *en, const struct keyref *ref, const struct s
 }
 
 const struct engine_ops liar_engine = {
-	.kind = "LIAR", .provider = "Liar", .config = &liar_config, .inflight = 4, .open = liar_open, .close = liar_close,
-	.load = liar_load, .sign = liar_sign
+	.kind = "LIAR", .provider = "Liar", .config = &liar_config, .inflight = 4, .open = liar_open,
+	.close = liar_close, .load = liar_load, .sign = liar_sign
 };
 
 static struct arena *arena;
@@ -110,8 +110,10 @@ static void hear(void *arg, const char *msg)
 static struct ctx engines(const char *a, const char *b, struct key *ret_key)
 {
 	struct engine_doc docs[] = {
-		{ .id = arena_strdup(arena, "a"), .type = arena_strdup(arena, "LIAR"), .config = arena_strdup(arena, a) },
-		{ .id = arena_strdup(arena, "b"), .type = arena_strdup(arena, "LIAR"), .config = arena_strdup(arena, b) }
+		{ .id = arena_strdup(arena, "a"), .type = arena_strdup(arena, "LIAR"),
+		  .config = arena_strdup(arena, a) },
+		{ .id = arena_strdup(arena, "b"), .type = arena_strdup(arena, "LIAR"),
+		  .config = arena_strdup(arena, b) }
 	};
 	struct ctx ctx = { .arena = arena, .now = T0, .warn = hear };
 	struct err e = { 0 };
@@ -179,9 +181,11 @@ static void lies(void)
 		for (size_t i = 0; i < COUNT(hows); i++) {
 			is_int(one(arena_printf(arena, "{how: %s}", hows[i]), NULL, &e), ERR_REMOTE, hows[i]);
 			ok(strstr(e.msg, "engine a: ") != NULL, "the engine is named: %s", e.msg);
-			is_int(one(arena_printf(arena, "{how: %s}", hows[i]), "{how: good}", &e), 0, "a replica puts it right");
+			is_int(one(arena_printf(arena, "{how: %s}", hows[i]), "{how: good}", &e), 0,
+			       "a replica puts it right");
 			ok(warnings == 1 && strstr(warning, "engine a: "), "and that is said: %s", warning);
-			is_int(one(arena_printf(arena, "{how: %s}", hows[i]), "{how: other}", &e), ERR_REMOTE, "both lie");
+			is_int(one(arena_printf(arena, "{how: %s}", hows[i]), "{how: other}", &e), ERR_REMOTE,
+			       "both lie");
 			ok(strstr(e.msg, "engine b: ") != NULL, "the last one is named: %s", e.msg);
 		}
 		EVP_PKEY_free(right);

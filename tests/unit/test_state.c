@@ -1,4 +1,5 @@
-/* The repository as a whole, judged by git itself: every test ends with `git fsck --strict` and a clean `git status`. */
+/* The repository as a whole, judged by git itself: every test ends with `git fsck --strict` and a clean `git
+ * status`. */
 #include <signal.h>
 
 #include "git_repo.h"

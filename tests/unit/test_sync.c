@@ -121,16 +121,19 @@ static void pieces(void)
 	GIT("--git-dir=../wide.git", "config", "core.logAllRefUpdates", "always");
 	GIT("remote", "add", "wide", fs_join(mem, top, "wide.git"));
 	env.push_step = 1; /* no two commits together */
-	ok(state_open(mem, b_dir, STATE_WRITE, &env, &st, &e) == 0 && state_sync(st, "wide", &report, &e) == 0, "sync: %s", e.msg);
+	ok(state_open(mem, b_dir, STATE_WRITE, &env, &st, &e) == 0 && state_sync(st, "wide", &report, &e) == 0,
+	   "sync: %s", e.msg);
 	state_close(st);
 	is_str(GIT("--git-dir=../wide.git", "rev-parse", "ledger"), GIT("rev-parse", "ledger"), "all of it is there");
 	pushes = strlen(GIT("--git-dir=../wide.git", "reflog", "show", "--format=%H", "ledger")) / 41;
 	is_int((int64_t)pushes, (int64_t)commits, "commit by commit");
 	is_str(GIT("for-each-ref", "refs/lamassu"), "", "no ref is left");
 	check_git("b after pieces");
-	ok(!add(b_dir, "piece-x", NULL, NULL, &e) && !add(b_dir, "piece-y", NULL, NULL, &e) && !add(b_dir, "piece-z", NULL, NULL, &e),
+	ok(!add(b_dir, "piece-x", NULL, NULL, &e) && !add(b_dir, "piece-y", NULL, NULL, &e) &&
+	   !add(b_dir, "piece-z", NULL, NULL, &e),
 	   "three more: %s", e.msg);
-	ok(state_open(mem, b_dir, STATE_WRITE, &env, &st, &e) == 0 && state_sync(st, "wide", &report, &e) == 0, "sync: %s", e.msg);
+	ok(state_open(mem, b_dir, STATE_WRITE, &env, &st, &e) == 0 && state_sync(st, "wide", &report, &e) == 0,
+	   "sync: %s", e.msg);
 	state_close(st);
 	pushes = strlen(GIT("--git-dir=../wide.git", "reflog", "show", "--format=%H", "ledger")) / 41;
 	is_int((int64_t)pushes, (int64_t)commits + 3, "only what is not there yet");

@@ -18,7 +18,8 @@ static const struct {
 
 static void test_encodings(struct arena *a)
 {
-	static const char *const bad_b64[] = { "Z", "Zg", "Zg=", "Zg===", "=", "====", "Z===", "Zh==", "Zm9=", "Zg==Zg==", "Zg=a",
+	static const char *const bad_b64[] = { "Z", "Zg", "Zg=", "Zg===", "=", "====", "Z===", "Zh==", "Zm9=",
+					       "Zg==Zg==", "Zg=a",
 					       "Zm9v!", "Zm-_", "Zm9v\x01", "\xc3\xa9gg" };
 	static const char *const bad_hex[] = { "0", "0g", "g0", "0x12", "12 34", "12:34" };
 	struct bytes b;
@@ -26,38 +27,49 @@ static void test_encodings(struct arena *a)
 	for (size_t i = 0; i < COUNT(encoded); i++) {
 		is_str(b64_encode(a, bytes_of(encoded[i].plain)), encoded[i].b64, "base64 is written");
 		is_str(hex_encode(a, bytes_of(encoded[i].plain)), encoded[i].hex, "hex is written");
-		ok(b64_decode(a, bytes_of(encoded[i].b64), &b) == 0 && bytes_equal(b, bytes_of(encoded[i].plain)), "base64 is read");
+		ok(b64_decode(a, bytes_of(encoded[i].b64), &b) == 0 && bytes_equal(b, bytes_of(encoded[i].plain)),
+		   "base64 is read");
 		ok(hex_decode(a, encoded[i].hex, &b) == 0 && bytes_equal(b, bytes_of(encoded[i].plain)), "hex is read");
 	}
-	ok(b64_decode(a, bytes_of(" Zm\r\n9v\tYg =\n="), &b) == 0 && bytes_equal(b, bytes_of("foob")), "base64 may be folded");
+	ok(b64_decode(a, bytes_of(" Zm\r\n9v\tYg =\n="), &b) == 0 && bytes_equal(b, bytes_of("foob")),
+	   "base64 may be folded");
 	ok(hex_decode(a, "fFaB", &b) == 0 && bytes_equal(b, bytes_of("\xff\xab")), "hex may be upper case");
 	ok(b64_decode(a, (struct bytes){ NULL, 0 }, &b) == 0 && b.n == 0, "nothing is nothing");
 	for (size_t i = 0; i < COUNT(bad_b64); i++)
 		ok(b64_decode(a, bytes_of(bad_b64[i]), &b) == -1, "base64 \"%s\" is refused", bad_b64[i]);
-	ok(b64_decode(a, (struct bytes){ (const unsigned char *)"Zm9\0", 4 }, &b) == -1, "base64 with a NUL is refused");
+	ok(b64_decode(a, (struct bytes){ (const unsigned char *)"Zm9\0", 4 }, &b) == -1,
+	   "base64 with a NUL is refused");
 	for (size_t i = 0; i < COUNT(bad_hex); i++)
 		ok(hex_decode(a, bad_hex[i], &b) == -1, "hex \"%s\" is refused", bad_hex[i]);
 }
 
 static void test_url_forms(struct arena *a)
 {
-	static const char *const bad[] = { "A", "AA=", "AAA==", "A===", "=", "AB", "AAB", "+_8", "-/8", "AA\n", " AA", "AA==AA", "AAAAA" };
+	static const char *const bad[] = { "A", "AA=", "AAA==", "A===", "=", "AB", "AAB", "+_8", "-/8", "AA\n", " AA",
+					   "AA==AA", "AAAAA" };
 	static const unsigned char odd[] = { 0xfb, 0xff, 0xbf, 0x3e };
 	struct bytes b;
 
 	is_str(b64url_encode(a, (struct bytes){ odd, 4 }), "-_-_Pg", "base64url has its own digits and no padding");
 	is_str(b64url_encode(a, (struct bytes){ NULL, 0 }), "", "nothing is nothing");
-	ok(b64url_decode(a, bytes_of("-_-_Pg"), &b) == 0 && bytes_equal(b, (struct bytes){ odd, 4 }), "base64url is read");
-	ok(b64url_decode(a, bytes_of("-_-_Pg=="), &b) == 0 && bytes_equal(b, (struct bytes){ odd, 4 }), "with padding too");
+	ok(b64url_decode(a, bytes_of("-_-_Pg"), &b) == 0 && bytes_equal(b, (struct bytes){ odd, 4 }),
+	   "base64url is read");
+	ok(b64url_decode(a, bytes_of("-_-_Pg=="), &b) == 0 && bytes_equal(b, (struct bytes){ odd, 4 }),
+	   "with padding too");
 	for (size_t i = 0; i < COUNT(bad); i++)
-		ok(b64url_decode(a, bytes_of(bad[i]), &b) == -1, "base64url \"%s\" is refused", text_escape(a, bytes_of(bad[i])));
-	ok(b64url_decode(a, (struct bytes){ (const unsigned char *)"AA\0A", 4 }, &b) == -1, "base64url with a NUL is refused");
-	is_str(url_encode(a, bytes_of("aZ09-._~ +/?&=%\xc3\xa9:")), "aZ09-._~%20%2B%2F%3F%26%3D%25%C3%A9%3A", "URLs are encoded");
+		ok(b64url_decode(a, bytes_of(bad[i]), &b) == -1, "base64url \"%s\" is refused",
+		   text_escape(a, bytes_of(bad[i])));
+	ok(b64url_decode(a, (struct bytes){ (const unsigned char *)"AA\0A", 4 }, &b) == -1,
+	   "base64url with a NUL is refused");
+	is_str(url_encode(a, bytes_of("aZ09-._~ +/?&=%\xc3\xa9:")), "aZ09-._~%20%2B%2F%3F%26%3D%25%C3%A9%3A",
+	       "URLs are encoded");
 	is_str(url_encode(a, (struct bytes){ (const unsigned char *)"\0", 1 }), "%00", "a NUL too");
 	is_str(url_decode(a, bytes_of("a%20B%2f%c3%A9+")), "a B/\xc3\xa9+", "and decoded; a plus is a plus");
-	ok(!url_decode(a, bytes_of("%")) && !url_decode(a, bytes_of("%2")) && !url_decode(a, bytes_of("%2x")) && !url_decode(a, bytes_of("a%00")),
+	ok(!url_decode(a, bytes_of("%")) && !url_decode(a, bytes_of("%2")) && !url_decode(a, bytes_of("%2x")) &&
+	   !url_decode(a, bytes_of("a%00")),
 	   "what is cut off or hides a NUL is not");
-	is_str(url_decode(a, (struct bytes){ (const unsigned char *)"%41%42", 3 }), "A", "only so many bytes are looked at");
+	is_str(url_decode(a, (struct bytes){ (const unsigned char *)"%41%42", 3 }), "A",
+	       "only so many bytes are looked at");
 }
 
 static void test_all_bytes(struct arena *a)
@@ -85,7 +97,8 @@ static const struct {
 	{ "plain", true, "plain" },
 	{ "", true, "" },
 	{ "back\\slash", true, "back\\slash" },
-	{ "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x94\x91", true, "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x94\x91" },
+	{ "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x94\x91", true, "Gr\xc3\xbc\xc3\x9f"
+									"e \xe2\x82\xac \xf0\x9f\x94\x91" },
 	{ "a\x1b[31mb", true, "a\\x1b[31mb" },
 	{ "one\ntwo\r\t\x7f", true, "one\\x0atwo\\x0d\\x09\\x7f" },
 	{ "\xc2\x9b" "31m", true, "\\xc2\\x9b31m" },		       /* C1: CSI */
@@ -111,7 +124,8 @@ static void test_utf8(struct arena *a)
 	char small[8];
 
 	for (size_t i = 0; i < COUNT(texts); i++) {
-		ok(utf8_valid(bytes_of(texts[i].in)) == texts[i].valid, "%s is %svalid UTF-8", texts[i].escaped, texts[i].valid ? "" : "not ");
+		ok(utf8_valid(bytes_of(texts[i].in)) == texts[i].valid, "%s is %svalid UTF-8", texts[i].escaped,
+		   texts[i].valid ? "" : "not ");
 		is_str(text_escape(a, bytes_of(texts[i].in)), texts[i].escaped, "escaped");
 		is_str(text_escape(a, bytes_of(texts[i].escaped)), texts[i].escaped, "escaping again changes nothing");
 	}
@@ -138,16 +152,20 @@ static void test_utf8(struct arena *a)
 
 static void test_names(struct arena *a)
 {
-	static const char *const verbs[] = { "create", "list", "show", "certificate", "revoke", "reissue", "import", NULL };
+	static const char *const verbs[] = { "create", "list", "show", "certificate", "revoke", "reissue", "import",
+					     NULL };
 	static const struct {
 		const char *got, *want;
 	} near[] = {
-		{ "creat", "create" },	 { "craete", "create" },    { "lst", "list" },	 { "shwo", "show" }, { "cert", "certificate" },
+		{ "creat", "create" },	 { "craete", "create" },    { "lst", "list" },	 { "shwo", "show" },
+		{ "cert", "certificate" },
 		{ "REVOKE", "revoke" }, { "reisue", "reissue" }, { "Import", "import" }, { "frobnicate", NULL },
 		{ "x", NULL },		 { "", NULL },		    { "xy", NULL },
 	};
-	static const char *const good_ids[] = { "a", "0", "iot-device", "a.b_c-d", "0123456789012345678901234567890123456789012345678901234567890123" };
-	static const char *const bad_ids[] = { "", ".", "..", ".git", "-x", "_x", "A", "a/b", "../x", "a b", "a\n", "\xc3\xa9", "a\x1b",
+	static const char *const good_ids[] = { "a", "0", "iot-device", "a.b_c-d",
+						"0123456789012345678901234567890123456789012345678901234567890123" };
+	static const char *const bad_ids[] = { "", ".", "..", ".git", "-x", "_x", "A", "a/b", "../x", "a b", "a\n",
+					       "\xc3\xa9", "a\x1b",
 					       "01234567890123456789012345678901234567890123456789012345678901234" };
 	char huge[200];
 
@@ -187,7 +205,8 @@ static void test_token(struct arena *a)
 		is_str(token, cases[i].want, "the token itself");
 	}
 	ok(text_token(a, (struct bytes){ 0 }, &token, &e) != 0 && e.code == ERR_INVALID, "nothing is no token");
-	ok(text_token(a, (struct bytes){ (const unsigned char *)nul, sizeof(nul) - 1 }, &token, &e) != 0, "no NUL in a token");
+	ok(text_token(a, (struct bytes){ (const unsigned char *)nul, sizeof(nul) - 1 }, &token, &e) != 0,
+	   "no NUL in a token");
 }
 
 static void test_items(struct arena *a)

@@ -32,7 +32,8 @@ static SSL_CTX *make_server(struct arena *a)
 	X509 *x = d2i_X509(NULL, &p, (long)n.der.n);
 	struct err e = { 0 };
 
-	if (!c || SSL_CTX_use_certificate(c, x) != 1 || SSL_CTX_use_PrivateKey(c, n.key) != 1 || tickets_use(c, &e) != 0)
+	if (!c || SSL_CTX_use_certificate(c, x) != 1 || SSL_CTX_use_PrivateKey(c, n.key) != 1 ||
+	    tickets_use(c, &e) != 0)
 		exit(99);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	X509_free(x);
@@ -114,8 +115,10 @@ static void test_hours(struct arena *a, int version, const char *called)
 	tickets_turn(server, now + HOUR_MS + 1000);
 	resumes(server, client, NULL);
 	second = take();
-	ok(name_of(second).n == NAME_LEN && !bytes_equal(name_of(first), name_of(second)), "%s: then there is another one", called);
-	ok(resumes(server, client, first) && resumes(server, client, second), "%s: and that of the hour before still serves", called);
+	ok(name_of(second).n == NAME_LEN && !bytes_equal(name_of(first), name_of(second)),
+	   "%s: then there is another one", called);
+	ok(resumes(server, client, first) && resumes(server, client, second),
+	   "%s: and that of the hour before still serves", called);
 	tickets_turn(server, now);
 	ok(resumes(server, client, second), "%s: a clock that goes back changes nothing", called);
 	tickets_turn(server, now + 2 * HOUR_MS + 1000);

@@ -25,7 +25,8 @@ static const struct {
 	{ "90d", 7776000, NULL },
 	{ "1w2d3h4m5s", 604800 + 2 * 86400 + 3 * 3600 + 4 * 60 + 5, NULL },
 	{ "1y2w3d4h5m6s", 31536000 + 2 * 604800 + 3 * 86400 + 4 * 3600 + 5 * 60 + 6, NULL },
-	{ "250y1w3d23h47m16s854ms775us807ns", INT64_C(250) * 31536000 + 604800 + 3 * 86400 + 23 * 3600 + 47 * 60 + 16, NULL },
+	{ "250y1w3d23h47m16s854ms775us807ns", INT64_C(250) * 31536000 + 604800 + 3 * 86400 + 23 * 3600 + 47 * 60 + 16,
+	  NULL },
 	{ "5s1h", 3605, NULL }, /* any order */
 	{ "1h1h", 7200, NULL }, /* repeated units are summed */
 	{ "1.5h", 5400, NULL },
@@ -206,7 +207,8 @@ static void test_calendar(void)
 			for (int d = 1; d <= last; d++, t += 86400) {
 				struct civil c = tm_civil(t + 86399);
 
-				same = same && c.year == y && c.month == m && c.day == d && c.hour == 23 && c.minute == 59 && c.second == 59;
+				same = same && c.year == y && c.month == m && c.day == d && c.hour == 23 &&
+				       c.minute == 59 && c.second == 59;
 				same = same && tm_from_civil(c) == t + 86399;
 			}
 		}

@@ -1,5 +1,5 @@
-/* Vault's engines against a server that is only a script: what is sent, in which order, and what is made of every answer, also of
- * those that no honest server gives. */
+/* Vault's engines against a server that is only a script: what is sent, in which order, and what is made of every
+ * answer, also of those that no honest server gives. */
 #include <fnmatch.h>
 #include <stdlib.h>
 
@@ -16,7 +16,8 @@ static struct arena *arena;
 /* --- the network --- */
 
 struct step {
-	const char *want; /* "GET secret/data/x", with the token that is to be sent after a space; * is any text; NULL: anything */
+	/* "GET secret/data/x", with the token that is to be sent after a space; * is any text; NULL: anything */
+	const char *want;
 	int status;       /* 0: the connection is lost */
 	const char *body;
 };
@@ -37,8 +38,8 @@ static void fake_close(struct net_client *c)
 	(void)c;
 }
 
-static int fake_send(struct net_client *c, struct arena *a, const struct net_request *r, struct net_answer *ret, enum net_fault *ret_fault,
-		     struct err *e)
+static int fake_send(struct net_client *c, struct arena *a, const struct net_request *r, struct net_answer *ret,
+		     enum net_fault *ret_fault, struct err *e)
 {
 	const struct step *s = &script[sent];
 	const char *token = NULL, *path = strstr(r->url, "/v1/");
@@ -70,8 +71,8 @@ static const struct net_ops fake = { .open = fake_open, .close = fake_close, .se
 
 static struct ctx begin(const char *type, const char *config, const struct step *steps, struct engine **ret)
 {
-	struct engine_doc doc = { .id = arena_strdup(arena, "v"), .type = arena_strdup(arena, type), .security_level = -1,
-				  .config = arena_strdup(arena, config) };
+	struct engine_doc doc = { .id = arena_strdup(arena, "v"), .type = arena_strdup(arena, type),
+				  .security_level = -1, .config = arena_strdup(arena, config) };
 	struct ctx ctx = { .arena = arena };
 	struct err e = { 0 };
 
@@ -120,20 +121,26 @@ static void addresses(void)
 		{ "\"http://[::1]:8200\"", "http://[::1]:8200" },
 		{ "\"a.example\"", "https://a.example:8200" },
 		{ "{\"host\":\"a.example\"}", "https://a.example:8200" },
-		{ "{\"hostname\":\"a.example\",\"port\":\"443\",\"protocol\":\"https\",\"base_path\":\"/vault\"}", "https://a.example:443/vault" },
+		{ "{\"hostname\":\"a.example\",\"port\":\"443\",\"protocol\":\"https\",\"base_path\":\"/vault\"}",
+		  "https://a.example:443/vault" },
 		{ "{\"host\":\"::1\",\"protocol\":\"http\",\"tls\":{\"ca_file\":\"x\"}}", "http://[::1]:8200" },
 		{ "{\"host\":\"127.0.0.1\",\"TLS\":false}", "http://127.0.0.1:8200" },
 		{ "{\"host\":\"https://a.example\"}", "https://a.example" },
-		{ "\"http://a.example:8200\"", NULL }, { "\"http://127.0.0.1@a.example\"", NULL }, { "\"http://localhost.a.example\"", NULL },
-		{ "\"ftp://a.example\"", NULL }, { "\"https://\"", NULL }, { "\"https://a.example?x\"", NULL }, { "\"https://a.example#x\"", NULL },
-		{ "\"https://a b\"", NULL }, { "\"\"", NULL }, { "7", NULL }, { "[]", NULL }, { "{}", NULL }, { "{\"host\":7}", NULL },
-		{ "{\"host\":\"a\",\"port\":0}", NULL }, { "{\"host\":\"a\",\"port\":\"x\"}", NULL }, { "{\"host\":\"a\",\"port\":65536}", NULL },
+		{ "\"http://a.example:8200\"", NULL }, { "\"http://127.0.0.1@a.example\"", NULL },
+		{ "\"http://localhost.a.example\"", NULL },
+		{ "\"ftp://a.example\"", NULL }, { "\"https://\"", NULL }, { "\"https://a.example?x\"", NULL },
+		{ "\"https://a.example#x\"", NULL },
+		{ "\"https://a b\"", NULL }, { "\"\"", NULL }, { "7", NULL }, { "[]", NULL }, { "{}", NULL },
+		{ "{\"host\":7}", NULL },
+		{ "{\"host\":\"a\",\"port\":0}", NULL }, { "{\"host\":\"a\",\"port\":\"x\"}", NULL },
+		{ "{\"host\":\"a\",\"port\":65536}", NULL },
 		{ "{\"host\":\"a\",\"protocol\":\"http\"}", NULL }, { "{\"host\":\"a\",\"protocol\":7}", NULL },
 		{ "{\"host\":\"a\",\"tls\":{\"insecure_skip_verify\":true}}", NULL }, { "{\"host\":\"a/b?c\"}", NULL },
 	};
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct vault_config c = { .address = arena_strdup(arena, rows[i].config), .protocol = arena_strdup(arena, "https"), .port = 8200 };
+		struct vault_config c = { .address = arena_strdup(arena, rows[i].config),
+					  .protocol = arena_strdup(arena, "https"), .port = 8200 };
 		struct vault_place p = { 0 };
 		struct err e = { 0 };
 		int rc = vault_place(arena, &c, &p, &e);
@@ -144,7 +151,8 @@ static void addresses(void)
 			ok(rc != 0 && e.code == ERR_INVALID, "refused: %s: %s", rows[i].config, e.msg);
 	}
 	is_str(vault_path(arena, "/se cret//", "data", "a/b", "x.y"), "se%20cret/data/a/b/x.y", "a path");
-	ok(vault_name_ok("a.b-C_9") && !vault_name_ok("") && !vault_name_ok(".a") && !vault_name_ok("a/b") && !vault_name_ok("a b"), "names");
+	ok(vault_name_ok("a.b-C_9") && !vault_name_ok("") && !vault_name_ok(".a") && !vault_name_ok("a/b") &&
+	   !vault_name_ok("a b"), "names");
 }
 
 static void logins(void)
@@ -153,24 +161,34 @@ static void logins(void)
 	const char *version;
 	struct err e;
 
-	is_int(get(GIVEN, SCRIPT(LOOKED, { "GET secret/data/x tok", 200, SECRET("aGVsbG8=", "7") }), &blob, &version, &e), 0, "a token that is given");
+	is_int(get(GIVEN, SCRIPT(LOOKED, { "GET secret/data/x tok", 200, SECRET("aGVsbG8=", "7") }), &blob, &version,
+		   &e), 0, "a token that is given");
 	ok(bytes_equal(blob, bytes_of("hello")), "its blob");
 	is_str(version, "7", "its version");
-	is_int(get(APPROLE, SCRIPT(LOGIN("1"), { "GET secret/data/x tok1", 403, "{\"errors\":[\"permission denied\"]}" }, LOGIN("2"),
-				   { "GET secret/data/x tok2", 200, SECRET("aGVsbG8=", "1") }), &blob, &version, &e), 0, "an expired token: %s");
+	is_int(get(APPROLE,
+		   SCRIPT(LOGIN("1"), { "GET secret/data/x tok1", 403, "{\"errors\":[\"permission denied\"]}" },
+			  LOGIN("2"), { "GET secret/data/x tok2", 200, SECRET("aGVsbG8=", "1") }), &blob, &version, &e),
+			  0, "an expired token: %s");
 	ok(!last_body, "a GET has no body");
 	is_int(get(APPROLE, SCRIPT(LOGIN("1"), { "GET secret/data/x tok1", 403, "{\"errors\":[]}" }, LOGIN("2"),
-				   { "GET secret/data/x tok2", 403, "{\"errors\":[]}" }), &blob, &version, &e), ERR_DENIED, "twice is a policy");
+				   { "GET secret/data/x tok2", 403, "{\"errors\":[]}" }), &blob, &version, &e),
+				   ERR_DENIED, "twice is a policy");
 	is_int((int)sent, 4, "with one login more");
-	is_int(get(GIVEN, SCRIPT(LOOKED, { "GET secret/data/x tok", 403, "" }), &blob, &version, &e), ERR_DENIED, "no login, no second try");
-	is_int(get(APPROLE, SCRIPT({ "POST auth/approle/login", 400, "{\"errors\":[\"invalid role or secret ID\"]}" }), &blob, &version, &e), ERR_DENIED,
+	is_int(get(GIVEN, SCRIPT(LOOKED, { "GET secret/data/x tok", 403, "" }), &blob, &version, &e), ERR_DENIED,
+	       "no login, no second try");
+	is_int(get(APPROLE, SCRIPT({ "POST auth/approle/login", 400, "{\"errors\":[\"invalid role or secret ID\"]}" }),
+		   &blob, &version, &e), ERR_DENIED,
 	       "a wrong secret id");
 	ok(strstr(e.msg, "invalid role or secret ID") && !strstr(e.msg, "geheim"), "is told: %s", e.msg);
 	is_str(last_body, "{\"role_id\":\"role\",\"secret_id\":\"geheim\"}", "the login");
-	is_int(get(APPROLE, SCRIPT({ "POST auth/approle/login", 200, "{\"auth\":null}" }), &blob, &version, &e), ERR_REMOTE, "a login without a token");
-	is_int(get(APPROLE, SCRIPT({ "POST auth/approle/login", 200, "{\"auth\":{\"client_token\":\"a\\nb\"}}" }), &blob, &version, &e), ERR_REMOTE,
+	is_int(get(APPROLE, SCRIPT({ "POST auth/approle/login", 200, "{\"auth\":null}" }), &blob, &version, &e),
+	       ERR_REMOTE, "a login without a token");
+	is_int(get(APPROLE, SCRIPT({ "POST auth/approle/login", 200, "{\"auth\":{\"client_token\":\"a\\nb\"}}" }),
+		   &blob, &version, &e), ERR_REMOTE,
 	       "a token of two lines");
-	is_int(get(GIVEN, SCRIPT({ "GET auth/token/lookup-self tok", 403, "" }, { "GET secret/data/x tok", 200, SECRET("aGVsbG8=", "1") }), &blob,
+	is_int(get(GIVEN,
+		   SCRIPT({ "GET auth/token/lookup-self tok", 403, "" },
+			  { "GET secret/data/x tok", 200, SECRET("aGVsbG8=", "1") }), &blob,
 		   &version, &e), 0, "a token that may not look at itself");
 }
 
@@ -192,7 +210,8 @@ static void answers(void)
 		{ 404, "{\"errors\":[]}", ERR_NOT_FOUND, "no private key here", 1 },
 		{ 404, "{\"errors\":[\"no handler for route \\\"x\\\"\"]}", ERR_REMOTE, "nothing is mounted", 1 },
 		{ 404, "<html>", ERR_REMOTE, "not how Vault answers", 1 },
-		{ 404, "{\"data\":{\"data\":null,\"metadata\":{\"version\":3,\"destroyed\":true}}}", ERR_NOT_FOUND, "version 3", 1 },
+		{ 404, "{\"data\":{\"data\":null,\"metadata\":{\"version\":3,\"destroyed\":true}}}", ERR_NOT_FOUND,
+		  "version 3", 1 },
 		{ 200, "<html>", ERR_REMOTE, "JSON", 1 },
 		{ 200, "", ERR_REMOTE, "version 2", 1 },
 		{ 200, "{}", ERR_REMOTE, "version 2", 1 },
@@ -200,7 +219,8 @@ static void answers(void)
 		{ 200, "{\"data\":{\"key\":\"aGVsbG8=\"}}", ERR_REMOTE, "version 2", 1 },
 		{ 200, SECRET("aGVsbG8=", "-1"), ERR_REMOTE, "version 2", 1 },
 		{ 200, SECRET("!", "1"), ERR_REMOTE, "not base64", 1 },
-		{ 200, "{\"data\":{\"data\":{\"key\":7},\"metadata\":{\"version\":1}}}", ERR_NOT_FOUND, "no member", 1 },
+		{ 200, "{\"data\":{\"data\":{\"key\":7},\"metadata\":{\"version\":1}}}", ERR_NOT_FOUND, "no member",
+		  1 },
 		{ 418, "{\"errors\":[7,null,\"\\u001b[31mtea\"]}", ERR_REMOTE, "\\x1b[31mtea", 1 },
 	};
 	struct bytes blob;
@@ -208,12 +228,15 @@ static void answers(void)
 	struct err e;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		int code = get(GIVEN, SCRIPT(LOOKED, { "GET secret/data/x tok", rows[i].status, rows[i].body }), &blob, &version, &e);
+		int code = get(GIVEN, SCRIPT(LOOKED, { "GET secret/data/x tok", rows[i].status, rows[i].body }), &blob,
+			       &version, &e);
 
-		ok(code == (int)rows[i].code && strstr(e.msg, rows[i].says) && sent == rows[i].requests + 1, "%d %s: %s", rows[i].status, rows[i].body,
-		   e.msg);
+		ok(code == (int)rows[i].code && strstr(e.msg, rows[i].says) && sent == rows[i].requests + 1,
+		   "%d %s: %s", rows[i].status, rows[i].body, e.msg);
 	}
-	is_int(get(GIVEN, SCRIPT(LOOKED, { NULL, 500, "{}" }, { NULL, 412, "{}" }, { NULL, 200, SECRET("-----BEGIN X", "1") }), &blob, &version, &e), 0,
+	is_int(get(GIVEN,
+		   SCRIPT(LOOKED, { NULL, 500, "{}" }, { NULL, 412, "{}" }, { NULL, 200, SECRET("-----BEGIN X", "1") }),
+		   &blob, &version, &e), 0,
 	       "what passes is waited for; PEM as it is");
 	ok(bytes_equal(blob, bytes_of("-----BEGIN X")), "its text");
 }
@@ -231,9 +254,11 @@ static int put(const char *over, const struct step *steps, struct err *e)
 
 static void writing(void)
 {
-#define MOUNT { "GET sys/internal/ui/mounts/secret tok", 200, "{\"data\":{\"type\":\"kv\",\"options\":{\"version\":\"2\"}}}" }
+#define MOUNT { "GET sys/internal/ui/mounts/secret tok", 200, \
+		"{\"data\":{\"type\":\"kv\",\"options\":{\"version\":\"2\"}}}" }
 #define WRITTEN { "POST secret/data/x tok", 200, "{\"data\":{\"version\":2}}" }
-#define MISMATCH { "POST secret/data/x tok", 400, "{\"errors\":[\"check-and-set parameter did not match the current version\"]}" }
+#define MISMATCH { "POST secret/data/x tok", 400, "{\"errors\":[\"check-and-set parameter did not match the current " \
+						  "version\"]}" }
 #define THERE(b64, v) { "GET secret/data/x tok", 200, SECRET(b64, v) }
 	struct err e;
 
@@ -242,43 +267,59 @@ static void writing(void)
 	is_int(put("4", SCRIPT(LOOKED, MOUNT, WRITTEN, { "PUT secret/destroy/x tok", 204, "" }), &e), 0, "a newer one");
 	is_str(last_body, "{\"versions\":[4]}", "destroys what it replaces");
 	is_int(put(NULL, SCRIPT(LOOKED, MOUNT, MISMATCH, THERE("b3RoZXI=", "1")), &e), ERR_EXISTS, "the name is taken");
-	is_int(put("1", SCRIPT(LOOKED, MOUNT, MISMATCH, THERE("b3RoZXI=", "2")), &e), ERR_CONFLICT, "somebody was faster");
-	is_int(put(NULL, SCRIPT(LOOKED, MOUNT, { "POST secret/data/x tok", 0, NULL }, MISMATCH, THERE("aGVsbG8=", "1")), &e), 0,
+	is_int(put("1", SCRIPT(LOOKED, MOUNT, MISMATCH, THERE("b3RoZXI=", "2")), &e), ERR_CONFLICT,
+	       "somebody was faster");
+	is_int(put(NULL, SCRIPT(LOOKED, MOUNT, { "POST secret/data/x tok", 0, NULL }, MISMATCH, THERE("aGVsbG8=", "1")),
+		   &e), 0,
 	       "it was ours, whose answer was lost");
-	is_int(put(NULL, SCRIPT(LOOKED, MOUNT, MISMATCH, { "GET secret/data/x tok", 404, "{\"data\":{\"data\":null,\"metadata\":{\"version\":5}}}" },
-				WRITTEN), &e), 0, "one that was deleted softly");
+	is_int(put(NULL,
+		   SCRIPT(LOOKED, MOUNT, MISMATCH,
+			  { "GET secret/data/x tok", 404, "{\"data\":{\"data\":null,\"metadata\":{\"version\":5}}}" },
+			  WRITTEN), &e), 0, "one that was deleted softly");
 	is_str(last_body, "{\"options\":{\"cas\":5},\"data\":{\"key\":\"aGVsbG8=\"}}", "is written over");
-	is_int(put(NULL, SCRIPT(LOOKED, { "GET sys/internal/ui/mounts/secret tok", 200, "{\"data\":{\"type\":\"kv\",\"options\":null}}" }), &e), ERR_REMOTE,
+	is_int(put(NULL,
+		   SCRIPT(LOOKED,
+			  { "GET sys/internal/ui/mounts/secret tok", 200,
+			    "{\"data\":{\"type\":\"kv\",\"options\":null}}" }), &e), ERR_REMOTE,
 	       "nothing is written to version 1");
-	is_int(put(NULL, SCRIPT(LOOKED, { "GET sys/internal/ui/mounts/secret tok", 403, "{}" }, WRITTEN), &e), 0, "a mount that may not be looked at");
+	is_int(put(NULL, SCRIPT(LOOKED, { "GET sys/internal/ui/mounts/secret tok", 403, "{}" }, WRITTEN), &e), 0,
+	       "a mount that may not be looked at");
 }
 
 static void signing(void)
 {
 	static const char *const bad[] = {
-		"{\"data\":{\"signature\":\"vault:v2:aGVsbG8=\"}}", "{\"data\":{\"signature\":\"aGVsbG8=\"}}", "{\"data\":{\"signature\":\"vault:v1:!\"}}",
+		"{\"data\":{\"signature\":\"vault:v2:aGVsbG8=\"}}", "{\"data\":{\"signature\":\"aGVsbG8=\"}}",
+		"{\"data\":{\"signature\":\"vault:v1:!\"}}",
 		"{\"data\":{\"signature\":7}}", "{\"data\":{}}", "{}",
 	};
-	static const char *const handles[] = { "k", "k:", "k:0", "k:-1", "k:x", "k:1x", ":1", "../k:1", "a/b:1", "k:99999999999999999999x" };
+	static const char *const handles[] = { "k", "k:", "k:0", "k:-1", "k:x", "k:1x", ":1", "../k:1", "a/b:1",
+					       "k:99999999999999999999x" };
 	const struct sigalg *alg = sigalg_find("ECDSA_SHA_256");
 	struct keyref ref = { .handle = "k:1" };
 	SCOPED_BUF sig = buf_init(BUF_TEXT);
 	struct err e = { 0 };
 	struct engine *en;
-	struct ctx ctx = begin(TRANSIT, GIVEN, SCRIPT(LOOKED, { "POST transit/sign/k tok", 200, "{\"data\":{\"signature\":\"vault:v1:aGVsbG8=\"}}" }), &en);
+	struct ctx ctx = begin(TRANSIT, GIVEN,
+			       SCRIPT(LOOKED,
+				      { "POST transit/sign/k tok", 200,
+					"{\"data\":{\"signature\":\"vault:v1:aGVsbG8=\"}}" }), &en);
 
-	ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) == 0 && bytes_equal(buf_bytes(&sig), bytes_of("hello")), "signed %s", e.msg);
+	ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) == 0 &&
+	   bytes_equal(buf_bytes(&sig), bytes_of("hello")), "signed %s", e.msg);
 	is_str(last_body, "{\"input\":\"ZGlnZXN0\",\"key_version\":1,\"prehashed\":true,"
 	       "\"hash_algorithm\":\"sha2-256\",\"marshaling_algorithm\":\"asn1\"}",
 	       "the request");
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		ctx = begin(TRANSIT, GIVEN, SCRIPT(LOOKED, { "POST transit/sign/k tok", 200, bad[i] }), &en);
-		ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) != 0 && e.code == ERR_REMOTE, "refused: %s: %s", bad[i], e.msg);
+		ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) != 0 && e.code == ERR_REMOTE,
+		   "refused: %s: %s", bad[i], e.msg);
 	}
 	for (size_t i = 0; i < COUNT(handles); i++) {
 		ref.handle = handles[i];
 		ctx = begin(TRANSIT, GIVEN, SCRIPT(LOOKED), &en);
-		ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) != 0 && e.code == ERR_INVALID && sent == 0, "nothing is sent for %s", handles[i]);
+		ok(en->ops->sign(en, &ref, alg, bytes_of("digest"), &sig, &e) != 0 && e.code == ERR_INVALID &&
+		   sent == 0, "nothing is sent for %s", handles[i]);
 	}
 	(void)ctx;
 }
@@ -325,9 +366,12 @@ static void importing(void)
 
 	is_int(import(key, SCRIPT(LOOKED, wrap, LOST, { "GET transit/keys/lamassu-label-* tok", 200, ours }), &e), 0,
 	       "an import whose answer was lost came in");
-	is_int(import(key, SCRIPT(LOOKED, wrap, LOST, { "GET transit/keys/lamassu-label-* tok", 404, "{\"errors\":[]}" }), &e), ERR_REMOTE,
+	is_int(import(key,
+		      SCRIPT(LOOKED, wrap, LOST, { "GET transit/keys/lamassu-label-* tok", 404, "{\"errors\":[]}" }),
+		      &e), ERR_REMOTE,
 	       "or did not");
-	is_int(import(key, SCRIPT(LOOKED, wrap, LOST, { "GET transit/keys/lamassu-label-* tok", 200, other }), &e), ERR_REMOTE,
+	is_int(import(key, SCRIPT(LOOKED, wrap, LOST, { "GET transit/keys/lamassu-label-* tok", 200, other }), &e),
+	       ERR_REMOTE,
 	       "another key is not taken for it");
 }
 
@@ -336,7 +380,8 @@ int main(void)
 	arena = arena_new();
 	setenv("TEST_TOKEN", "tok", 1);
 	setenv("TEST_SECRET", "geheim", 1);
-	unsetenv("VAULT_ADDR"), unsetenv("BAO_ADDR"), unsetenv("VAULT_TOKEN"), unsetenv("BAO_TOKEN"), unsetenv("VAULT_NAMESPACE"), unsetenv("BAO_NAMESPACE");
+	unsetenv("VAULT_ADDR"), unsetenv("BAO_ADDR"), unsetenv("VAULT_TOKEN"), unsetenv("BAO_TOKEN"),
+	unsetenv("VAULT_NAMESPACE"), unsetenv("BAO_NAMESPACE");
 	net_here = &fake;
 	addresses();
 	logins();
