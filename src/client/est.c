@@ -221,8 +221,8 @@ static enum remote_verdict judge(void *arg, struct arena *a, const struct net_an
 static int carry_out(struct est *est, struct arena *a, const char *op, const char *accept, struct bytes body,
 		     struct net_answer *ret, struct err *e)
 {
-	const struct remote_policy policy =
-		{ .deadline_ms = est->target->patience_ms ? est->target->patience_ms : PATIENCE_MS };
+	int64_t patience_ms = est->target->patience_ms ? est->target->patience_ms : PATIENCE_MS;
+	const struct remote_policy policy = { .deadline_ms = patience_ms };
 	struct call c = { .est = est, .op = op, .accept = accept, .body = body };
 	const struct remote_call call = { .build = build, .judge = judge, .arg = &c };
 

@@ -4,6 +4,7 @@
 #include "serve/keyring.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/tm.h"
@@ -11,7 +12,7 @@
 #include "pki/keys.h"
 #include "state/state.h"
 
-enum { RETRY_MS = 1000 };
+enum { RETRY_MS = 1000, ID_MAX = 128 };
 
 struct opened {
 	const char *id;
@@ -21,11 +22,11 @@ struct opened {
 
 struct keyring {
 	pthread_mutex_t lock;
-	struct ctx ctx;      /* its arena is never released: engines and keys are in it */
+	struct ctx ctx;
 	const char *dir;
 	struct opened *first;
 	struct {             /* the last key that could not be opened: */
-		const char *id;
+		char id[ID_MAX];
 		int64_t until;   /* not tried again before then, whoever asks */
 		struct err why;
 	} failed;
@@ -44,22 +45,30 @@ struct keyring *keyring_new(const struct ctx *like, const char *dir)
 	return k;
 }
 
-/* The policy may have moved since the last key was opened: its engines are described anew, and those that are open
- * stay. */
-static int open_anew(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *e)
+/* The policy may have moved since the last key was opened, so each key has engines of its own, as they are described
+ * now; they stay as long as the key, which is for ever. What an attempt that fails has taken is given back. */
+static int open_anew(struct keyring *k, const char *id, struct opened **ret, struct err *e)
 {
-	struct ctx *ctx = &k->ctx;
+	struct arena *a = arena_new();
+	struct ctx *ctx = arena_memdup(a, &k->ctx, sizeof(*ctx));
 	const struct state_env env = { .now = ctx->now };
+	struct opened *o = arena_new_array(a, 1, struct opened);
 	struct key rec;
 	int r;
 
-	if (state_open(ctx->arena, k->dir, 0, &env, &ctx->state, e) != 0)
-		return -1;
-	r = keys_describe_engines(ctx, e) != 0 || state_get(ctx->state, &key_type, id, &rec, e) != 0 ||
-	    engine_key(ctx, &rec, ret, e) != 0;
+	ctx->arena = a;
+	o->id = arena_strdup(a, id);
+	r = state_open(a, k->dir, 0, &env, &ctx->state, e) != 0 || keys_describe_engines(ctx, e) != 0 ||
+	    state_get(ctx->state, &key_type, id, &rec, e) != 0 || engine_key(ctx, &rec, &o->key, e) != 0 ? -1 : 0;
 	state_close(ctx->state);
 	ctx->state = NULL;
-	return r ? -1 : 0;
+	if (r == 0) {
+		*ret = o;
+		return 0;
+	}
+	engines_free(ctx->engines);
+	arena_free(a);
+	return -1;
 }
 
 static void add(struct keyring *k, struct opened *o)
@@ -68,11 +77,10 @@ static void add(struct keyring *k, struct opened *o)
 	k->first = o;
 }
 
-/* An engine that is away is asked once in a while, not by each request that waits here, and each attempt leaves some
- * memory behind. */
+/* An engine that is away is asked once in a while, not by each request that waits here. */
 static void note_failure(struct keyring *k, const char *id, const struct err *e)
 {
-	k->failed.id = id;
+	snprintf(k->failed.id, sizeof(k->failed.id), "%s", id);
 	k->failed.until = tm_mono_ms() + RETRY_MS;
 	k->failed.why = *e;
 }
@@ -85,17 +93,15 @@ int keyring_open(struct keyring *k, const char *id, EVP_PKEY **ret, struct err *
 	pthread_mutex_lock(&k->lock);
 	for (o = k->first; o && strcmp(o->id, id) != 0; o = o->next)
 		;
-	if (!o && k->failed.id && strcmp(k->failed.id, id) == 0 && tm_mono_ms() < k->failed.until) {
+	if (!o && strcmp(k->failed.id, id) == 0 && tm_mono_ms() < k->failed.until) {
 		*e = k->failed.why;
 		r = -1;
 	} else if (!o) {
-		o = arena_new_array(k->ctx.arena, 1, struct opened);
-		o->id = arena_strdup(k->ctx.arena, id);
-		r = open_anew(k, id, &o->key, e);
+		r = open_anew(k, id, &o, e);
 		if (r == 0)
 			add(k, o);
 		else
-			note_failure(k, o->id, e);
+			note_failure(k, id, e);
 	}
 	if (r == 0) {
 		EVP_PKEY_up_ref(o->key);

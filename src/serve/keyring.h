@@ -3,7 +3,7 @@
 #include "crypto/ossl.h"
 #include "model/key.h"
 
-/* The private keys that a worker has opened. An engine is opened once a worker, whatever the policy does meanwhile. */
+/* The private keys that a worker has opened. A key is opened once a worker, whatever the policy does meanwhile. */
 struct keyring;
 
 struct keyring *keyring_new(const struct ctx *like, const char *dir);

@@ -147,13 +147,11 @@ static const char mark_all[] =
 
 int index_fold_waiting(struct index *ix, struct err *e)
 {
+	static const char each[] = "SELECT DISTINCT lower(hex(serial)), ca FROM revocation INDEXED BY revocation_of";
 	AUTO(sqlite3_stmt) *s = NULL;
 	int r;
 
-	if (sqlite3_prepare_v2(ix->db,
-			       "SELECT DISTINCT lower(hex(serial)), ca FROM revocation INDEXED BY revocation_of", -1,
-			       &s, NULL) !=
-	    SQLITE_OK)
+	if (sqlite3_prepare_v2(ix->db, each, -1, &s, NULL) != SQLITE_OK)
 		return index_fail(ix, e);
 	while ((r = index_step(ix, s, e)) > 0)
 		if (refold_state(ix, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1),

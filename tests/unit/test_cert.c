@@ -205,8 +205,8 @@ static struct bytes crl_of(const struct node *ca, const struct node *revoked, in
 static void paths(void)
 {
 	struct bytes chain[] = { sub.der }, roots[] = { root.der }, part[] = { sub.der }, other[] = { stranger.der };
-	struct bytes good[] = { crl_of(&sub, NULL, T0), crl_of(&root, NULL, T0) }, revoked[] =
-		{ crl_of(&sub, &leaf, T0), good[1] };
+	struct bytes good[] = { crl_of(&sub, NULL, T0), crl_of(&root, NULL, T0) };
+	struct bytes revoked[] = { crl_of(&sub, &leaf, T0), good[1] };
 	struct bytes above[] = { good[0], crl_of(&root, &sub, T0) };
 	int64_t now = T0 + 10 * DAY;
 	struct err e = { 0 };

@@ -137,8 +137,8 @@ static void places(void)
 {
 	struct exts x = { 0 };
 	struct err e = { 0 };
-	struct strv crl = list("http://a.example/ca.crl", "http://b.example/ca.crl", NULL), bad =
-		list("a.example/ca.crl", NULL);
+	struct strv crl = list("http://a.example/ca.crl", "http://b.example/ca.crl", NULL);
+	struct strv bad = list("a.example/ca.crl", NULL);
 	struct strv ocsp = list("http://ocsp.example", NULL), issuer = list("http://a.example/ca.cer", NULL);
 	struct strv idn = list("http://bücher.example:8080/ü", NULL), idn2 = list("http://bücher.example:8080/x", NULL);
 	struct policy_info p[] = { { arena_strdup(a, "2.5.29.32.0"), NULL, NULL },
@@ -265,8 +265,8 @@ static void whole(void)
 	struct derw w = derw_init(buf, sizeof(buf));
 	struct exts x = { 0 }, back = { 0 };
 	struct err e = { 0 };
-	struct strv names = list("a.example", "10.0.0.1", NULL), uris = list("http://a.example/", NULL), eku =
-		list("clientAuth", NULL);
+	struct strv names = list("a.example", "10.0.0.1", NULL), uris = list("http://a.example/", NULL);
+	struct strv eku = list("clientAuth", NULL);
 	struct name_constraints nc = { list("DNS:a", NULL), list("IP:10.0.0.0/8", NULL) };
 	struct bytes der, san = { 0 };
 	size_t read = 0;

@@ -163,10 +163,10 @@ static void strings(void)
 	struct bytes utf8 = foreign(DER_UTF8, "acm\xc3\xa9", 5, "2.5.4.10"), c = foreign(DER_UTF8, "US", 2, "2.5.4.6");
 	struct bytes nul = foreign(DER_UTF8, "a\0b", 3, "2.5.4.3"), t61 = foreign(DER_T61, "\xe9", 1, "2.5.4.10");
 	struct bytes printable = foreign(DER_PRINTABLE, "Big   Co ", 9, "2.5.4.10");
-	struct bytes surrogate = foreign(DER_BMP, "\xd8\0\xdc\0", 4, "2.5.4.10"), odd =
-		foreign(DER_BMP, "\0a\0", 3, "2.5.4.10");
-	struct bytes lower = foreign(DER_UTF8, "big co", 6, "2.5.4.10"), other =
-		foreign(DER_UTF8, "bigco", 5, "2.5.4.10");
+	struct bytes surrogate = foreign(DER_BMP, "\xd8\0\xdc\0", 4, "2.5.4.10");
+	struct bytes odd = foreign(DER_BMP, "\0a\0", 3, "2.5.4.10");
+	struct bytes lower = foreign(DER_UTF8, "big co", 6, "2.5.4.10");
+	struct bytes other = foreign(DER_UTF8, "bigco", 5, "2.5.4.10");
 	struct err e = { 0 };
 	char *text;
 

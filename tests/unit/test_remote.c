@@ -43,7 +43,8 @@ static void wait_ms(int ms)
 
 static const char *const nothing[] = { NULL };
 
-static void read_request(int fd)
+/* false: whoever connected has gone without a word, maybe long ago. */
+static bool read_request(int fd)
 {
 	char text[8192];
 	size_t n = 0, want = 0;
@@ -65,6 +66,7 @@ static void read_request(int fd)
 	pthread_mutex_lock(&server.lock);
 	buf_put(&server.seen, text, n);
 	pthread_mutex_unlock(&server.lock);
+	return n > 0;
 }
 
 static void say(int fd, const void *p, size_t n)
@@ -105,7 +107,10 @@ static void *serve(void *arg)
 
 		if (fd < 0 || server.over)
 			return NULL;
-		read_request(fd);
+		if (!read_request(fd)) {
+			close(fd);
+			continue;
+		}
 		pthread_mutex_lock(&server.lock);
 		if (server.script[server.at])
 			line = server.script[server.at++];
@@ -334,9 +339,8 @@ static void secrets(void)
 	struct outcome o;
 
 	buf_clear(&notes);
-	o =
-		play(SCRIPT(STATUS("500 secret-4", "X-Secret: secret-5\r\n"), RESET,
-			    "HTTP/1.1 404 No\r\nContent-Length: 8\r\n\r\nsecret-6"), false);
+	o = play(SCRIPT(STATUS("500 secret-4", "X-Secret: secret-5\r\n"), RESET,
+			"HTTP/1.1 404 No\r\nContent-Length: 8\r\n\r\nsecret-6"), false);
 	buf_puts(&said, o.e.msg);
 	o = play_at(url_of("http", "/secret-7"), NULL, &quick, SCRIPT(RESET), true, NULL);
 	buf_puts(&said, o.e.msg);
