@@ -86,10 +86,10 @@ field() { lamassu cert show "$1" -o json | jq -r "$2"; }
 	fails 2 '--columns: unknown field "colour"; known are serial_number status ' lamassu cert list --columns ca,colour
 	# a terminal: rows fit, times keep their date and states their name
 	table=$(env -u COLUMNS script -qec 'stty cols 80; lamassu cert list --all --color never' /dev/null </dev/null | tr -d '\r')
-	[ "$(wc -L <<<"$table")" -eq 80 ]
+	[ "$(LC_ALL=C.UTF-8 wc -L <<<"$table")" -eq 80 ]
 	echo "$table"
 	narrow=$(env -u COLUMNS script -qec 'stty cols 60; lamassu ca list --color never; lamassu cert list --all --color never' /dev/null </dev/null)
-	[ "$(tr -d '\r' <<<"$narrow" | wc -L)" -le 60 ]
+	[ "$(tr -d '\r' <<<"$narrow" | LC_ALL=C.UTF-8 wc -L)" -le 60 ]
 	[ "$(grep -c '^[0-9a-f]*…  ACTIVE ' <<<"$narrow")" -eq 4 ]
 	[ "$(grep -c "^[0-9a-f]\{32\}  ACTIVE .* 20..-..-..…$" <<<"$table")" -eq 4 ]
 }
