@@ -13,7 +13,7 @@ const char *ctx_actor(const struct ctx *ctx)
 	return ctx->actor ? ctx->actor : getenv("LAMASSU_OPERATOR");
 }
 
-static void tell(struct ctx *ctx, void (*how)(void *arg, const char *msg), const char *fmt, va_list ap)
+static PRINTF(3, 0) void tell(struct ctx *ctx, void (*how)(void *arg, const char *msg), const char *fmt, va_list ap)
 {
 	char raw[1024], safe[1024];
 
